@@ -1,0 +1,119 @@
+#pragma once
+/* conf - /etc/shunt/shunt.conf, read through libconfuse, checked whole, and handed out as one immutable struct.
+ * One table per section (conf.c) holds every key: its type, default, range, meaning. It parses, checks, prints
+ * (--print-config) and documents. All programs read the same file and check all of it; each uses its own sections.
+ * Errors: "FILE:LINE: found ..., expected ..., what to do" in err, and -EINVAL (-errno where the file cannot be read). A bad
+ * file never yields a half-filled struct: callers load a fresh one and swap.
+ * Units: seconds, bytes, ports in host order, as the keys say. Ownership: conf_free() frees all; strings are borrowed from it. */
+#include "lib/addr.h"
+#include "lib/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define CONF_DEFAULT_FILE "/etc/shunt/shunt.conf"
+
+enum protocol { PROTOCOL_HTTP, PROTOCOL_TLS, PROTOCOL_TCP };
+enum source { SOURCE_UNSET, SOURCE_PLAIN, SOURCE_HEADERS, SOURCE_PROXY_V2, SOURCE_TRANSPARENT };
+enum unknown { UNKNOWN_CLIENT, UNKNOWN_TRANSIT, UNKNOWN_REFUSE };
+
+/* A host as written: an address, or a name for the resolver. */
+struct conf_host {
+	char *text;       /* as written, without the port */
+	struct addr addr; /* its family is AF_UNSPEC where text is a name */
+	uint16_t port;    /* 0: none was written */
+	int line;
+};
+
+struct conf_pair {
+	struct conf_host client, transit;
+	int line;
+};
+
+struct conf_listener {
+	char *name;
+	char *address;      /* as written; NULL without the key (then intercept must be true) */
+	struct addr bind;   /* where it listens, port included */
+	uint16_t port;
+	uint16_t transit_port; /* the same as port unless given */
+	enum protocol protocol;
+	struct conf_host local; /* the client side's service; text is NULL without the key */
+	enum source source[2];  /* by side, client then transit; never SOURCE_UNSET: listener key, else proxy key, else
+				   headers for http and plain for tls and tcp */
+	struct addr_net *proxy_from; /* peers whose PROXY headers are believed (and then required) */
+	size_t n_proxy_from;
+	int line;
+};
+
+struct conf_proxy {
+	bool present;
+	int workers; /* 0: one per processor */
+	char *control, *table, *access_log; /* access_log: "none", "stderr" or a file's path */
+	struct conf_listener *listeners;
+	size_t n_listeners;
+	bool intercept;
+	enum unknown unknown;
+	int hold_max_wait, hold_max_connections, drain;
+	int http_head_max, http_head_timeout, hello_max, hello_timeout, connect_timeout, keep_alive, idle;
+	int response_timeout; /* a back end that took the whole request and says nothing: 504 */
+	int max_connections;  /* 0: derived from the descriptor limit */
+	int source_connections, source_rate;
+};
+
+struct conf_control {
+	bool present;
+	char *state, *proxy, *netctl_client, *netctl_transit, *dns; /* NULL where not set */
+	char *hook_prepare, *hook_copy, *hook_seal, *hook_verify;   /* NULL where not set */
+	int hook_timeout; /* seconds; 0 is none */
+	int parallel;     /* moves side by side */
+	int rollback_days;
+};
+
+struct conf_zone_server {
+	struct conf_host address;
+	char *key_file;
+};
+
+struct conf_dns {
+	bool present;
+	char *control, *journal;
+	char **nameservers;
+	size_t n_nameservers;
+	struct conf_zone_server *zone_servers;
+	size_t n_zone_servers;
+	int ttl;
+};
+
+struct conf_netctl {
+	bool present;
+	char *control, *interface, *journal;
+	int confirm;
+};
+
+struct conf_tls {
+	bool present;
+	char *ca, *cert, *key;
+};
+
+struct conf {
+	char *file;
+	char *server; /* the title of the server section */
+	struct conf_pair *pairs;
+	size_t n_pairs;
+	struct conf_proxy proxy;
+	struct conf_netctl netctl;
+	struct conf_dns dns;
+	struct conf_control control;
+	struct conf_tls tls;
+};
+
+int conf_load(struct conf **out, const char *file, struct err *err); /* returns new */
+int conf_parse(struct conf **out, const char *name, const char *text, struct err *err); /* the same from memory; name for messages */
+void conf_free(struct conf *c);
+void conf_print(const struct conf *c, FILE *to); /* every key with its value in force, in the file's own syntax */
+void conf_document(FILE *to);                    /* every key with default, range and meaning, as the body of shunt.conf(5) (mdoc) */
+
+const char *protocol_name(enum protocol p);
+const char *source_name(enum source s);
+const char *unknown_name(enum unknown u);

@@ -1,0 +1,54 @@
+#pragma once
+/* ctl - control messages: one JSON object per line over a Unix stream socket.
+ * Request  {"v":1, "id":"...", "cmd":"hold", ...}      id is the caller's, echoed; optional
+ * Answer   {"v":1, "id":"...", "ok":true, ...}  or  {"v":1, "id":"...", "ok":false, "code":"refused", "error":"..."}
+ * code is one of refused, usage, failed, stuck: the exit codes 1 to 4 of DESIGN 7.
+ * The peer must be root or of the group "shunt" (SO_PEERCRED, SO_PEERGROUPS), else the connection is logged and closed.
+ * Limits: a line is at most CTL_LINE_MAX; an unfinished line is waited for 5 s; CTL_CONNECTIONS at once, the last of
+ * them kept for root; an answer not read within 10 s ends the connection.
+ * Requests of one connection are answered in order, one at a time; what follows waits in the socket.
+ * Ownership: the server owns its connections. Threads: the loop's own. */
+#include "lib/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CTL_VERSION 1
+#define CTL_LINE_MAX (1u << 20)
+#define CTL_CONNECTIONS 64
+
+enum ctl_code { CTL_REFUSED = 1, CTL_USAGE = 2, CTL_FAILED = 3, CTL_STUCK = 4 };
+const char *ctl_code_name(enum ctl_code code);
+
+struct event_base;
+struct ctl_server;
+struct ctl_call; /* one request that has not been answered */
+
+/* Borrows request until the answer. Must lead to exactly one ctl_answer() or ctl_fail(), now or later; the peer may be gone by
+ * then, which the answer copes with. *session is the connection's own memory for multi-message commands, freed by session_free. */
+typedef void ctl_handler(struct ctl_call *call, const char *cmd, json_t *request, void **session, void *arg);
+
+struct ctl_options {
+	const char *address; /* "unix:/run/shunt/proxy.sock" */
+	const char *group;   /* of the socket's file, and of the peers that are let in; NULL is "shunt" */
+	ctl_handler *handler;
+	void (*session_free)(void *session); /* NULL where sessions are not used */
+	void *arg;
+};
+/* Refuses (-EEXIST, -EPERM) a path that is a symlink, lies in a directory that group or others may write (sticky ones are no
+ * exception), or at which another server answers; a dead server's socket is replaced. The file's mode is 0660. */
+int ctl_listen(struct ctl_server **out, struct event_base *base, const struct ctl_options *opt, struct err *err);
+void ctl_close(struct ctl_server *s); /* unlinks the path; open calls are dropped */
+
+void ctl_answer(struct ctl_call *call, json_t *fields); /* takes fields (an object, or NULL for none); adds v, id, ok */
+void ctl_fail(struct ctl_call *call, enum ctl_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- the asking side, blocking ---- */
+struct ctl_client;
+int ctl_connect(struct ctl_client **out, const char *address, struct err *err); /* -ECONNREFUSED, -ENOENT: nobody there */
+void ctl_disconnect(struct ctl_client *c);
+/* Sends fields (taken; adds v, id, cmd) and waits for its answer at most timeout_ms (-ETIMEDOUT). 0: *answer is the object with
+ * "ok":true (returned new). A refusal is -EPROTO with its text in err and its code in *code (CTL_FAILED where nothing came back). */
+int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
+		struct err *err);

@@ -1,0 +1,54 @@
+#pragma once
+/* account - one account as the data plane sees it: where its traffic goes now, and what of it is in flight.
+ * The word: side and gate in one atomic. Whoever controls stores it; workers load it once per request or connection.
+ * It outlives tables: an import that names the account again keeps the object, and so its side, its gate and its connections.
+ * A shard is one worker's own part: written by that worker alone, made at the account's first traffic there.
+ * Threads: refs and word any; shards their worker's. Ownership: by reference count; a table holds one for each of its accounts, a
+ * shard with connections holds one. */
+#include "lib/acctdef.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct flow; /* one request or connection in flight (flow.h) */
+
+struct shard {
+	struct flow *flows;  /* in flight, most recent first */
+	struct flow *parked; /* waiting behind the gate, oldest first */
+	struct flow **parked_tail;
+	unsigned n_flows, n_parked;
+	uint64_t requests[2], bytes_up[2], bytes_down[2], errors[2]; /* by side, since the start */
+	uint64_t refused;                                            /* waited too long, or too many */
+	struct idle_conn *idle;                                      /* pooled back-end connections, most recent first */
+};
+
+struct account {
+	atomic_uint refs;
+	atomic_uint word; /* side | gate << 1 */
+	atomic_uint eta;  /* seconds from eta_at until the hold should end; 0 is unknown */
+	_Atomic uint64_t eta_at; /* ms, CLOCK_MONOTONIC */
+	unsigned n_shards;
+	char name[ACCOUNT_NAME_MAX + 1];
+	struct shard *shards[]; /* by worker; NULL until used */
+};
+
+struct account *account_new(const char *name, enum side side, enum gate gate, unsigned n_workers); /* one reference; NULL: no memory */
+struct account *account_ref(struct account *a);
+void account_unref(struct account *a); /* NULL is fine */
+struct shard *account_shard(struct account *a, unsigned worker); /* that worker's; makes it; NULL: no memory */
+
+static inline enum side account_side(const struct account *a)
+{
+	return (enum side)(atomic_load_explicit(&((struct account *)a)->word, memory_order_acquire) & 1);
+}
+
+static inline enum gate account_gate(const struct account *a)
+{
+	return (enum gate)(atomic_load_explicit(&((struct account *)a)->word, memory_order_acquire) >> 1);
+}
+
+static inline void account_set(struct account *a, enum side side, enum gate gate)
+{
+	atomic_store_explicit(&a->word, (unsigned)side | (unsigned)gate << 1, memory_order_release);
+}
