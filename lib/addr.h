@@ -15,7 +15,7 @@ struct addr {
 		struct sockaddr_in6 v6;
 	};
 };
-#define ADDR_TEXT_MAX 56 /* "[v6%scope]:port" and its NUL */
+#define ADDR_TEXT_MAX 64 /* "[v6%scope]:port" and its NUL */
 
 bool addr_parse(struct addr *a, const char *text);                /* an address without a port; port becomes 0 */
 bool addr_parse_port(struct addr *a, const char *text);           /* an address with a port */

@@ -15,5 +15,5 @@ struct err {
 int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* As err_set(), with ": " and the words of strerror(-code) at the end. */
 int err_errno(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Puts "fmt: " before the text and keeps the code, which it returns. */
+/* Puts "fmt: " before the text and keeps the code, which it returns (-EIO where e is NULL: nobody kept it). */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
