@@ -1,39 +1,45 @@
 #pragma once
 /* access - the access log: one line per request or connection, key=value.
- * Lines are gathered per worker and written when 16 KiB are full or a second has passed; writes never block. When the disk is full or the reader
- * gone, lines are counted as lost, traffic goes on, and the count is said once when writing works again.
- * access_reopen() after a rotation (SIGHUP). Threads: one struct access per worker; the file descriptor is O_APPEND and shared. */
-#include "lib/err.h"
+ *   time=2026-01-31T23:59:59.123Z conn=7 listener="web" protocol=http peer=192.0.2.1:4711 account=alice side=client name="alice.example"
+ *   method="GET" target="/" status=200 bytes_up=120 bytes_down=5120 wait_ms=0 connect_ms=1 total_ms=12 why="ok"     (one line)
+ * method, target and status are there for http only. Foreign bytes are quoted as log_quote() does and cut: a line never passes 4 KiB.
+ * Lines are gathered per worker and written when 16 KiB are full or a second has passed; writes to pipes, sockets and terminals never
+ * block, and lines of several workers never mix. When the disk is full or the reader gone, a worker keeps its last 16 KiB; further lines
+ * are counted as lost, traffic goes on, and writing is tried again at each access_flush(). That it failed is said once, and the count of
+ * the lost once when it works again. SIGPIPE must be ignored: access_open() does so where nobody has set a handler. access_reopen() after a
+ * rotation (SIGHUP). Threads: one struct access per worker; the file descriptor is O_APPEND and shared. */
 #include "lib/addr.h"
+#include "lib/err.h"
 #include "lib/slice.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct access_file; /* shared */
 struct access;      /* a worker's */
 
-/* spec: "none", "stderr", or a path (mode 0640). */
+/* spec: "none", "stderr", or a path (created with mode 0640 less the umask). */
 int access_open(struct access_file **out, const char *spec, struct err *err);
 int access_reopen(struct access_file *f, struct err *err); /* the old file stays on failure */
-void access_close(struct access_file *f);
+void access_close(struct access_file *f);                  /* after every access_free(); NULL is fine */
 uint64_t access_lost(const struct access_file *f);
 
 struct access *access_new(struct access_file *f); /* NULL: no memory */
-void access_free(struct access *a);               /* flushes */
+void access_free(struct access *a);               /* flushes; NULL is fine */
 bool access_wanted(const struct access *a);       /* false for "none": skip the work */
 void access_flush(struct access *a);              /* the worker's tick calls it once a second */
 
 struct access_line {
-	uint64_t conn;           /* the connection's id */
+	uint64_t conn; /* the connection's id */
 	const char *listener, *protocol;
 	const struct addr *peer;
-	const char *account;     /* "-" for names of no account */
-	const char *side;        /* "client", "transit", "-" when nobody was reached */
-	struct slice name;       /* Host or SNI as asked; quoted in the line */
-	struct slice method, target; /* http only; quoted */
-	unsigned status;         /* http only; what the visitor was answered */
+	const char *account;         /* "-" for names of no account; so is NULL here and below */
+	const char *side;            /* "client", "transit", "-" when nobody was reached */
+	struct slice name;           /* Host or SNI as asked; quoted in the line */
+	struct slice method, target; /* http only (method.p is NULL elsewhere); quoted */
+	unsigned status;             /* http only; what the visitor was answered */
 	uint64_t bytes_up, bytes_down;
 	uint32_t wait_ms, connect_ms, total_ms; /* parked behind a hold; to the back end; all */
-	const char *why;         /* static: "ok", "cut", "connect refused", "head timeout", ... */
+	const char *why;                        /* static: "ok", "cut", "connect refused", "head timeout", ... */
 };
 void access_write(struct access *a, const struct access_line *line);
