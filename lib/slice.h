@@ -23,5 +23,5 @@ static inline struct slice slice_of(const char *text)
 static inline bool slice_is(struct slice s, const char *text)
 {
 	size_t len = strlen(text);
-	return s.len == len && memcmp(s.p, text, len) == 0;
+	return s.len == len && (len == 0 || memcmp(s.p, text, len) == 0);
 }
