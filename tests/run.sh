@@ -1,0 +1,235 @@
+#!/usr/bin/env bash
+# Runs every test of shunt, as root on Debian 12: make check under sanitizers, then the end-to-end stories in network namespaces.
+#
+#   tests/run.sh [--quick] [--soak] [--no-install] [--keep] [NAME..]
+#
+#   NAME..         only these: unit test programs (test_http) and stories (move_crash); "unit" is all of make check
+#   --quick        the sanitizer build alone, without the stories marked "# long"; says which are left out
+#   --soak         the_whole_job with 200 rounds instead of 20
+#   --no-install   installs no packages; says what is missing
+#   --keep         keeps the temporary directory with builds and logs, and says where
+#   JOBS=N         stories at once (default: 2)
+#
+# Everything happens in a temporary copy; the tree itself is not written to. A test that cannot run counts as failed.
+# The last line is "N passed, N failed"; exit 0 only if nothing failed.
+set -uo pipefail
+export LC_ALL=C TZ=UTC DEBIAN_FRONTEND=noninteractive
+unset MAKEFLAGS MAKELEVEL CFLAGS CPPFLAGS LDFLAGS CC SHUNT_TEST_KILL
+exec </dev/null
+
+top=$(cd "$(dirname "$0")/.." && pwd -P)
+quick=no soak=no install=yes keep=no
+names=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) quick=yes ;;
+	--soak) soak=yes ;;
+	--no-install) install=no ;;
+	--keep) keep=yes ;;
+	-h | --help) sed -n '2,/^set/{s/^# \{0,1\}//;/^set/d;p}' "$0"; exit 0 ;;
+	-*) echo "$0: unknown option $1 (see --help)" >&2; exit 2 ;;
+	*) name=${1##*/}; names+=("${name%.sh}") ;;
+	esac
+	shift
+done
+[ "$(id -u)" = 0 ] || { echo "$0: must run as root: the stories make network namespaces" >&2; exit 2; }
+
+passed=0 failed=0
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/shunt-test.XXXXXX")
+running=()
+finish() {
+	local pid
+	for pid in "${running[@]}"; do kill -TERM "$pid" 2>/dev/null; done
+	for pid in "${running[@]}"; do wait "$pid" 2>/dev/null; done
+	if [ $keep = yes ]; then echo "kept: $tmp"; else rm -rf "$tmp"; fi
+}
+interrupted() { trap - EXIT; finish; exit 130; }
+trap finish EXIT
+trap interrupted INT TERM HUP
+
+pass() { passed=$((passed + 1)); printf 'ok      %s%s\n' "$1" "${2:+ ($2)}"; }
+fail() { # NAME REASON LOGFILE
+	failed=$((failed + 1))
+	printf 'FAILED  %s: %s\n' "$1" "$2"
+	[ -s "${3:-}" ] && { tail -n "${LOG_LINES:-250}" "$3" | sed 's/^/    | /'; }
+	return 0
+}
+result() {
+	trap - EXIT
+	finish
+	echo "$passed passed, $failed failed"
+	[ $failed = 0 ]
+	exit $?
+}
+wanted() { # NAME: is it to run?
+	local n
+	[ ${#names[@]} = 0 ] && return 0
+	for n in "${names[@]}"; do [ "$n" = "$1" ] && return 0; done
+	return 1
+}
+
+# ---- packages
+need_packages() {
+	local p missing=()
+	for p in gcc make autoconf automake autoconf-archive pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libcmocka-dev; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+	done
+	# gcc brings the sanitizers' libraries, but libc6-dev only recommends nothing of make: programs are looked for by name.
+	while read -r tool p; do
+		command -v "$tool" >/dev/null || missing+=("$p")
+	done <<-END
+		nginx nginx-light
+		python3 python3-minimal
+		curl curl
+		openssl openssl
+		ip iproute2
+		nsenter util-linux
+		ps procps
+		clang clang
+		dnsmasq dnsmasq-base
+		slowhttptest slowhttptest
+		sqlite3 sqlite3
+	END
+	python3 -c 'import asyncio, ssl, json, sqlite3' 2>/dev/null || missing+=(python3)
+	[ ${#missing[@]} = 0 ] && return 0
+	if [ $install = no ]; then
+		fail packages "missing: ${missing[*]} (and --no-install was given)"
+		result
+	fi
+	echo "installing: ${missing[*]}"
+	# A daemon that a package would start has no business on the machine that tests.
+	local policy=
+	[ -e /usr/sbin/policy-rc.d ] || { policy=/usr/sbin/policy-rc.d; printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; }
+	{ apt-get -qq update && apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}"; } >"$tmp/apt.log" 2>&1
+	local rc=$?
+	[ -z "$policy" ] || rm -f "$policy"
+	[ $rc = 0 ] || { fail packages "apt-get could not install: ${missing[*]}" "$tmp/apt.log"; result; }
+}
+need_packages
+
+# ---- a copy of the source, and its builds
+src=$tmp/src
+mkdir "$src"
+if files=$(git -c safe.directory='*' -C "$top" ls-files -co --exclude-standard 2>/dev/null) && [ -n "$files" ]; then
+	(cd "$top" && git -c safe.directory='*' ls-files -co --exclude-standard -z | while IFS= read -r -d '' f; do [ -e "$f" ] && printf '%s\0' "$f"; done |
+		tar -c --null -T -) | tar -x -C "$src"
+else
+	tar -C "$top" --exclude=./.git --exclude='./build*' --exclude=./config.status --exclude=./Makefile --exclude='*.o' --exclude='*.a' -c . | tar -x -C "$src"
+fi
+find "$src" -exec touch -d '1 minute ago' {} +
+if ! (cd "$src" && ./autogen.sh) >"$tmp/autogen.log" 2>&1; then
+	fail autogen "autogen.sh failed" "$tmp/autogen.log"
+	result
+fi
+
+build() { # NAME CONFIGURE-ARGUMENTS..: configures and compiles everything, tests included, in $tmp/NAME
+	local name=$1 began=$SECONDS
+	shift
+	mkdir "$tmp/$name"
+	if (cd "$tmp/$name" && ../src/configure "$@" && make -j"$(nproc)" all && make -j"$(nproc)" check TESTS=) >"$tmp/$name.log" 2>&1; then
+		pass "$name" "$((SECONDS - began)) s"
+		return 0
+	fi
+	fail "$name" "does not build" "$tmp/$name.log"
+	return 1
+}
+
+# Leak reports of the daemons belong to the stories; nothing may go on after a report.
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use_after_return=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+build build-sanitizers --enable-sanitizers --enable-test-kill || result
+export SHUNT_BUILD=$tmp/build-sanitizers SHUNT_BUILD_PLAIN=$tmp/build-sanitizers
+if [ $quick = yes ]; then
+	echo "left out by --quick: build-clang build-plain"
+else
+	if [ ${#names[@]} = 0 ]; then build build-clang CC=clang CFLAGS=-O1; fi
+	# What is heavy in load, or limits address space, which AddressSanitizer cannot live with, uses this one.
+	build build-plain --enable-test-kill CFLAGS="-O2 -g" || result
+	SHUNT_BUILD_PLAIN=$tmp/build-plain
+fi
+
+# ---- make check
+unit_tests() {
+	local all=() t program
+	for t in "$src"/tests/unit/test_*.c; do
+		[ -e "$t" ] || continue
+		t=${t##*/}
+		all+=("${t%.c}")
+	done
+	if [ ${#names[@]} != 0 ] && ! wanted unit; then
+		local some=()
+		for t in "${all[@]}"; do wanted "$t" && some+=("tests/unit/$t"); done
+		[ ${#some[@]} = 0 ] && return
+		make -C "$SHUNT_BUILD" check TESTS="${some[*]}" >"$tmp/check.log" 2>&1
+	else
+		make -C "$SHUNT_BUILD" -j"$(nproc)" check >"$tmp/check.log" 2>&1
+	fi
+	local n=0 trs outcome
+	while IFS= read -r trs; do
+		n=$((n + 1))
+		program=${trs#"$SHUNT_BUILD"/}
+		program=${program%.trs}
+		outcome=$(sed -n 's/^:global-test-result: *//p' "$trs")
+		if [ "$outcome" = PASS ]; then pass "$program"; else fail "$program" "${outcome:-no result}" "${trs%.trs}.log"; fi
+	done < <(find "$SHUNT_BUILD" -name '*.trs' | sort)
+	[ $n -gt 0 ] || fail "make check" "ran no test program" "$tmp/check.log"
+}
+if [ ${#names[@]} = 0 ] || wanted unit || printf '%s\n' "${names[@]}" | grep -q '^test_'; then unit_tests; fi
+
+# ---- stories
+[ $soak = yes ] && export SHUNT_ROUNDS=200
+stories=() left_out=()
+for s in "$src"/tests/e2e/*.sh; do
+	n=${s##*/}
+	n=${n%.sh}
+	[ "$n" != lib ] && wanted "$n" || continue
+	if [ $quick = yes ] && [ ${#names[@]} = 0 ] && grep -q '^# long' "$s"; then left_out+=("$n"); continue; fi
+	# the long ones first: they decide when all are done
+	if grep -q '^# long' "$s"; then stories=("$n" "${stories[@]}"); else stories+=("$n"); fi
+done
+[ ${#left_out[@]} = 0 ] || echo "left out by --quick: ${left_out[*]}"
+for n in "${names[@]}"; do
+	[ -e "$src/tests/e2e/$n.sh" ] || [ -e "$src/tests/unit/$n.c" ] || [ "$n" = unit ] || fail "$n" "there is no such test"
+done
+
+run_story() { # NAME: leaves its exit code and time in $tmp/story/NAME.rc
+	local began=$SECONDS rc=0
+	timeout -k 20 "${STORY_TIMEOUT:-400}" "$src/tests/e2e/$1.sh" >"$tmp/story/$1.log" 2>&1 &
+	local pid=$!
+	trap 'kill -TERM $pid 2>/dev/null; wait $pid' TERM
+	wait $pid || rc=$?
+	echo "$rc $((SECONDS - began))" >"$tmp/story/$1.rc"
+}
+report() { # NAME
+	local rc seconds
+	read -r rc seconds <"$tmp/story/$1.rc"
+	case $rc in
+	0) pass "$1" "$seconds s" ;;
+	77) fail "$1" "could not run here: $(tail -n 1 "$tmp/story/$1.log")" "$tmp/story/$1.log" ;;
+	124 | 137) fail "$1" "still running after $seconds s" "$tmp/story/$1.log" ;;
+	*) fail "$1" "exit $rc after $seconds s" "$tmp/story/$1.log" ;;
+	esac
+}
+mkdir "$tmp/story"
+declare -A busy
+i=0
+while [ $i -lt ${#stories[@]} ] || [ ${#busy[@]} -gt 0 ]; do
+	while [ $i -lt ${#stories[@]} ] && [ ${#busy[@]} -lt "${JOBS:-2}" ]; do
+		run_story "${stories[$i]}" &
+		busy[$!]=${stories[$i]}
+		running=("${!busy[@]}")
+		i=$((i + 1))
+	done
+	wait -n "${!busy[@]}" 2>/dev/null
+	for pid in "${!busy[@]}"; do
+		n=${busy[$pid]}
+		[ -e "$tmp/story/$n.rc" ] || kill -0 "$pid" 2>/dev/null && [ ! -e "$tmp/story/$n.rc" ] && continue
+		[ -e "$tmp/story/$n.rc" ] || echo "1 0" >"$tmp/story/$n.rc"
+		wait "$pid" 2>/dev/null
+		unset "busy[$pid]"
+		running=("${!busy[@]}")
+		report "$n"
+	done
+done
+[ $((passed + failed)) -gt 0 ] || fail tests "none were run"
+result
