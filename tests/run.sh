@@ -211,7 +211,7 @@ report() { # NAME
 	esac
 }
 mkdir "$tmp/story"
-declare -A busy
+declare -A busy=()
 i=0
 while [ $i -lt ${#stories[@]} ] || [ ${#busy[@]} -gt 0 ]; do
 	while [ $i -lt ${#stories[@]} ] && [ ${#busy[@]} -lt "${JOBS:-2}" ]; do
