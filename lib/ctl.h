@@ -6,12 +6,16 @@
  * The peer must be root or of the group "shunt" (SO_PEERCRED, SO_PEERGROUPS), else the connection is logged and closed.
  * Limits: a line is at most CTL_LINE_MAX; an unfinished line is waited for 5 s; CTL_CONNECTIONS at once, the last of
  * them kept for root; an answer not read within 10 s ends the connection.
- * Requests of one connection are answered in order, one at a time; what follows waits in the socket.
- * Ownership: the server owns its connections. Threads: the loop's own. */
+ * Requests of one connection are answered in order, one at a time; what follows waits in the socket. An answer too is at most
+ * CTL_LINE_MAX: a longer one becomes a failure that says so. What is no request at all is answered with "usage" and closed.
+ * When all connections are taken, root also gets the place of one that is idle (no call, no session).
+ * Where the group does not exist only root is let in.
+ * Ownership: the server owns its connections. Threads: the loop's own. The program must ignore SIGPIPE. */
 #include "lib/err.h"
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CTL_VERSION 1
@@ -20,6 +24,12 @@
 
 enum ctl_code { CTL_REFUSED = 1, CTL_USAGE = 2, CTL_FAILED = 3, CTL_STUCK = 4 };
 const char *ctl_code_name(enum ctl_code code);
+
+/* One line without its newline into a request: an object of our version with a cmd, and an id only if it is a string.
+ * -EMSGSIZE, -EPROTO. *out (returns new) is set also with -EPROTO if the line is at least an object. */
+int ctl_parse_line(json_t **out, const char *line, size_t len, struct err *err);
+struct sockaddr_un;
+int ctl_unix_address(struct sockaddr_un *out, const char *address, struct err *err); /* "unix:/path"; -EINVAL, -ENAMETOOLONG */
 
 struct event_base;
 struct ctl_server;
@@ -35,6 +45,7 @@ struct ctl_options {
 	ctl_handler *handler;
 	void (*session_free)(void *session); /* NULL where sessions are not used */
 	void *arg;
+	int line_timeout_ms, answer_timeout_ms; /* 0: the 5 s and 10 s of above */
 };
 /* Refuses (-EEXIST, -EPERM) a path that is a symlink, lies in a directory that group or others may write (sticky ones are no
  * exception), or at which another server answers; a dead server's socket is replaced. The file's mode is 0660. */
