@@ -186,8 +186,8 @@ int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeo
 	snprintf(id, sizeof(id), "%d-%u", (int)getpid(), ++c->asked);
 	int rc = send_request(c, cmd, fields, id, deadline, err);
 	while (rc == 0) {
-		char *line;
-		size_t len;
+		char *line = NULL;
+		size_t len = 0;
 		json_error_t why;
 		rc = receive_line(c, &line, &len, deadline);
 		if (rc < 0)
