@@ -89,6 +89,7 @@ need_packages() {
 		dnsmasq dnsmasq-base
 		slowhttptest slowhttptest
 		sqlite3 sqlite3
+		systemd-analyze systemd
 	END
 	python3 -c 'import asyncio, ssl, json, sqlite3' 2>/dev/null || missing+=(python3)
 	[ ${#missing[@]} = 0 ] && return 0
