@@ -522,11 +522,19 @@ def arguments():
     return opt
 
 
+STOPPERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def stop(sig, _frame):
+    for s in STOPPERS:  # a second one must not cut the cleaning up short
+        signal.signal(s, signal.SIG_IGN)
+    sys.exit(128 + sig)
+
+
 def main():
     opt = arguments()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored, and would pass that on
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    for sig in STOPPERS:
+        signal.signal(sig, stop)  # SIGINT too: a shell's background job starts with it ignored
     if os.geteuid() != 0:
         print("bench: needs root, for network namespaces", file=sys.stderr)
         return 77
@@ -548,9 +556,9 @@ def main():
     except Failed as e:
         print(f"bench: {e}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
+        for sig in STOPPERS:
+            signal.signal(sig, signal.SIG_IGN)
         if bench:
             bench.stage.close()
 
