@@ -17,16 +17,19 @@ struct shard {
 	struct flow *flows;  /* in flight, most recent first */
 	struct flow *parked; /* waiting behind the gate, oldest first */
 	struct flow **parked_tail;
-	unsigned n_flows, n_parked;
+	unsigned n_flows, n_parked, n_idle;
 	uint64_t requests[2], bytes_up[2], bytes_down[2], errors[2]; /* by side, since the start */
 	uint64_t refused;                                            /* waited too long, or too many */
-	struct idle_conn *idle;                                      /* pooled back-end connections, most recent first */
+	struct upstream *idle;                                       /* pooled back-end connections, most recent first */
+	struct drain *drains;                                        /* whoever waits for n_flows == 0 (flow.c) */
+	struct spread *spread;                                       /* a release under way (flow.c) */
+	struct tally *tally;                                         /* since the last hold (flow.c); NULL: none yet */
 };
 
 struct account {
 	atomic_uint refs;
-	atomic_uint word; /* side | gate << 1 */
-	atomic_uint eta;  /* seconds from eta_at until the hold should end; 0 is unknown */
+	atomic_uint word;        /* side | gate << 1 */
+	atomic_uint eta;         /* seconds from eta_at until the hold should end; 0 is unknown */
 	_Atomic uint64_t eta_at; /* ms, CLOCK_MONOTONIC */
 	unsigned n_shards;
 	char name[ACCOUNT_NAME_MAX + 1];
@@ -35,7 +38,7 @@ struct account {
 
 struct account *account_new(const char *name, enum side side, enum gate gate, unsigned n_workers); /* one reference; NULL: no memory */
 struct account *account_ref(struct account *a);
-void account_unref(struct account *a); /* NULL is fine */
+void account_unref(struct account *a);                           /* NULL is fine */
 struct shard *account_shard(struct account *a, unsigned worker); /* that worker's; makes it; NULL: no memory */
 
 static inline enum side account_side(const struct account *a)

@@ -1,0 +1,193 @@
+#include "proxy/end.h"
+
+#include "proxy/pipes.h"
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void end_init(struct end *e, int fd)
+{
+	*e = (struct end){.fd = fd};
+}
+
+int end_watch(struct end *e, struct event_base *base, event_callback_fn fn, void *arg)
+{
+	event_assign(&e->ev, base, e->fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, fn, arg);
+	return event_add(&e->ev, NULL) < 0 ? -ENOMEM : 0;
+}
+
+void end_note(struct end *e, short what)
+{
+	if (what & EV_READ)
+		e->readable = true;
+	if (what & EV_WRITE)
+		e->writable = true;
+	if (what & EV_CLOSED)
+		e->rdhup = e->readable = true;
+}
+
+void end_close(struct end *e, struct worker *w, bool reset)
+{
+	if (e->fd < 0)
+		return;
+	if (event_initialized(&e->ev))
+		event_del(&e->ev);
+	if (reset)
+		setsockopt(e->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+	close(e->fd);
+	e->fd = -1;
+	free(e->rest);
+	e->rest = NULL;
+	if (e->pipe)
+		pipes_put(w->pipes, e->pipe);
+	e->pipe = NULL;
+}
+
+void end_shut(struct end *e)
+{
+	if (!e->shut)
+		shutdown(e->fd, SHUT_WR);
+	e->shut = true;
+}
+
+int end_keep(struct end *e, const void *bytes, size_t len)
+{
+	size_t have = e->rest ? e->rest->len - e->rest->from : 0;
+	struct rest *r = malloc(sizeof *r + have + len);
+
+	if (!r)
+		return -ENOMEM;
+	r->from = 0;
+	r->len = have + len;
+	if (have)
+		memcpy(r->bytes, e->rest->bytes + e->rest->from, have);
+	if (len)
+		memcpy(r->bytes + have, bytes, len);
+	free(e->rest);
+	e->rest = r;
+	return 0;
+}
+
+static int keep_iov(struct end *e, struct iovec *iov, int n, size_t skip)
+{
+	size_t all = 0, at = 0;
+	struct rest *r;
+
+	for (int i = 0; i < n; i++)
+		all += iov[i].iov_len;
+	r = malloc(sizeof *r + all - skip);
+	if (!r)
+		return -ENOMEM;
+	r->from = 0;
+	r->len = all - skip;
+	for (int i = 0; i < n; i++) {
+		size_t cut = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+
+		memcpy(r->bytes + at, (char *)iov[i].iov_base + cut, iov[i].iov_len - cut);
+		at += iov[i].iov_len - cut;
+		skip -= cut;
+	}
+	e->rest = r;
+	return 0;
+}
+
+int end_send(struct end *e, struct iovec *iov, int n)
+{
+	size_t all = 0;
+	ssize_t sent;
+
+	for (int i = 0; i < n; i++)
+		all += iov[i].iov_len;
+	if (end_blocked(e)) {
+		for (int i = 0; i < n; i++)
+			if (end_keep(e, iov[i].iov_base, iov[i].iov_len) < 0)
+				return -ENOMEM;
+		return 0;
+	}
+	if (all == 0)
+		return 0;
+	if (n == 1)
+		sent = send(e->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+	else
+		sent = sendmsg(e->fd, &(struct msghdr){.msg_iov = iov, .msg_iovlen = (size_t)n}, MSG_NOSIGNAL);
+	if (sent < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		sent = 0;
+	}
+	if ((size_t)sent == all)
+		return 0;
+	e->writable = false;
+	return keep_iov(e, iov, n, (size_t)sent);
+}
+
+static int flush_pipe(struct end *e, struct worker *w)
+{
+	struct pipe *p = e->pipe;
+
+	while (p->held) {
+		ssize_t n = splice(p->rd, NULL, e->fd, NULL, p->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+		if (n < 0 && errno == EAGAIN) {
+			e->writable = false;
+			return 0;
+		}
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		p->held -= (unsigned)n;
+	}
+	pipes_put(w->pipes, p);
+	e->pipe = NULL;
+	return 0;
+}
+
+int end_flush(struct end *e, struct worker *w)
+{
+	if (e->pipe && e->writable) {
+		int rc = flush_pipe(e, w);
+
+		if (rc < 0)
+			return rc;
+	}
+	while (e->rest && !e->pipe && e->writable) {
+		struct rest *r = e->rest;
+		ssize_t n = send(e->fd, r->bytes + r->from, r->len - r->from, MSG_NOSIGNAL);
+
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				return -errno;
+			e->writable = false;
+			return 0;
+		}
+		r->from += (size_t)n;
+		if (r->from == r->len) {
+			e->rest = NULL;
+			free(r);
+		}
+	}
+	return 0;
+}
+
+long end_recv(struct end *e, void *buf, size_t cap)
+{
+	ssize_t n = recv(e->fd, buf, cap, 0);
+
+	if (n < 0) {
+		if (errno == EINTR || errno == EAGAIN) {
+			e->readable = false;
+			return -EAGAIN;
+		}
+		return -errno;
+	}
+	if (n == 0) {
+		e->eof = true;
+		e->readable = false;
+	} else if ((size_t)n < cap && !e->rdhup) {
+		e->readable = false; /* short: drained. With a FIN behind it the next call must still fetch the 0 */
+	}
+	return n;
+}

@@ -1,0 +1,54 @@
+#pragma once
+/* end - one of the two sockets of a connection: its descriptor, what is known of its readiness, and what it has not taken yet.
+ * Edge triggered: each descriptor is registered once for reading, writing and the peer's FIN; flags remember the edges until a call
+ * answers EAGAIN (or a short read, which says the same). rdhup is sticky: its edge may come while the other end is blocked.
+ * Memory: an end that is idle holds no buffer; what a slow peer did not take is kept in `rest`, exactly as long as it is, or in a pipe.
+ * Ownership: an end owns its descriptor, its rest and its pipe. Threads: its worker's. */
+#include "lib/slice.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct pipe;
+struct pipes;
+struct worker;
+
+struct rest {
+	size_t from, len; /* bytes[from..len) are still to go */
+	char bytes[];
+};
+
+struct end {
+	struct event ev;
+	int fd; /* -1: none */
+	bool readable : 1, writable : 1;
+	bool rdhup : 1;    /* the peer has sent FIN; there may be bytes before it */
+	bool eof : 1;      /* read up to the FIN */
+	bool shut : 1;     /* we have sent FIN */
+	bool splicing : 1; /* bytes to this end go through pipes for now */
+	struct rest *rest; /* not taken yet, NULL mostly */
+	struct pipe *pipe; /* the same, inside the kernel */
+};
+
+/* Takes fd. The callback's arg is given to end_watch(). */
+void end_init(struct end *e, int fd);
+int end_watch(struct end *e, struct event_base *base, event_callback_fn fn, void *arg); /* -ENOMEM, -ENOSPC (epoll watches) */
+void end_note(struct end *e, short what);                                               /* an event: sets the flags */
+/* Closes. With reset the peer gets RST instead of FIN, and what it has not taken is thrown away. Twice is fine. */
+void end_close(struct end *e, struct worker *w, bool reset);
+void end_shut(struct end *e); /* FIN after everything sent; twice is fine */
+
+static inline bool end_blocked(const struct end *e)
+{
+	return e->rest || e->pipe;
+}
+
+/* Sends all of iov now or keeps the remainder. 0, or -errno: the connection is broken (-ENOMEM too: then nothing can be kept). */
+int end_send(struct end *e, struct iovec *iov, int n);
+int end_keep(struct end *e, const void *bytes, size_t len); /* puts bytes behind the rest without sending; -ENOMEM */
+int end_flush(struct end *e, struct worker *w);             /* sends the rest or the pipe; 0 also when still blocked */
+/* recv(2): > 0 bytes; 0 at the end of the stream (eof is set); -EAGAIN (readable is cleared); other -errno: broken. */
+long end_recv(struct end *e, void *buf, size_t cap);

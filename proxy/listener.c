@@ -1,0 +1,331 @@
+#include "proxy/listener.h"
+
+#include "lib/log.h"
+#include "proxy/portowner.h"
+#include "proxy/stream.h"
+#include "proxy/visit.h"
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ACCEPT_BATCH     64
+#define BACKLOG          4096
+#define KEEPALIVE_IDLE_S 60      /* a visitor that vanished is noticed after this and 6 probes of 10 s */
+#define USER_TIMEOUT_MS  120000u /* unacknowledged bytes: as long as this */
+
+struct sockets {
+	atomic_uint refs;
+	struct addr bound;
+	unsigned n;
+	int fds[];
+};
+
+static void sockets_close(struct sockets *s)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		if (s->fds[i] >= 0)
+			close(s->fds[i]);
+		s->fds[i] = -1;
+	}
+}
+
+static void sockets_unref(struct sockets *s)
+{
+	if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+		return;
+	sockets_close(s);
+	free(s);
+}
+
+static int set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+/* Accepted sockets inherit these, which saves a call each per connection. */
+static int open_socket(const struct addr *at, struct err *err)
+{
+	char text[ADDR_TEXT_MAX], owner[128];
+	int fd = socket(addr_family(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc = 0;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "cannot make a socket for %s", addr_text_port(at, text));
+	if (addr_family(at) == AF_INET6)
+		rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (rc == 0)
+		rc = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (rc == 0)
+		rc = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (rc == 0)
+		rc = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (rc == 0)
+		rc = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	if (rc == 0)
+		rc = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+	if (rc == 0)
+		rc = set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+	if (rc == 0)
+		rc = set(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+	if (rc == 0)
+		rc = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)USER_TIMEOUT_MS);
+	if (rc == 0 && bind(fd, &at->sa, addr_len(at)) < 0)
+		rc = -errno;
+	if (rc == 0 && listen(fd, BACKLOG) < 0)
+		rc = -errno;
+	if (rc == 0)
+		return fd;
+	if (rc == -EADDRINUSE && portowner_describe(at, owner, sizeof owner) == 0)
+		err_set(err, rc, "cannot listen on %s: %s has the port; stop it or give the listener another address or port",
+			addr_text_port(at, text), owner);
+	else if (rc == -EADDRNOTAVAIL)
+		err_set(err, rc, "cannot listen on %s: this host does not have the address", addr_text_port(at, text));
+	else if (rc == -EACCES)
+		err_set(err, rc, "cannot listen on %s: ports below 1024 need CAP_NET_BIND_SERVICE (the service unit grants it)",
+			addr_text_port(at, text));
+	else
+		err_errno(err, rc, "cannot listen on %s", addr_text_port(at, text));
+	close(fd);
+	return rc;
+}
+
+static struct sockets *sockets_open(const struct addr *at, unsigned n, int *rc, struct err *err)
+{
+	struct sockets *s = calloc(1, sizeof *s + n * sizeof *s->fds);
+
+	if (!s) {
+		*rc = err_set(err, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	atomic_init(&s->refs, 1);
+	s->bound = *at;
+	s->n = n;
+	for (unsigned i = 0; i < n; i++)
+		s->fds[i] = -1;
+	for (unsigned i = 0; i < n; i++) {
+		s->fds[i] = open_socket(at, err);
+		if (s->fds[i] < 0) {
+			*rc = s->fds[i];
+			sockets_unref(s);
+			return NULL;
+		}
+	}
+	return s;
+}
+
+static int make_targets(struct listener *l)
+{
+	const struct conf *c = l->config->conf;
+
+	if (l->conf->local.text && !(l->local = target_new(l->proxy, &l->conf->local, AF_UNSPEC)))
+		return -ENOMEM;
+	l->partners = calloc(c->n_pairs ? c->n_pairs : 1, sizeof *l->partners);
+	if (!l->partners)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n_pairs; i++) {
+		struct partner *pa = &l->partners[i];
+
+		l->n_partners = i + 1;
+		pa->client = target_new(l->proxy, &c->pairs[i].client, AF_UNSPEC);
+		pa->transit = target_new(l->proxy, &c->pairs[i].transit, AF_UNSPEC);
+		if (!pa->client || !pa->transit)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void free_listener(struct listener *l)
+{
+	for (size_t i = 0; i < l->n_partners; i++) {
+		target_unref(l->partners[i].client);
+		target_unref(l->partners[i].transit);
+	}
+	free(l->partners);
+	target_unref(l->local);
+	sockets_unref(l->sockets);
+	config_unref(l->config);
+	free(l->events);
+	free(l);
+}
+
+int listener_new(struct listener **out, struct proxy *p, struct config *config, const struct conf_listener *conf,
+		 struct listener *const *old, size_t n_old, struct err *err)
+{
+	struct listener *l = calloc(1, sizeof *l);
+	int rc = -ENOMEM;
+
+	if (!l)
+		return err_set(err, rc, "out of memory");
+	atomic_init(&l->refs, 1);
+	l->proxy = p;
+	l->config = config_ref(config);
+	l->conf = conf;
+	l->events = calloc(p->n_workers, sizeof *l->events);
+	if (!l->events || make_targets(l) < 0) {
+		rc = err_set(err, -ENOMEM, "out of memory");
+		goto fail;
+	}
+	for (size_t i = 0; i < n_old && !l->sockets; i++) {
+		if (addr_same(&old[i]->sockets->bound, &conf->bind)) {
+			l->sockets = old[i]->sockets;
+			atomic_fetch_add(&l->sockets->refs, 1);
+		}
+	}
+	if (!l->sockets && !(l->sockets = sockets_open(&conf->bind, p->n_workers, &rc, err))) {
+		err_wrap(err, "%s:%d: listener \"%s\"", config->conf->file, conf->line, conf->name);
+		goto fail;
+	}
+	*out = l;
+	return 0;
+fail:
+	free_listener(l);
+	return rc;
+}
+
+struct listener *listener_ref(struct listener *l)
+{
+	atomic_fetch_add_explicit(&l->refs, 1, memory_order_relaxed);
+	return l;
+}
+
+static void free_in_main(struct post *post)
+{
+	free_listener((struct listener *)((char *)post - offsetof(struct listener, last)));
+}
+
+void listener_unref(struct listener *l)
+{
+	if (!l || atomic_fetch_sub(&l->refs, 1) != 1)
+		return;
+	l->last.fn = free_in_main; /* its targets are the main thread's */
+	loop_post(l->proxy->loop, &l->last);
+}
+
+void listener_close_sockets(struct listener *l)
+{
+	sockets_close(l->sockets);
+}
+
+bool listener_shares_sockets(const struct listener *l, struct listener *const *others, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (others[i] != l && others[i]->sockets == l->sockets)
+			return true;
+	return false;
+}
+
+/* ---- in a worker ---- */
+
+static void take(struct listener *l, struct worker *w, int fd, const struct addr *peer)
+{
+	enum source_verdict v = sources_enter(w->sources, peer, loop_now(w->loop));
+	int rc;
+
+	if (v != SOURCE_OK) {
+		char text[ADDR_TEXT_MAX];
+
+		w->refused_sources++;
+		log_debug("listener=%s peer=%s reason=\"%s\"", l->conf->name, addr_text(peer, text), source_verdict_name(v));
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+		close(fd);
+		return;
+	}
+	if (l->conf->protocol == PROTOCOL_HTTP)
+		rc = visit_accept(w, l, fd, peer);
+	else
+		rc = stream_accept(w, l, fd, peer);
+	if (rc < 0) {
+		sources_leave(w->sources, peer);
+		worker_starved(w, "memory");
+	}
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	struct worker *w = worker_current();
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_BATCH && !w->starved; i++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof ss;
+		struct addr peer;
+		int c = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (c >= 0) {
+			addr_from_sockaddr(&peer, (struct sockaddr *)&ss);
+			take(l, w, c, &peer);
+		} else if (errno == EAGAIN) {
+			return;
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			worker_starved(w, errno == EMFILE || errno == ENFILE ? "descriptors" : "memory");
+			return;
+		} /* others concern that one connection: ECONNABORTED, EPROTO, EPERM by a firewall, ... */
+	}
+}
+
+int listener_watch(struct listener *l, struct worker *w)
+{
+	struct event *ev = &l->events[w->index];
+
+	event_assign(ev, loop_base(w->loop), l->sockets->fds[w->index], EV_READ | EV_PERSIST, on_acceptable, l);
+	if (w->starved)
+		return 0; /* worker.c adds it when accepting goes on */
+	return event_add(ev, NULL) < 0 ? -ENOMEM : 0;
+}
+
+void listener_unwatch(struct listener *l, struct worker *w)
+{
+	struct event *ev = &l->events[w->index];
+
+	if (event_initialized(ev))
+		event_del(ev);
+}
+
+static bool has(const struct target_addrs *a, const struct addr *ip)
+{
+	for (size_t i = 0; a && i < a->n; i++)
+		if (addr_same_ip(&a->addrs[i], ip))
+			return true;
+	return false;
+}
+
+const struct target *listener_target(const struct listener *l, enum side side, const struct addr *dst, uint16_t *port, unsigned worker,
+				     const char **why)
+{
+	const struct target *only = NULL;
+	size_t n_family = 0;
+
+	if (side == SIDE_CLIENT) {
+		*port = l->conf->local.port ? l->conf->local.port : l->conf->port;
+		*why = "no local service";
+		return l->local;
+	}
+	*port = l->conf->transit_port;
+	*why = "no pair for this address";
+	for (size_t i = 0; i < l->n_partners; i++) {
+		const struct target_addrs *a = target_addrs(l->partners[i].client, worker);
+
+		if (has(a, dst))
+			return l->partners[i].transit;
+		if (a && addr_family(&a->addrs[0]) == addr_family(dst)) {
+			only = l->partners[i].transit;
+			n_family++;
+		}
+	}
+	/* A listener on an address that no pair names (loopback, behind a NAT) is unambiguous with one pair alone. */
+	if (n_family == 1)
+		return only;
+	return l->n_partners == 1 ? l->partners[0].transit : NULL;
+}
+
+bool listener_trusts(const struct listener *l, const struct addr *peer)
+{
+	for (size_t i = 0; i < l->conf->n_proxy_from; i++)
+		if (addr_net_has(&l->conf->proxy_from[i], peer))
+			return true;
+	return false;
+}

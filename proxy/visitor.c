@@ -1,0 +1,134 @@
+#include "proxy/visitor.h"
+
+#include "proxy/listener.h"
+#include "proxy/pp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int kept_set(struct kept **k, const void *bytes, size_t len)
+{
+	struct kept *new = NULL;
+
+	if (len) {
+		new = malloc(sizeof *new + len);
+		if (!new)
+			return -ENOMEM;
+		new->len = len;
+		memcpy(new->bytes, bytes, len);
+	}
+	free(*k);
+	*k = new;
+	return 0;
+}
+
+uint32_t visitor_now(const struct visitor *v)
+{
+	return (uint32_t)loop_now(v->flow.worker->loop);
+}
+
+int visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
+		 void *arg, void (*shutdown)(struct conn_link *, bool))
+{
+	end_init(&v->client, fd);
+	if (end_watch(&v->client, loop_base(w->loop), on_client, arg) < 0) {
+		close(fd);
+		return -ENOMEM;
+	}
+	v->flow.worker = w;
+	v->id = w->index + (uint64_t)w->proxy->n_workers * w->next_id++;
+	v->listener = listener_ref(l);
+	v->source = *peer;
+	v->started = v->active = visitor_now(v);
+	v->link.shutdown = shutdown;
+	worker_add_conn(w, &v->link);
+	return 0;
+}
+
+void visitor_close(struct visitor *v, bool reset, void (*free_fn)(struct later *))
+{
+	struct worker *w = v->flow.worker;
+
+	worker_again_cancel(w, &v->again);
+	end_close(&v->client, w, reset);
+	flow_leave(&v->flow);
+	deadline_cancel(w->loop, &v->flow.deadline);
+	worker_remove_conn(w, &v->link);
+	sources_leave(w->sources, &v->source);
+	listener_unref(v->listener);
+	free(v->kept);
+	free(v->via);
+	v->kept = NULL;
+	v->via = NULL;
+	v->later.fn = free_fn;
+	loop_later(w->loop, &v->later);
+}
+
+const struct addr *visitor_peer(const struct visitor *v)
+{
+	return v->via ? &v->via->src : &v->source;
+}
+
+void visitor_dst(const struct visitor *v, struct addr *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+
+	if (v->via)
+		*out = v->via->dst;
+	else if (!addr_is_any(&v->listener->conf->bind))
+		*out = v->listener->conf->bind;
+	else if (getsockname(v->client.fd, (struct sockaddr *)&ss, &len) < 0 || !addr_from_sockaddr(out, (struct sockaddr *)&ss))
+		*out = (struct addr){0};
+}
+
+long visitor_gather(struct visitor *v)
+{
+	struct worker *w = v->flow.worker;
+	size_t have = v->kept ? v->kept->len : 0;
+	long n;
+
+	if (!v->client.readable || have >= sizeof w->in)
+		return 0;
+	if (have)
+		memcpy(w->in, v->kept->bytes, have);
+	n = end_recv(&v->client, w->in + have, sizeof w->in - have);
+	if (n == -EAGAIN)
+		return 0;
+	if (n == 0)
+		return -ENODATA;
+	return n < 0 ? n : (long)have + n;
+}
+
+enum parse visitor_proxy_header(struct visitor *v, size_t n, size_t *skip, const char **why)
+{
+	struct worker *w = v->flow.worker;
+	struct pp pp;
+	enum parse p = pp_parse(&pp, (const uint8_t *)w->in, n);
+
+	*why = p == PARSE_BAD ? pp.bad_reason : "out of memory";
+	if (p == PARSE_MORE)
+		return kept_set(&v->kept, w->in, n) < 0 ? PARSE_BAD : PARSE_MORE;
+	if (p == PARSE_BAD)
+		return PARSE_BAD;
+	*skip = pp.len;
+	kept_set(&v->kept, NULL, 0);
+	if (pp.local)
+		return PARSE_OK;
+	v->via = malloc(sizeof *v->via);
+	if (!v->via)
+		return PARSE_BAD;
+	*v->via = (struct via){pp.src, pp.dst};
+	return PARSE_OK;
+}
+
+bool visitor_left(const struct visitor *v, bool fin)
+{
+	char c;
+	ssize_t n = recv(v->client.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno != EAGAIN && errno != EINTR;
+	return fin && (n == 0 || v->client.rdhup);
+}

@@ -1,0 +1,56 @@
+#pragma once
+/* visitor - what a connection of a visitor is, whatever is spoken on it: its socket, where it came from and wanted to go, what it said
+ * before anybody could hear it, its flow, its one deadline. Embedded first in stream and visit. Ownership: owns all of it, and a reference
+ * to its listener. Threads: its worker's. Units: ms on the loop's clock, cut to 32 bits. */
+#include "lib/slice.h"
+#include "proxy/end.h"
+#include "proxy/flow.h"
+#include "proxy/worker.h"
+
+struct listener;
+
+/* Bytes kept for later, exactly as many as there are. */
+struct kept {
+	size_t len;
+	char bytes[];
+};
+int kept_set(struct kept **k, const void *bytes, size_t len); /* replaces (bytes may lie in the old one); len 0: NULL; -ENOMEM */
+
+/* What a trusted peer's PROXY header said. */
+struct via {
+	struct addr src, dst;
+};
+
+struct visitor {
+	struct conn_link link;
+	struct flow flow;
+	struct end client;
+	struct listener *listener;
+	struct kept *kept;
+	struct via *via; /* NULL: the connection's own addresses hold */
+	uint64_t id;     /* in every log line */
+	struct addr source;
+	uint32_t started, active; /* active: when bytes moved last */
+	union {
+		struct again again;
+		struct later later; /* once closed */
+	};
+};
+
+/* Takes fd, also on failure (-ENOMEM). on_client's arg is arg. */
+int visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
+		 void *arg, void (*shutdown)(struct conn_link *, bool));
+/* Ends everything the visitor holds; free_fn runs after this turn of the loop. Once. */
+void visitor_close(struct visitor *v, bool reset, void (*free_fn)(struct later *));
+uint32_t visitor_now(const struct visitor *v);
+const struct addr *visitor_peer(const struct visitor *v);
+void visitor_dst(const struct visitor *v, struct addr *out);
+
+/* Gathers what was kept and what can be read now in worker->in. > 0: so many bytes; 0: nothing new; -ENODATA: the visitor has ended; other
+ * -errno: broken. What was kept stays kept until kept_set(). */
+long visitor_gather(struct visitor *v);
+/* Looks for a PROXY header in the n gathered bytes. PARSE_OK: *skip bytes are it. */
+enum parse visitor_proxy_header(struct visitor *v, size_t n, size_t *skip, const char **why);
+/* While waiting and not reading: has the visitor left? fin: a FIN counts as leaving. */
+bool visitor_left(const struct visitor *v, bool fin);
+#define PP_TIMEOUT_MS 3000
