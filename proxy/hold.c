@@ -1,0 +1,106 @@
+#include "proxy/hold.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+uint64_t wall_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+json_t *json_time(uint64_t ms)
+{
+	time_t s = (time_t)(ms / 1000);
+	struct tm tm;
+	char day[32], text[64];
+
+	if (!ms)
+		return json_null();
+	gmtime_r(&s, &tm);
+	strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text, sizeof text, "%s.%03uZ", day, (unsigned)(ms % 1000));
+	return json_string(text);
+}
+
+struct hold *hold_find(struct proxy *p, const struct account *a)
+{
+	struct hold *h = p->holds;
+
+	while (h && h->account != a)
+		h = h->next;
+	return h;
+}
+
+struct hold *hold_begin(struct proxy *p, struct account *a)
+{
+	struct hold *h = hold_find(p, a);
+
+	if (h)
+		return h;
+	h = calloc(1, sizeof *h);
+	if (!h)
+		return NULL;
+	h->account = account_ref(a);
+	h->held_at_ms = wall_ms();
+	hold_extend(p, h, 0);
+	h->next = p->holds;
+	p->holds = h;
+	return h;
+}
+
+void hold_extend(struct proxy *p, struct hold *h, uint64_t ms)
+{
+	uint64_t drain = (uint64_t)p->config->conf->proxy.drain * 1000, until;
+
+	until = loop_now(p->loop) + (ms > drain ? ms : drain) + HOLD_GRACE_MS;
+	if (account_gate(h->account) == GATE_FENCED)
+		h->give_up = 0;
+	else if (until > h->give_up)
+		h->give_up = until;
+}
+
+void hold_end(struct proxy *p, struct hold *h)
+{
+	struct hold **link = &p->holds;
+
+	while (*link && *link != h)
+		link = &(*link)->next;
+	if (!*link)
+		return;
+	*link = h->next;
+	account_unref(h->account);
+	free(h);
+}
+
+int holds_restore(struct proxy *p, const struct table *t)
+{
+	for (size_t i = 0; i < table_size(t); i++) {
+		struct account *a = table_at(t, i);
+		struct hold *h;
+
+		if (account_gate(a) == GATE_OPEN || hold_find(p, a))
+			continue;
+		h = hold_begin(p, a);
+		if (!h)
+			return -ENOMEM;
+		if (account_gate(a) == GATE_FENCED) {
+			h->give_up = 0;
+			h->drained = true;
+		}
+	}
+	return 0;
+}
+
+json_t *hold_evidence(const struct hold *h)
+{
+	return json_pack("{so so sI sI sI sI sI sI}", "held-at", json_time(h->held_at_ms), "fenced-at", json_time(h->fenced_at_ms),
+			 "parked", (json_int_t)h->seen.parked, "drained", (json_int_t)h->seen.drained, "cut", (json_int_t)h->seen.cut,
+			 "refused", (json_int_t)h->seen.refused, "released", (json_int_t)h->seen.released, "longest-wait-ms",
+			 (json_int_t)h->seen.longest_wait_ms);
+}
