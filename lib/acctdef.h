@@ -4,7 +4,8 @@
  *   {"name": "alice", "domains": ["alice.example", "*.alice.example"], "addresses": ["192.0.2.11"],
  *    "logins": ["alice", "*@alice.example"], "ports": [8300], "databases_gb": 3.2}
  * Names become lower case, a trailing dot of a domain goes. Domains are A-labels, digits, hyphens and underscores; a wildcard is
- * a first label "*" alone. What is not so is refused with the account, the field and what was expected.
+ * a first label "*" alone. A login is NAME, NAME@DOMAIN or *@DOMAIN. What is not so is refused with the account, the field and
+ * what was expected. What one account claims twice is kept once.
  * Ownership: acctdef_done() frees what a struct holds; an acctset owns its members. */
 #include "lib/addr.h"
 #include "lib/err.h"
@@ -15,6 +16,8 @@
 
 #define ACCOUNT_NAME_MAX 64 /* letters, digits, and . _ - after the first: safe as a path's component and in a log */
 #define DOMAIN_MAX 253      /* RFC 1035 2.3.4 */
+#define LOGIN_MAX 254       /* RFC 5321 4.5.3.1.3, without the angle brackets */
+#define IMPORT_MAX (512u << 20) /* bytes of an import file: some ten million domains */
 
 enum side { SIDE_CLIENT, SIDE_TRANSIT };
 enum gate {
@@ -40,6 +43,9 @@ struct acctdef {
 };
 
 bool account_name_ok(const char *name);
+/* The form in which names are kept and looked up; out has room for DOMAIN_MAX + 1. False: *expected says what a domain looks like. */
+bool domain_canon(char *out, const char *text, bool wildcard_ok, const char **expected);
+bool login_canon(char *out, const char *text, const char **expected); /* the same for logins; room for LOGIN_MAX + 1 */
 int acctdef_from_json(struct acctdef *out, const json_t *object, struct err *err); /* unknown fields are refused */
 json_t *acctdef_to_json(const struct acctdef *d, bool with_state);               /* returns new; NULL when memory is out */
 int acctdef_copy(struct acctdef *out, const struct acctdef *from);               /* -ENOMEM */
