@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IMPORT_MAX 4000000 /* accounts in one set */
+#define IMPORT_ACCOUNTS_MAX 4000000 /* accounts in one set */
 
 /* A swap on its way: who is to hear of it. */
 struct swap {
@@ -133,8 +133,8 @@ static void import_add(struct ctl_call *call, json_t *req, struct acctset *set)
 	{
 		struct acctdef d;
 
-		if (set->n >= IMPORT_MAX) {
-			ctl_fail(call, CTL_REFUSED, "more than %d accounts", IMPORT_MAX);
+		if (set->n >= IMPORT_ACCOUNTS_MAX) {
+			ctl_fail(call, CTL_REFUSED, "more than %d accounts", IMPORT_ACCOUNTS_MAX);
 			return;
 		}
 		if (acctdef_from_json(&d, one, &err) < 0) {

@@ -1,6 +1,8 @@
 /* Version 1 is one line of text, version 2 a binary header; both are over before the first byte of payload. */
 #include "proxy/pp.h"
 
+#include "proxy/crc32c.h"
+
 #include <arpa/inet.h>
 
 #define V1_MAX     107 /* with its CRLF, proxy-protocol.txt 2.1 */
@@ -121,17 +123,13 @@ static enum parse v1(struct pp *p, const char *buf, size_t len)
 	return v1_addresses(p, line, protocol[3] == '4' ? AF_INET : AF_INET6) ? PARSE_OK : bad(p, "bad PROXY line");
 }
 
-/* Castagnoli, bit by bit: a header is short and rarely has one. zero is where the checksum itself stands. */
-static uint32_t crc32c(const uint8_t *buf, size_t len, size_t zero)
+/* The header's check sum, as if the four bytes where it stands were zero. */
+static uint32_t header_crc(const uint8_t *buf, size_t len, size_t zero)
 {
-	uint32_t crc = UINT32_MAX;
+	uint32_t crc = crc32c(buf, zero);
 
-	for (size_t i = 0; i < len; i++) {
-		crc ^= i >= zero && i < zero + 4 ? 0 : buf[i];
-		for (unsigned bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
-	}
-	return ~crc;
+	crc = crc32c_more(crc, (const uint8_t[4]){0}, 4);
+	return crc32c_more(crc, buf + zero + 4, len - zero - 4);
 }
 
 static enum parse v2_tlvs(struct pp *p, const uint8_t *buf, size_t at)
@@ -148,7 +146,7 @@ static enum parse v2_tlvs(struct pp *p, const uint8_t *buf, size_t at)
 			const uint8_t *v = buf + at + 3;
 
 			if (len != 4 ||
-			    ((uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3]) != crc32c(buf, p->len, at + 3))
+			    ((uint32_t)v[0] << 24 | (uint32_t)v[1] << 16 | (uint32_t)v[2] << 8 | v[3]) != header_crc(buf, p->len, at + 3))
 				return bad(p, "PROXY header: wrong CRC32c");
 		}
 		at += 3 + len;

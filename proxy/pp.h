@@ -4,7 +4,7 @@
 #include "lib/addr.h"
 #include "lib/slice.h"
 
-#define PP_V2_MAX 52   /* what pp_write_v2() writes at most */
+#define PP_V2_MAX   52  /* what pp_write_v2() writes at most */
 #define PP_READ_MAX 536 /* a longer header is PARSE_BAD: 16 + addresses + TLVs that anybody sends in practice fit */
 
 struct pp {

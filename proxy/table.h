@@ -17,10 +17,11 @@ void table_free(struct table *t);
 /* The answers are borrowed from the table. name is lower case without a trailing dot. NULL: nobody's. */
 struct account *table_by_name(const struct table *t, const char *name, size_t len, const char **matched); /* matched: the
 	domain as the account claims it, for people; may be NULL */
-struct account *table_by_address(const struct table *t, const struct addr *a); /* the port is ignored */
+struct account *table_by_address(const struct table *t, const struct addr *a);                            /* the port is ignored */
 struct account *table_by_port(const struct table *t, uint16_t port);
-struct account *table_find(const struct table *t, const char *account);        /* by the account's own name */
-const struct acctdef *table_def(const struct table *t, const struct account *a); /* its side and gate are the initial ones: ask the account */
+struct account *table_find(const struct table *t, const char *account); /* by the account's own name */
+const struct acctdef *table_def(const struct table *t,
+				const struct account *a); /* its side and gate are the initial ones: ask the account */
 
 size_t table_size(const struct table *t); /* accounts; table_at(t, 0..size-1) in order of name */
 struct account *table_at(const struct table *t, size_t i);
