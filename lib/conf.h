@@ -33,14 +33,14 @@ struct conf_pair {
 
 struct conf_listener {
 	char *name;
-	char *address;      /* as written; NULL without the key (then intercept must be true) */
-	struct addr bind;   /* where it listens, port included */
+	char *address;    /* as written; NULL without the key (then intercept must be true) */
+	struct addr bind; /* where it listens, port included */
 	uint16_t port;
 	uint16_t transit_port; /* the same as port unless given */
 	enum protocol protocol;
-	struct conf_host local; /* the client side's service; text is NULL without the key */
-	enum source source[2];  /* by side, client then transit; never SOURCE_UNSET: listener key, else proxy key, else
-				   headers for http and plain for tls and tcp */
+	struct conf_host local;      /* the client side's service; text is NULL without the key */
+	enum source source[2];       /* by side, client then transit; never SOURCE_UNSET: listener key, else proxy key, else
+					headers for http and plain for tls and tcp */
 	struct addr_net *proxy_from; /* peers whose PROXY headers are believed (and then required) */
 	size_t n_proxy_from;
 	int line;
@@ -48,11 +48,12 @@ struct conf_listener {
 
 struct conf_proxy {
 	bool present;
-	int workers; /* 0: one per processor */
+	int workers;                        /* 0: one per processor */
 	char *control, *table, *access_log; /* access_log: "none", "stderr" or a file's path */
 	struct conf_listener *listeners;
 	size_t n_listeners;
 	bool intercept;
+	enum source source[2]; /* as written; a listener's own source is what holds */
 	enum unknown unknown;
 	int hold_max_wait, hold_max_connections, drain;
 	int http_head_max, http_head_timeout, hello_max, hello_timeout, connect_timeout, keep_alive, idle;
@@ -65,8 +66,8 @@ struct conf_control {
 	bool present;
 	char *state, *proxy, *netctl_client, *netctl_transit, *dns; /* NULL where not set */
 	char *hook_prepare, *hook_copy, *hook_seal, *hook_verify;   /* NULL where not set */
-	int hook_timeout; /* seconds; 0 is none */
-	int parallel;     /* moves side by side */
+	int hook_timeout;                                           /* seconds; 0 is none */
+	int parallel;                                               /* moves side by side */
 	int rollback_days;
 };
 
@@ -97,7 +98,7 @@ struct conf_tls {
 };
 
 struct conf {
-	char *file;
+	char *file;   /* as named on the command line */
 	char *server; /* the title of the server section */
 	struct conf_pair *pairs;
 	size_t n_pairs;
@@ -108,7 +109,7 @@ struct conf {
 	struct conf_tls tls;
 };
 
-int conf_load(struct conf **out, const char *file, struct err *err); /* returns new */
+int conf_load(struct conf **out, const char *file, struct err *err);                    /* returns new */
 int conf_parse(struct conf **out, const char *name, const char *text, struct err *err); /* the same from memory; name for messages */
 void conf_free(struct conf *c);
 void conf_print(const struct conf *c, FILE *to); /* every key with its value in force, in the file's own syntax */

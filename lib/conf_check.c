@@ -1,0 +1,169 @@
+/* What keys say together: a listener must be able to listen, must not lead back to itself, and must know its partner. */
+#include "lib/conf_parts.h"
+
+#include "lib/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int bad(const struct conf *c, struct err *err, int line, const char *text)
+{
+	return err_set(err, -EINVAL, "%s:%d: %s", c->file, line, text);
+}
+
+static bool same_host(const struct conf_host *a, const struct conf_host *b)
+{
+	if (addr_family(&a->addr) != AF_UNSPEC && addr_family(&b->addr) != AF_UNSPEC)
+		return addr_same_ip(&a->addr, &b->addr);
+	return strcmp(a->text, b->text) == 0;
+}
+
+static int check_pairs(const struct conf *c, struct err *err)
+{
+	char text[512];
+
+	for (size_t i = 0; i < c->n_pairs; i++) {
+		const struct conf_pair *p = &c->pairs[i];
+		int a = addr_family(&p->client.addr), b = addr_family(&p->transit.addr);
+
+		if (a != AF_UNSPEC && b != AF_UNSPEC && a != b)
+			return bad(c, err, p->line,
+				   "found a pair of an IPv4 and an IPv6 address, expected two of one family, pair each with its like");
+		if (same_host(&p->client, &p->transit))
+			return bad(c, err, p->line,
+				   "found a pair whose two sides are the same, expected client and transit to differ, correct one");
+		for (size_t k = 0; k < i; k++) {
+			if (!same_host(&p->client, &c->pairs[k].client))
+				continue;
+			snprintf(text, sizeof(text),
+				 "found a second pair for client = %s, expected each once (the first is in line %d), remove one",
+				 LOG_QUOTED(p->client.text, strlen(p->client.text)), c->pairs[k].line);
+			return bad(c, err, p->line, text);
+		}
+	}
+	return 0;
+}
+
+static bool is_loopback(const struct addr *a)
+{
+	if (addr_family(a) == AF_INET)
+		return (ntohl(a->v4.sin_addr.s_addr) >> 24) == 127;
+	return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+}
+
+/* The partner is found by the address that the visitor came to, so it must be in a pair. */
+static int check_partner(const struct conf *c, const struct conf_listener *l, struct err *err)
+{
+	char list[512] = "", text[1000];
+	size_t n = 0, of_family = 0, named = 0;
+
+	for (size_t i = 0; i < c->n_pairs; i++) {
+		const struct conf_host *client = &c->pairs[i].client;
+
+		if (addr_family(&client->addr) == AF_UNSPEC)
+			named++;
+		else if (addr_same_ip(&client->addr, &l->bind))
+			return 0;
+		else
+			of_family += addr_family(&client->addr) == addr_family(&l->bind);
+		if (n < sizeof(list))
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", client->text);
+	}
+	if (c->n_pairs == 0 || named || addr_is_any(&l->bind) || (is_loopback(&l->bind) && of_family <= 1))
+		return 0;
+	snprintf(text, sizeof(text),
+		 "found listener %s with address = \"%s\", expected a pair's client address (%s), add a pair or correct it",
+		 LOG_QUOTED(l->name, strlen(l->name)), l->address, list);
+	return bad(c, err, l->line, text);
+}
+
+static int check_sources(const struct conf *c, struct conf_listener *l, struct err *err)
+{
+	char text[300];
+
+	for (int side = 0; side < 2; side++) {
+		if (l->source[side] == SOURCE_UNSET && !(c->proxy.source[side] == SOURCE_HEADERS && l->protocol != PROTOCOL_HTTP))
+			l->source[side] = c->proxy.source[side];
+		if (l->source[side] == SOURCE_UNSET)
+			l->source[side] = l->protocol == PROTOCOL_HTTP ? SOURCE_HEADERS : SOURCE_PLAIN;
+		if (l->source[side] != SOURCE_HEADERS || l->protocol == PROTOCOL_HTTP)
+			continue;
+		snprintf(text, sizeof(text),
+			 "found source-%s = headers in listener %s of protocol %s, expected it for http only, use plain or proxy-v2",
+			 side ? "transit" : "local", LOG_QUOTED(l->name, strlen(l->name)), protocol_name(l->protocol));
+		return bad(c, err, l->line, text);
+	}
+	return 0;
+}
+
+static int check_listener(const struct conf *c, struct conf_listener *l, struct err *err)
+{
+	const char *name = LOG_QUOTED(l->name, strlen(l->name));
+	char text[400];
+
+	if (!l->transit_port)
+		l->transit_port = l->port;
+	if (!l->address) {
+		if (c->proxy.intercept)
+			return check_sources(c, l, err);
+		snprintf(text, sizeof(text),
+			 "found listener %s without address, expected one unless intercept = true, add address and local", name);
+		return bad(c, err, l->line, text);
+	}
+	addr_parse(&l->bind, l->address);
+	addr_set_port(&l->bind, l->port);
+	if (!l->local.text && !c->proxy.intercept) {
+		snprintf(text, sizeof(text),
+			 "found listener %s with address and without local, expected where its local service is, or its "
+			 "traffic would come back to it; add local = \"ADDRESS:PORT\"",
+			 name);
+		return bad(c, err, l->line, text);
+	}
+	if (l->local.text && addr_family(&l->local.addr) != AF_UNSPEC && l->local.port == l->port &&
+	    (addr_same_ip(&l->local.addr, &l->bind) ||
+	     (addr_is_any(&l->bind) && addr_family(&l->bind) == addr_family(&l->local.addr) && is_loopback(&l->local.addr)))) {
+		snprintf(text, sizeof(text),
+			 "found listener %s whose local is the listener itself, expected another address or port, or its traffic "
+			 "would come back to it",
+			 name);
+		return bad(c, err, l->line, text);
+	}
+	if (check_partner(c, l, err) < 0)
+		return -EINVAL;
+	return check_sources(c, l, err);
+}
+
+static bool clash(const struct conf_listener *a, const struct conf_listener *b)
+{
+	if (a->port != b->port)
+		return false;
+	if (!a->address || !b->address)
+		return true; /* interception takes every pair's address */
+	if (addr_family(&a->bind) != addr_family(&b->bind))
+		return false;
+	return addr_same_ip(&a->bind, &b->bind) || addr_is_any(&a->bind) || addr_is_any(&b->bind);
+}
+
+int conf_check(struct conf *c, struct err *err)
+{
+	struct conf_proxy *p = &c->proxy;
+	char text[500];
+	int rc = check_pairs(c, err);
+
+	for (size_t i = 0; rc == 0 && i < p->n_listeners; i++) {
+		struct conf_listener *l = &p->listeners[i];
+
+		rc = check_listener(c, l, err);
+		for (size_t k = 0; rc == 0 && k < i; k++) {
+			if (!clash(l, &p->listeners[k]))
+				continue;
+			snprintf(text, sizeof(text),
+				 "found listener %s on port %u, which listener %s of line %d has, expected another address or port",
+				 LOG_QUOTED(l->name, strlen(l->name)), l->port,
+				 LOG_QUOTED(p->listeners[k].name, strlen(p->listeners[k].name)), p->listeners[k].line);
+			rc = bad(c, err, l->line, text);
+		}
+	}
+	return rc;
+}
