@@ -285,7 +285,7 @@ int conf_load(struct conf **out, const char *file, struct err *err)
 {
 	int fd = open(file, O_RDONLY | O_CLOEXEC), rc;
 	char *bytes = NULL;
-	size_t len;
+	size_t len = 0;
 
 	*out = NULL;
 	if (fd < 0)
