@@ -14,10 +14,28 @@ void end_init(struct end *e, int fd)
 	*e = (struct end){.fd = fd};
 }
 
-int end_watch(struct end *e, struct event_base *base, event_callback_fn fn, void *arg)
+void end_assign(struct end *e, struct event_base *base, bool connecting, event_callback_fn fn, void *arg)
 {
-	event_assign(&e->ev, base, e->fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, fn, arg);
+	e->writable = !connecting;
+	event_assign(&e->ev, base, e->fd, EV_READ | EV_CLOSED | (connecting ? EV_WRITE : 0) | EV_ET | EV_PERSIST, fn, arg);
+}
+
+int end_watch(struct end *e)
+{
 	return event_add(&e->ev, NULL) < 0 ? -ENOMEM : 0;
+}
+
+void end_await_writable(struct end *e)
+{
+	struct event *ev = &e->ev;
+
+	e->writable = false;
+	if (event_get_events(ev) & EV_WRITE)
+		return;
+	event_del(ev);
+	event_assign(ev, event_get_base(ev), e->fd, EV_READ | EV_CLOSED | EV_WRITE | EV_ET | EV_PERSIST, event_get_callback(ev),
+		     event_get_callback_arg(ev));
+	event_add(ev, NULL); /* it has been in the poll set before: there is room */
 }
 
 void end_note(struct end *e, short what)
@@ -34,11 +52,11 @@ void end_close(struct end *e, struct worker *w, bool reset)
 {
 	if (e->fd < 0)
 		return;
-	if (event_initialized(&e->ev))
-		event_del(&e->ev);
 	if (reset)
 		setsockopt(e->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
-	close(e->fd);
+	close(e->fd); /* which takes it out of the poll set; libevent's own attempt then costs next to nothing, and copes */
+	if (event_initialized(&e->ev))
+		event_del(&e->ev);
 	e->fd = -1;
 	free(e->rest);
 	e->rest = NULL;
@@ -121,7 +139,7 @@ int end_send(struct end *e, struct iovec *iov, int n)
 	}
 	if ((size_t)sent == all)
 		return 0;
-	e->writable = false;
+	end_await_writable(e);
 	return keep_iov(e, iov, n, (size_t)sent);
 }
 
@@ -133,7 +151,7 @@ static int flush_pipe(struct end *e, struct worker *w)
 		ssize_t n = splice(p->rd, NULL, e->fd, NULL, p->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 		if (n < 0 && errno == EAGAIN) {
-			e->writable = false;
+			end_await_writable(e);
 			return 0;
 		}
 		if (n <= 0)
@@ -160,7 +178,7 @@ int end_flush(struct end *e, struct worker *w)
 		if (n < 0) {
 			if (errno != EAGAIN && errno != EINTR)
 				return -errno;
-			e->writable = false;
+			end_await_writable(e);
 			return 0;
 		}
 		r->from += (size_t)n;

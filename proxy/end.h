@@ -1,9 +1,10 @@
 #pragma once
 /* end - one of the two sockets of a connection: its descriptor, what is known of its readiness, and what it has not taken yet.
- * Edge triggered: each descriptor is registered once for reading, writing and the peer's FIN; flags remember the edges until a call
- * answers EAGAIN (or a short read, which says the same). rdhup is sticky: its edge may come while the other end is blocked.
- * Memory: an end that is idle holds no buffer; what a slow peer did not take is kept in `rest`, exactly as long as it is, or in a pipe.
- * Ownership: an end owns its descriptor, its rest and its pipe. Threads: its worker's. */
+ * Edge triggered: each descriptor is registered once for reading and the peer's FIN; flags remember the edges until a call answers EAGAIN
+ * (or a short read, which says the same). rdhup is sticky: its edge may come while the other end is blocked. Writing is watched for from
+ * the first time that a call would block, or from the start where a connect is under way: most connections never need it, and each would
+ * begin with an event for it. Memory: an end that is idle holds no buffer; what a slow peer did not take is kept in `rest`, exactly as long
+ * as it is, or in a pipe. Ownership: an end owns its descriptor, its rest and its pipe. Threads: its worker's. */
 #include "lib/slice.h"
 
 #include <event2/event.h>
@@ -35,8 +36,12 @@ struct end {
 
 /* Takes fd. The callback's arg is given to end_watch(). */
 void end_init(struct end *e, int fd);
-int end_watch(struct end *e, struct event_base *base, event_callback_fn fn, void *arg); /* -ENOMEM, -ENOSPC (epoll watches) */
-void end_note(struct end *e, short what);                                               /* an event: sets the flags */
+void end_assign(struct end *e, struct event_base *base, bool connecting, event_callback_fn fn,
+		void *arg); /* what end_watch() will watch for */
+/* From now on events come. Read first what is there already: an edge would tell of it once more. -ENOMEM. */
+int end_watch(struct end *e);
+void end_await_writable(struct end *e);   /* a call would block: an event will tell when it no longer does */
+void end_note(struct end *e, short what); /* an event: sets the flags */
 /* Closes. With reset the peer gets RST instead of FIN, and what it has not taken is thrown away. Twice is fine. */
 void end_close(struct end *e, struct worker *w, bool reset);
 void end_shut(struct end *e); /* FIN after everything sent; twice is fine */

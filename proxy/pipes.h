@@ -7,7 +7,7 @@
  * another customer. All pipes must be back before pipes_free().  Threads: a pool never leaves its worker. */
 #include <stddef.h>
 
-#define PIPES_SIZE     (256u * 1024)
+#define PIPES_SIZE     (1024u * 1024)
 #define PIPES_SIZE_MIN (64u * 1024)
 #define PIPES_KEEP     32   /* idle ones kept open */
 #define PIPES_PAUSE_MS 1000 /* after a refusal of the kernel */

@@ -23,6 +23,8 @@ static enum relayed copy(struct worker *w, struct end *from, struct end *to, uin
 		long n;
 		int rc;
 
+		if (from->eof)
+			return RELAY_EOF;
 		if (!from->readable)
 			return RELAY_BLOCKED;
 		n = end_recv(from, w->in, cap);
@@ -34,6 +36,10 @@ static enum relayed copy(struct worker *w, struct end *from, struct end *to, uin
 			return RELAY_EOF;
 		if ((size_t)n == cap && cap < sizeof w->in)
 			from->readable = true; /* we asked for less than there may be */
+		else if ((size_t)n < cap && from->rdhup) {
+			from->eof = true; /* the FIN is here and this was all before it: no call to fetch the 0 */
+			from->readable = false;
+		}
 		account_for(left, count, (uint64_t)n);
 		*share -= (uint64_t)n < *share ? (uint64_t)n : *share;
 		rc = end_send(to, &(struct iovec){w->in, (size_t)n}, 1);
@@ -73,7 +79,7 @@ static enum relayed through_pipe(struct end *from, struct end *to, uint64_t *lef
 		while (to->pipe->held) {
 			n = splice(to->pipe->rd, NULL, to->fd, NULL, to->pipe->held, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 			if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-				to->writable = false;
+				end_await_writable(to);
 				return *left ? RELAY_BLOCKED : RELAY_DONE;
 			}
 			if (n <= 0)

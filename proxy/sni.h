@@ -7,13 +7,13 @@
 
 #include <stdint.h>
 
-#define SNI_NAME_MAX 255
+#define SNI_NAME_MAX    255
 #define SNI_RECORDS_MAX 64
 
 struct sni {
 	char name[SNI_NAME_MAX + 1]; /* lower case, no trailing dot, NUL-terminated; "" where the hello has none */
 	size_t name_len;
-	const char *bad_reason;      /* PARSE_BAD: static text for the log */
+	const char *bad_reason; /* PARSE_BAD: static text for the log */
 };
 
 /* buf[0..len) is everything the client said. PARSE_MORE until the extension block has been seen whole; hello_max bytes at the most.

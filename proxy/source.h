@@ -1,8 +1,8 @@
 #pragma once
 /* source - who holds how many connections: per IPv4 address or IPv6 /64, all workers together.
- * Limits: `concurrent` at once and `rate` new ones per second (token bucket, one second deep); 0 is none. Above 80 % of the budget a source may
- * hold at most as many connections as are still free: the heaviest are refused first, and the nearer the end the lighter the ones that still get in.
- * The table is bounded (SOURCE_MAX entries, those without connections go first, least recently seen); its hash is keyed.
+ * Limits: `concurrent` at once and `rate` new ones per second (token bucket, one second deep); 0 is none. Above 80 % of the budget a source
+ * may hold at most as many connections as are still free: the heaviest are refused first, and the nearer the end the lighter the ones that
+ * still get in. The table is bounded (SOURCE_MAX entries, those without connections go first, least recently seen); its hash is keyed.
  * Threads: any; striped locks, held for nanoseconds. */
 #include "lib/addr.h"
 
@@ -23,6 +23,7 @@ struct source_limits {
 struct sources *sources_new(const struct source_limits *lim); /* NULL: no memory */
 void sources_free(struct sources *s);
 void sources_limit(struct sources *s, const struct source_limits *lim); /* takes effect for the next connection */
-enum source_verdict sources_enter(struct sources *s, const struct addr *peer, uint64_t now_ms); /* SOURCE_OK must be followed by one leave */
+enum source_verdict sources_enter(struct sources *s, const struct addr *peer,
+				  uint64_t now_ms); /* SOURCE_OK must be followed by one leave */
 void sources_leave(struct sources *s, const struct addr *peer);
 unsigned sources_used(const struct sources *s); /* connections in all */

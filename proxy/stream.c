@@ -263,7 +263,8 @@ static void connect_next(struct stream *s, const char *why)
 			continue;
 		}
 		end_init(&s->server, fd);
-		if (end_watch(&s->server, loop_base(w->loop), on_server, s) < 0)
+		end_assign(&s->server, loop_base(w->loop), true, on_server, s);
+		if (end_watch(&s->server) < 0)
 			break;
 		s->connect_start = visitor_now(&s->v);
 		deadline_arm(w->loop, &s->v.flow.deadline, on_deadline, (uint64_t)w->conf->connect_timeout * 1000);
@@ -468,13 +469,14 @@ int stream_accept(struct worker *w, struct listener *l, int fd, const struct add
 		return -ENOMEM;
 	}
 	end_init(&s->server, -1);
-	if (visitor_open(&s->v, w, l, fd, peer, on_client, s, on_shutdown) < 0) {
-		slab_give(&w->streams, s);
-		return -ENOMEM;
-	}
+	visitor_open(&s->v, w, l, fd, peer, on_client, s, on_shutdown);
 	if (listener_trusts(l, peer))
 		deadline_arm(w->loop, &s->v.flow.deadline, on_deadline, PP_TIMEOUT_MS);
 	else
 		begin(s, NULL, 0);
+	if (s->state == STREAM_HELLO)
+		read_hello(s);
+	if (s->state != STREAM_CLOSED && end_watch(&s->v.client) < 0)
+		stream_close(s, "out of memory", true);
 	return 0;
 }

@@ -84,7 +84,8 @@ struct upstream *upstream_connect(struct worker *w, struct visit *v, struct acco
 		return NULL;
 	}
 	end_init(&u->end, fd);
-	*rc = end_watch(&u->end, loop_base(w->loop), on_event, u);
+	end_assign(&u->end, loop_base(w->loop), true, on_event, u);
+	*rc = end_watch(&u->end);
 	if (*rc < 0) {
 		close(fd);
 		slab_give(&w->upstreams, u);

@@ -240,7 +240,7 @@ static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut};
 
 static char *copy_slice(struct slice s)
 {
-	return strndup(s.p, s.len);
+	return s.len ? strndup(s.p, s.len) : NULL;
 }
 
 static void start_exchange(struct visit *v, const struct http_head *h)
@@ -544,15 +544,15 @@ int visit_accept(struct worker *w, struct listener *l, int fd, const struct addr
 		close(fd);
 		return -ENOMEM;
 	}
-	if (visitor_open(&v->v, w, l, fd, peer, on_client, v, on_shutdown) < 0) {
-		slab_give(&w->visits, v);
-		return -ENOMEM;
-	}
+	visitor_open(&v->v, w, l, fd, peer, on_client, v, on_shutdown);
 	if (listener_trusts(l, peer)) {
 		visit_arm(v, PP_TIMEOUT_MS);
 	} else {
 		visit_enter(v, VISIT_HEAD);
 		begin(v);
+		read_head(v);
 	}
+	if (v->state != VISIT_CLOSED && end_watch(&v->v.client) < 0)
+		visit_close(v, "out of memory", true);
 	return 0;
 }

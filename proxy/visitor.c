@@ -28,14 +28,12 @@ uint32_t visitor_now(const struct visitor *v)
 	return (uint32_t)loop_now(v->flow.worker->loop);
 }
 
-int visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
-		 void *arg, void (*shutdown)(struct conn_link *, bool))
+void visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
+		  void *arg, void (*shutdown)(struct conn_link *, bool))
 {
 	end_init(&v->client, fd);
-	if (end_watch(&v->client, loop_base(w->loop), on_client, arg) < 0) {
-		close(fd);
-		return -ENOMEM;
-	}
+	end_assign(&v->client, loop_base(w->loop), false, on_client, arg);
+	v->client.readable = true; /* perhaps */
 	v->flow.worker = w;
 	v->id = w->index + (uint64_t)w->proxy->n_workers * w->next_id++;
 	v->listener = listener_ref(l);
@@ -43,7 +41,6 @@ int visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd
 	v->started = v->active = visitor_now(v);
 	v->link.shutdown = shutdown;
 	worker_add_conn(w, &v->link);
-	return 0;
 }
 
 void visitor_close(struct visitor *v, bool reset, void (*free_fn)(struct later *))

@@ -37,9 +37,9 @@ struct visitor {
 	};
 };
 
-/* Takes fd, also on failure (-ENOMEM). on_client's arg is arg. */
-int visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
-		 void *arg, void (*shutdown)(struct conn_link *, bool));
+/* Takes fd. on_client's arg is arg. Events come from end_watch() on: what the visitor has said by now is best read before. */
+void visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
+		  void *arg, void (*shutdown)(struct conn_link *, bool));
 /* Ends everything the visitor holds; free_fn runs after this turn of the loop. Once. */
 void visitor_close(struct visitor *v, bool reset, void (*free_fn)(struct later *));
 uint32_t visitor_now(const struct visitor *v);
