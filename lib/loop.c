@@ -207,7 +207,7 @@ int loop_new(struct loop **out, struct err *err)
 	pthread_mutex_init(&l->lock, NULL);
 	l->inbox_tail = &l->inbox;
 	l->later_tail = &l->later;
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	event_config_require_features(cfg, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
 	l->base = event_base_new_with_config(cfg);
 	l->inbox_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -137,6 +137,7 @@ int end_send(struct end *e, struct iovec *iov, int n)
 			return -errno;
 		sent = 0;
 	}
+	e->moved |= sent > 0;
 	if ((size_t)sent == all)
 		return 0;
 	end_await_writable(e);
@@ -157,6 +158,7 @@ static int flush_pipe(struct end *e, struct worker *w)
 		if (n <= 0)
 			return n < 0 ? -errno : -EPIPE;
 		p->held -= (unsigned)n;
+		e->moved = true;
 	}
 	pipes_put(w->pipes, p);
 	e->pipe = NULL;
@@ -182,12 +184,23 @@ int end_flush(struct end *e, struct worker *w)
 			return 0;
 		}
 		r->from += (size_t)n;
+		e->moved = true;
 		if (r->from == r->len) {
 			e->rest = NULL;
 			free(r);
 		}
 	}
 	return 0;
+}
+
+bool end_look_again(struct end *e)
+{
+	char c;
+
+	if (e->fd < 0 || e->eof || e->readable)
+		return e->readable;
+	e->readable = recv(e->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
+	return e->readable;
 }
 
 long end_recv(struct end *e, void *buf, size_t cap)
@@ -201,6 +214,7 @@ long end_recv(struct end *e, void *buf, size_t cap)
 		}
 		return -errno;
 	}
+	e->moved = true;
 	if (n == 0) {
 		e->eof = true;
 		e->readable = false;

@@ -30,6 +30,7 @@ struct end {
 	bool eof : 1;      /* read up to the FIN */
 	bool shut : 1;     /* we have sent FIN */
 	bool splicing : 1; /* bytes to this end go through pipes for now */
+	bool moved : 1;    /* it gave or took bytes; whoever watches for idleness clears it */
 	struct rest *rest; /* not taken yet, NULL mostly */
 	struct pipe *pipe; /* the same, inside the kernel */
 };
@@ -55,5 +56,8 @@ static inline bool end_blocked(const struct end *e)
 int end_send(struct end *e, struct iovec *iov, int n);
 int end_keep(struct end *e, const void *bytes, size_t len); /* puts bytes behind the rest without sending; -ENOMEM */
 int end_flush(struct end *e, struct worker *w);             /* sends the rest or the pipe; 0 also when still blocked */
+/* libevent does not tell a reset from readiness, and one that comes in the same turn as the last bytes has no edge of its own: a short read would
+ * hide it for good. So an end that has gone quiet after bytes is looked at once. True: there is something to read, be it an error. */
+bool end_look_again(struct end *e);
 /* recv(2): > 0 bytes; 0 at the end of the stream (eof is set); -EAGAIN (readable is cleared); other -errno: broken. */
 long end_recv(struct end *e, void *buf, size_t cap);

@@ -196,7 +196,7 @@ void exchange_begin(struct visit *v, const struct http_head *h, const char *rest
 		/* The back end may be closing it at this moment. What may be sent twice is kept until the answer begins. */
 		if (v->x.idempotent && v->x.request.done && iov[1].iov_len == 0)
 			kept_set(&v->x.replay, iov[0].iov_base, iov[0].iov_len);
-		visit_arm(v, (uint64_t)w->conf->response_timeout * 1000);
+		visit_arm(v, LOOK_AGAIN_MS);
 		if (end_send(&u->end, iov, iov[1].iov_len ? 2 : 1) < 0)
 			v->x.deaf = true; /* the answer, or its absence, says more */
 		exchange_run(v);
@@ -424,8 +424,6 @@ static void read_answer_head(struct visit *v)
 	size_t have = v->x.head ? v->x.head->len : 0;
 	long n;
 
-	if (!v->up->end.readable)
-		return;
 	if (have)
 		memcpy(w->in, v->x.head->bytes, have);
 	n = end_recv(&v->up->end, w->in + have, sizeof w->in - have);
@@ -526,7 +524,7 @@ static bool connected(struct visit *v)
 		u->connected = u->end.writable;
 		v->x.connect_ms = visitor_now(&v->v) - (uint32_t)u->connect_start;
 		v->v.active = visitor_now(&v->v);
-		visit_arm(v, (uint64_t)worker_of(v)->conf->response_timeout * 1000);
+		visit_arm(v, LOOK_AGAIN_MS);
 		return u->connected;
 	}
 	rest = u->end.rest; /* the next address is to hear the same */
@@ -545,7 +543,6 @@ void exchange_run(struct visit *v)
 {
 	struct worker *w = worker_of(v);
 	struct exchange *x = &v->x;
-	uint64_t before = x->up + x->down;
 
 	if (!connected(v))
 		return;
@@ -553,14 +550,17 @@ void exchange_run(struct visit *v)
 		x->deaf = true;
 	if (!x->request.done)
 		run_request(v);
-	if (v->state == VISIT_EXCHANGE && !x->answered)
+	/* v->up may be another one after a second try. */
+	while (v->state == VISIT_EXCHANGE && !x->answered && v->up->connected && v->up->end.readable)
 		read_answer_head(v);
 	if (v->state == VISIT_EXCHANGE && x->answered && !x->answer.done)
 		run_answer_body(v);
 	if (v->state != VISIT_EXCHANGE)
 		return;
-	if (x->up + x->down != before)
-		v->v.active = visitor_now(&v->v);
+	if (visitor_moved(&v->v, &v->up->end) && x->looked) {
+		x->looked = false;
+		visit_arm(v, LOOK_AGAIN_MS);
+	}
 	if (end_flush(&v->v.client, w) < 0)
 		visit_close(v, "reset by the visitor", true);
 	else if (x->answered && x->answer.done && !end_blocked(&v->v.client))
@@ -571,15 +571,26 @@ void exchange_timeout(struct visit *v)
 {
 	struct worker *w = worker_of(v);
 	struct exchange *x = &v->x;
-	uint32_t now = visitor_now(&v->v), quiet = now - v->v.active, limit;
+	uint32_t quiet = visitor_now(&v->v) - v->v.active, limit;
 
 	if (!v->up->connected) {
 		away(v, 504, "connect timeout");
 		return;
 	}
+	/* A reset that came with the last bytes may hide behind a short read (end_look_again()). */
+	if (quiet >= LOOK_AGAIN_MS && !x->looked) {
+		x->looked = true;
+		if ((!x->request.done && end_look_again(&v->v.client)) | end_look_again(&v->up->end)) {
+			exchange_run(v);
+			if (v->state != VISIT_EXCHANGE)
+				return;
+		}
+	} else if (quiet < LOOK_AGAIN_MS) {
+		x->looked = false;
+	}
 	limit = (uint32_t)(x->request.done && !x->answered ? w->conf->response_timeout : w->conf->idle) * 1000;
 	if (quiet < limit)
-		visit_arm(v, limit - quiet);
+		visit_arm(v, x->looked ? limit - quiet : LOOK_AGAIN_MS);
 	else if (x->answered)
 		visit_close(v, "idle", true);
 	else if (x->request.done)

@@ -74,6 +74,7 @@ static enum relayed through_pipe(struct end *from, struct end *to, uint64_t *lef
 			return RELAY_EOF;
 		}
 		to->pipe->held += (unsigned)n;
+		from->moved = true;
 		account_for(left, count, (uint64_t)n);
 		*share -= (uint64_t)n < *share ? (uint64_t)n : *share;
 		while (to->pipe->held) {
@@ -85,6 +86,7 @@ static enum relayed through_pipe(struct end *from, struct end *to, uint64_t *lef
 			if (n <= 0)
 				return RELAY_TO_BROKEN;
 			to->pipe->held -= (unsigned)n;
+			to->moved = true;
 		}
 	}
 	return *left ? RELAY_SHARE_USED : RELAY_DONE;

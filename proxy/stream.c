@@ -105,6 +105,7 @@ static void stream_close(struct stream *s, const char *why, bool reset)
 /* ---- joined: bytes both ways ---- */
 
 static void on_again(struct again *a);
+static void on_deadline(struct deadline *d);
 
 static void relay(struct stream *s, bool up, bool down)
 {
@@ -113,9 +114,11 @@ static void relay(struct stream *s, bool up, bool down)
 	bool hush = s->last_call && s->server_spoke && !s->v.client.eof;
 	enum joined j = relay_join(w, &s->v.client, &s->server, up && !hush, down, &s->up, &s->down);
 
-	if (s->up != up_before || s->down != down_before) {
-		s->v.active = visitor_now(&s->v);
+	if (s->up != up_before || s->down != down_before)
 		s->server_spoke = s->down != down_before;
+	if (visitor_moved(&s->v, &s->server) && !s->v.unsure) {
+		s->v.unsure = true;
+		deadline_arm(w->loop, &s->v.flow.deadline, on_deadline, LOOK_AGAIN_MS);
 	}
 	switch (j) {
 	case JOINED_ON:
@@ -156,10 +159,17 @@ static void on_deadline(struct deadline *d)
 		stream_close(s, "connect timeout", true);
 		return;
 	case STREAM_RELAY:
-		if (quiet >= idle)
+		if (quiet >= idle) {
 			stream_close(s, "idle", true);
-		else
-			deadline_arm(s->v.flow.worker->loop, d, on_deadline, idle - quiet);
+			return;
+		}
+		if (s->v.unsure && quiet >= LOOK_AGAIN_MS) {
+			s->v.unsure = false;
+			if (end_look_again(&s->v.client) | end_look_again(&s->server))
+				relay(s, true, true);
+		}
+		if (s->state == STREAM_RELAY)
+			deadline_arm(s->v.flow.worker->loop, d, on_deadline, s->v.unsure ? LOOK_AGAIN_MS : idle - quiet);
 		return;
 	case STREAM_PARKED: /* flow.c's while parked */
 	case STREAM_CLOSED:
@@ -383,9 +393,10 @@ static void look_at_hello(struct stream *s, const char *bytes, size_t len)
 
 static void read_hello(struct stream *s)
 {
-	size_t n = gather(s);
+	size_t n;
 
-	if (n)
+	/* Until nothing is left: with a FIN behind the bytes no further edge will come. */
+	while (s->state == STREAM_HELLO && s->v.client.readable && (n = gather(s)))
 		look_at_hello(s, s->v.flow.worker->in, n);
 }
 
@@ -414,6 +425,7 @@ static void read_proxy_header(struct stream *s)
 	switch (visitor_proxy_header(&s->v, n, &skip, &why)) {
 	case PARSE_OK:
 		begin(s, s->v.flow.worker->in + skip, n - skip);
+		read_hello(s);
 		return;
 	case PARSE_MORE:
 		return;

@@ -204,9 +204,8 @@ void visit_exchange_over(struct visit *v)
 		memcpy(w->in, k->bytes, k->len);
 		look_at_head(v, w->in, k->len);
 		free(k);
-	} else if (v->v.client.readable) {
-		read_head(v);
 	}
+	read_head(v); /* nobody read during the exchange, so its edge has passed */
 }
 
 /* ---- the gate ---- */
@@ -337,9 +336,10 @@ static size_t gather(struct visit *v)
 
 static void read_head(struct visit *v)
 {
-	size_t n = gather(v);
+	size_t n;
 
-	if (n)
+	/* Until nothing is left: with a FIN behind the bytes no further edge will come. */
+	while (v->state == VISIT_HEAD && v->v.client.readable && (n = gather(v)))
 		look_at_head(v, v->v.flow.worker->in, n);
 }
 
@@ -363,6 +363,7 @@ static void read_proxy_header(struct visit *v)
 		begin(v);
 		if (n > skip)
 			look_at_head(v, v->v.flow.worker->in + skip, n - skip);
+		read_head(v);
 		return;
 	case PARSE_MORE:
 		return;
@@ -379,11 +380,12 @@ static void on_again(struct again *a);
 static void tunnel(struct visit *v, bool up, bool down)
 {
 	struct worker *w = v->v.flow.worker;
-	uint64_t before = v->x.up + v->x.down;
 	enum joined j = relay_join(w, &v->v.client, &v->up->end, up, down, &v->x.up, &v->x.down);
 
-	if (v->x.up + v->x.down != before)
-		v->v.active = visitor_now(&v->v);
+	if (visitor_moved(&v->v, &v->up->end) && !v->v.unsure) {
+		v->v.unsure = true;
+		visit_arm(v, LOOK_AGAIN_MS);
+	}
 	switch (j) {
 	case JOINED_ON:
 		return;
@@ -407,6 +409,7 @@ void visit_tunnel(struct visit *v)
 	struct worker *w = v->v.flow.worker;
 
 	visit_enter(v, VISIT_TUNNEL);
+	v->v.unsure = false;
 	visit_arm(v, (uint64_t)w->conf->idle * 1000);
 	if (v->v.kept) { /* what the visitor said before it knew */
 		int rc = end_send(&v->up->end, &(struct iovec){v->v.kept->bytes, v->v.kept->len}, 1);
@@ -459,10 +462,17 @@ static void on_deadline(struct deadline *d)
 		exchange_timeout(v);
 		return;
 	case VISIT_TUNNEL:
-		if (quiet >= idle)
+		if (quiet >= idle) {
 			visit_close(v, "idle", true);
-		else
-			visit_arm(v, idle - quiet);
+			return;
+		}
+		if (v->v.unsure && quiet >= LOOK_AGAIN_MS) {
+			v->v.unsure = false;
+			if (end_look_again(&v->v.client) | end_look_again(&v->up->end))
+				tunnel(v, true, true);
+		}
+		if (v->state == VISIT_TUNNEL)
+			visit_arm(v, v->v.unsure ? LOOK_AGAIN_MS : idle - quiet);
 		return;
 	case VISIT_LINGER:
 		visit_close(v, "ended", false);
@@ -489,8 +499,7 @@ static void on_client(evutil_socket_t fd, short what, void *arg)
 		read_proxy_header(v);
 		return;
 	case VISIT_HEAD:
-		if (v->v.client.readable)
-			read_head(v);
+		read_head(v);
 		return;
 	case VISIT_PARKED:
 		if (visitor_left(&v->v, false))

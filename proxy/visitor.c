@@ -129,3 +129,12 @@ bool visitor_left(const struct visitor *v, bool fin)
 		return errno != EAGAIN && errno != EINTR;
 	return fin && (n == 0 || v->client.rdhup);
 }
+
+bool visitor_moved(struct visitor *v, struct end *other)
+{
+	if (!v->client.moved && !other->moved)
+		return false;
+	v->client.moved = other->moved = false;
+	v->active = visitor_now(v);
+	return true;
+}

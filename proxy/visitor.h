@@ -31,6 +31,7 @@ struct visitor {
 	uint64_t id;     /* in every log line */
 	struct addr source;
 	uint32_t started, active; /* active: when bytes moved last */
+	bool unsure;              /* an end may hide a reset: look again when they are quiet */
 	union {
 		struct again again;
 		struct later later; /* once closed */
@@ -53,4 +54,7 @@ long visitor_gather(struct visitor *v);
 enum parse visitor_proxy_header(struct visitor *v, size_t n, size_t *skip, const char **why);
 /* While waiting and not reading: has the visitor left? fin: a FIN counts as leaving. */
 bool visitor_left(const struct visitor *v, bool fin);
+/* Have bytes moved at either end since it was asked last? Then `active` is now, and the visitor is due for a look when it has gone quiet. */
+bool visitor_moved(struct visitor *v, struct end *other);
+#define LOOK_AGAIN_MS 500 /* see end_look_again() */
 #define PP_TIMEOUT_MS 3000
