@@ -1,0 +1,41 @@
+#pragma once
+/* app - one run of shunt: its options, configuration, state and the proxy it speaks to.
+ * app_read() looks only: no state is made or changed, and the proxy may be away. app_write() makes the state ready for a change: the proxy
+ * must answer, its table and ours are brought to agree, and moves whose owner died are finished or undone. */
+#include "control/cmd.h"
+#include "control/journal.h"
+#include "control/lock.h"
+#include "control/move.h"
+#include "control/out.h"
+#include "control/proxylink.h"
+
+struct app {
+	struct options opt;
+	struct out out;
+	struct conf *conf;
+	struct journal *db;
+	struct locks *locks;
+	struct proxylink *proxy;
+	struct who who;
+	struct progress progress;
+	bool set_held; /* we have LOCK_SET */
+	int sigfd;     /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+};
+
+const char *app_state_path(const struct app *a);
+const char *app_proxy_address(const struct app *a);
+enum exit_code app_read(struct app *a, struct err *err);
+enum exit_code app_write(struct app *a, bool importing, struct err *err);
+/* As app_write(), for a child of a process that has just done so: opens, compares nothing, resumes nothing. */
+enum exit_code app_reopen(struct app *a, struct err *err);
+void app_close(struct app *a); /* state and proxy; conf and options stay */
+void app_done(struct app *a);
+void app_mover(struct app *a, struct mover *with);
+int app_signals(struct app *a, struct err *err); /* fills sigfd */
+
+enum exit_code exit_of(int rc); /* of an error before anything was changed: 2 for a state that cannot be used, else 1 */
+enum exit_code worse(enum exit_code a, enum exit_code b);
+/* Asks on a terminal; without one, with --yes or --json: true. */
+bool app_confirm(struct app *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "root (pid 12 on web42) since 2026-..., at copying" */
+void who_text(const struct move_row *m, char *out, size_t cap);

@@ -1,0 +1,427 @@
+#include "control/cmd.h"
+
+#include "control/app.h"
+#include "lib/log.h"
+
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- options ---- */
+
+enum option_kind { FLAG, SECONDS, TEXT, LIST };
+enum option_bit {
+	O_FILE = 1 << 0,
+	O_JSON = 1 << 1,
+	O_YES = 1 << 2,
+	O_HELP = 1 << 3,
+	O_VERSION = 1 << 4,
+	O_ALL = 1 << 5,
+	O_DRY_RUN = 1 << 6,
+	O_NO_DNS = 1 << 7,
+	O_FORCE = 1 << 8,
+	O_DRAIN = 1 << 9,
+	O_MAX_WAIT = 1 << 10,
+	O_SINCE = 1 << 11,
+	O_TO = 1 << 12,
+	O_DOMAIN = 1 << 13,
+	O_ADDRESS = 1 << 14,
+	O_LOGIN = 1 << 15,
+	O_PORT = 1 << 16,
+};
+#define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
+#define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
+
+static const struct option_row {
+	const char *name;
+	char letter; /* 0: none */
+	enum option_kind kind;
+	enum option_bit bit;
+	size_t offset;
+	const char *arg, *help;
+} rows[] = {
+	{"config", 'c', TEXT, O_FILE, offsetof(struct options, file), "FILE", "configuration; default /etc/shunt/shunt.conf"},
+	{"json", 0, FLAG, O_JSON, offsetof(struct options, json), NULL, "print one JSON object, also for errors"},
+	{"yes", 'y', FLAG, O_YES, offsetof(struct options, yes), NULL, "ask nothing"},
+	{"help", 'h', FLAG, O_HELP, offsetof(struct options, help), NULL, "say how a command is used"},
+	{"version", 'V', FLAG, O_VERSION, offsetof(struct options, version), NULL, "say which shunt this is"},
+	{"all", 0, FLAG, O_ALL, offsetof(struct options, all), NULL, "every account that is not there yet"},
+	{"dry-run", 'n', FLAG, O_DRY_RUN, offsetof(struct options, dry_run), NULL, "say what each step would do, and change nothing"},
+	{"no-dns", 0, FLAG, O_NO_DNS, offsetof(struct options, no_dns), NULL, "leave DNS as it is"},
+	{"force", 0, FLAG, O_FORCE, offsetof(struct options, force), NULL, "go past the guard that the refusal names"},
+	{"drain", 0, SECONDS, O_DRAIN, offsetof(struct options, drain), "S", "seconds that requests in flight may take to finish"},
+	{"max-wait", 0, SECONDS, O_MAX_WAIT, offsetof(struct options, max_wait), "S", "seconds that a visitor waits before being refused"},
+	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
+	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
+	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
+	{"address", 'a', LIST, O_ADDRESS, offsetof(struct options, addresses), "IP", "an address of its own"},
+	{"login", 'l', LIST, O_LOGIN, offsetof(struct options, logins), "L", "a login, or *@domain"},
+	{"port", 'p', LIST, O_PORT, offsetof(struct options, ports), "N", "a port of its own"},
+};
+#define N_ROWS (sizeof(rows) / sizeof(*rows))
+
+void options_done(struct options *o)
+{
+	struct words *lists[] = {&o->domains, &o->addresses, &o->logins, &o->ports};
+	for (size_t i = 0; i < 4; i++) {
+		free(lists[i]->w);
+		*lists[i] = (struct words){0};
+	}
+}
+
+/* ---- commands ---- */
+
+static enum exit_code cmd_help(struct app *a, char **words, int n, struct err *err);
+
+static const struct command commands[] = {
+	{"account import", "FILE", "the whole set of accounts, as JSON",
+	 "All of it or nothing. An account that is not in FILE any more is removed, unless it is on the transit server.", O_FORCE, 1, 1,
+	 NEED_CONF, cmd_account_import},
+	{"account add", "NAME --domain D.. [--address IP..] [--login L..] [--port N..]", "one account", NULL,
+	 O_DOMAIN | O_ADDRESS | O_LOGIN | O_PORT | O_FORCE, 1, 1, NEED_WRITE, cmd_account_add},
+	{"account remove", "NAME", "forget one account", NULL, O_FORCE, 1, 1, NEED_WRITE, cmd_account_remove},
+	{"account list", "", "every account and its side", NULL, 0, 0, 0, NEED_READ, cmd_account_list},
+	{"account show", "NAME", "one account in full", NULL, 0, 1, 1, NEED_READ, cmd_account_show},
+	{"check", "[NAME]", "preflight: what will move how, and what could break", NULL, 0, 0, 1, NEED_CONF, cmd_check},
+	{"start", "", "the transit server is ready: the two-week clock begins", NULL, 0, 0, 0, NEED_WRITE, cmd_start},
+	{"migrate", "NAME.. | --all", "client -> transit",
+	 "Several accounts move side by side (control: parallel); one that fails does not stop the others.", O_ALL | O_MOVE | O_FORCE, 0,
+	 -1, NEED_CONF, cmd_migrate},
+	{"rollback", "NAME..", "transit -> client",
+	 "Refused past rollback-days after the migration without --force, and always once the reinstallation has begun. What was written "
+	 "on the "
+	 "transit server meanwhile comes along only as far as hook-copy brings it.",
+	 O_MOVE | O_FORCE, 1, -1, NEED_CONF, cmd_rollback},
+	{"reinstall", "", "the client server's addresses to the transit server", NULL, 0, 0, 0, NEED_READ, cmd_reinstall},
+	{"return", "", "the addresses back to the reinstalled client server", NULL, 0, 0, 0, NEED_READ, cmd_return},
+	{"relocate", "NAME.. | --all", "transit -> client, after return", NULL, O_ALL | O_MOVE, 0, -1, NEED_CONF, cmd_relocate},
+	{"finish", "", "every account is home: remove every trace", NULL, 0, 0, 0, NEED_READ, cmd_finish},
+	{"status", "[NAME]", "step, clocks, sides, moves in progress, traffic", NULL, 0, 0, 1, NEED_READ, cmd_status},
+	{"route", "HOST[:PORT] [--to IP] [--login L]", "where such traffic goes now, and why", NULL, O_TO | O_LOGIN, 1, 1, NEED_READ,
+	 cmd_route},
+	{"resume", "[NAME..]", "finish or undo what was interrupted or is stuck", "With --force an undo that fails again is passed over.",
+	 O_FORCE, 0, -1, NEED_WRITE, cmd_resume},
+	{"log", "[NAME]", "the audit trail: who, when, what, evidence", NULL, O_SINCE, 0, 1, NEED_READ, cmd_log},
+	{"reload", "", "the proxy reads its configuration again", NULL, 0, 0, 0, NEED_READ, cmd_reload},
+	{"serve", "", "API, panel and timers", NULL, 0, 0, 0, NEED_READ, cmd_serve},
+	{"help", "[COMMAND]", "this text", NULL, 0, 0, 2, NEED_NOTHING, cmd_help},
+};
+#define N_COMMANDS (sizeof(commands) / sizeof(*commands))
+
+static void print_options(unsigned mask)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		char name[40];
+		if (!(rows[i].bit & mask))
+			continue;
+		snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
+		if (rows[i].letter)
+			printf("  -%c, %-18s %s\n", rows[i].letter, name, rows[i].help);
+		else
+			printf("      %-18s %s\n", name, rows[i].help);
+	}
+}
+
+static void print_help(const struct command *only)
+{
+	if (only) {
+		printf("shunt %s %s\n\n%s.\n", only->name, only->args, only->summary);
+		if (only->help)
+			printf("%s\n", only->help);
+		puts("");
+		print_options(only->options | O_FILE | O_JSON | O_YES);
+		return;
+	}
+	puts("shunt [-c FILE] [--json] [--yes] COMMAND\n"
+	     "moves hosting accounts between a client server and its transit server, without their visitors noticing.\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-16s %s\n", commands[i].name, commands[i].summary);
+	puts("\nOptions of every command:");
+	print_options(O_GLOBAL);
+	puts("\nExit: 0 done; 1 refused, nothing changed; 2 usage or configuration; 3 failed and undone; 4 failed and stuck.\n"
+	     "shunt help COMMAND says more.");
+}
+
+/* Levenshtein, of words that are short. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[64], la = strlen(a), lb = strlen(b);
+	if (la >= 64 || lb >= 64)
+		return 99;
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diag = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = diag + (a[i - 1] != b[j - 1]);
+			diag = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+static int unknown_command(const char *word, const char *second, struct err *err)
+{
+	char both[128];
+	const char *near = NULL;
+	size_t best = 99;
+	snprintf(both, sizeof(both), "%.60s %.60s", word, second ? second : "");
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		bool two = strchr(commands[i].name, ' ') != NULL;
+		size_t d = distance(two ? both : word, commands[i].name);
+		if (d < best) {
+			best = d;
+			near = commands[i].name;
+		}
+	}
+	if (best <= 3)
+		return err_set(err, -EINVAL, "there is no command \"%.60s\"; did you mean \"%s\"? (shunt help lists them)",
+			       strchr(near, ' ') ? both : word, near);
+	return err_set(err, -EINVAL, "there is no command \"%.60s\"; shunt help lists them", word);
+}
+
+static int unknown_option(const char *word, struct err *err)
+{
+	char name[64];
+	const char *near = NULL;
+	size_t best = 99;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + strspn(word, "-"), "="), word + strspn(word, "-"));
+	for (size_t i = 0; i < N_ROWS; i++) {
+		size_t d = distance(name, rows[i].name);
+		if (d < best) {
+			best = d;
+			near = rows[i].name;
+		}
+	}
+	if (best <= 2)
+		return err_set(err, -EINVAL, "there is no option %.60s; did you mean --%s?", word, near);
+	return err_set(err, -EINVAL, "there is no option %.60s; shunt help lists them", word);
+}
+
+static const struct command *find(char **words, int n, int *used)
+{
+	char two[128];
+	*used = 1;
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (n >= 1 && strcmp(commands[i].name, words[0]) == 0)
+			return &commands[i];
+	}
+	if (n < 2)
+		return NULL;
+	*used = 2;
+	snprintf(two, sizeof(two), "%.60s %.60s", words[0], words[1]);
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strcmp(commands[i].name, two) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* ---- parsing ---- */
+
+static int add_words(struct words *l, char *text, const char *name, struct err *err)
+{
+	for (char *p = text;; p++) {
+		char *end = p + strcspn(p, ",");
+		bool last = *end == '\0';
+		*end = '\0';
+		if (!*p)
+			return err_set(err, -EINVAL, "--%s: found nothing, expected a value", name);
+		const char **more = realloc(l->w, (l->n + 1) * sizeof(*more));
+		if (!more)
+			return err_set(err, -ENOMEM, "out of memory");
+		l->w = more;
+		l->w[l->n++] = p;
+		if (last)
+			return 0;
+		p = end;
+	}
+}
+
+static int take_option(struct options *o, const struct option_row *r, char *arg, struct err *err)
+{
+	char *field = (char *)o + r->offset, *end;
+	if ((o->given & r->bit) && r->kind != LIST && r->kind != FLAG)
+		return err_set(err, -EINVAL, "--%s is given twice", r->name);
+	o->given |= r->bit;
+	switch (r->kind) {
+	case FLAG:
+		*(bool *)(void *)field = true;
+		return 0;
+	case TEXT:
+		*(const char **)(void *)field = arg;
+		return *arg ? 0 : err_set(err, -EINVAL, "--%s: found nothing, expected %s", r->name, r->arg);
+	case SECONDS: {
+		long v = strtol(arg, &end, 10);
+		if (!*arg || *end || v < 0 || v > 86400)
+			return err_set(err, -EINVAL, "--%s: found \"%.60s\", expected seconds from 0 to 86400", r->name, arg);
+		*(int *)(void *)field = (int)v;
+		return 0;
+	}
+	case LIST:
+		return add_words((struct words *)(void *)field, arg, r->name, err);
+	}
+	return 0;
+}
+
+static int take_options(int argc, char **argv, struct options *opt, struct err *err)
+{
+	struct option longs[N_ROWS + 1];
+	char shorts[2 * N_ROWS + 2] = ":";
+	int rc = 0;
+
+	memset(longs, 0, sizeof(longs));
+	for (size_t i = 0; i < N_ROWS; i++) {
+		longs[i] = (struct option){rows[i].name, rows[i].kind == FLAG ? no_argument : required_argument, NULL, 256 + (int)i};
+		if (rows[i].letter)
+			snprintf(shorts + strlen(shorts), 3, "%c%s", rows[i].letter, rows[i].kind == FLAG ? "" : ":");
+	}
+	opterr = 0;
+	optind = 0; /* glibc: start anew */
+	for (int c; rc == 0 && (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+		size_t i = 0;
+		char letter[3] = {'-', (char)optopt, '\0'};
+		const char *word = optopt > 0 && optopt < 256 ? letter : argv[optind - 1];
+		if (c == '?' && optopt >= 256)
+			return err_set(err, -EINVAL, "--%s takes no value", rows[optopt - 256].name);
+		if (c == '?')
+			return unknown_option(word, err);
+		if (c == ':')
+			return err_set(err, -EINVAL, "%s expects a value", optopt >= 256 ? argv[optind - 1] : letter);
+		while (i < N_ROWS && c != 256 + (int)i && c != rows[i].letter)
+			i++;
+		rc = take_option(opt, &rows[i], optarg, err);
+	}
+	return rc;
+}
+
+static int check_words(const struct command *c, const struct options *opt, char **words, int n, struct err *err)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (opt->given & rows[i].bit & ~(c->options | O_GLOBAL))
+			return err_set(err, -EINVAL, "%s does not take --%s: shunt %s %s", c->name, rows[i].name, c->name, c->args);
+	}
+	for (int i = 0; i < n; i++) {
+		if (!*words[i])
+			return err_set(err, -EINVAL, "%s: found an empty word, expected shunt %s %s", c->name, c->name, c->args);
+	}
+	if (c->max_words >= 0 && n > c->max_words)
+		return err_set(err, -EINVAL, "%s: \"%.60s\" is one word too many, expected shunt %s %s%s", c->name, words[c->max_words],
+			       c->name, c->args, c->options & O_DOMAIN ? " (--domain again for each)" : "");
+	if (n < c->min_words)
+		return err_set(err, -EINVAL, "%s: something is missing, expected shunt %s %s", c->name, c->name, c->args);
+	if ((c->options & O_ALL) && (n > 0) == opt->all)
+		return err_set(err, -EINVAL, "%s: found %s, expected shunt %s %s", c->name,
+			       n ? "both names and --all" : "neither a name nor --all", c->name, c->args);
+	return 0;
+}
+
+int cmd_parse(int argc, char **argv, struct options *opt, const struct command **cmd, char ***words, int *n_words, struct err *err)
+{
+	*cmd = NULL;
+	*opt = (struct options){.drain = -1, .max_wait = -1};
+	int rc = take_options(argc, argv, opt, err);
+	if (rc < 0)
+		return rc;
+	char **w = argv + optind;
+	int n = argc - optind, used;
+	if (n == 0 && (opt->help || opt->version))
+		return 0;
+	if (n == 0)
+		return err_set(err, -EINVAL, "which command? shunt help lists them");
+	*cmd = find(w, n, &used);
+	if (!*cmd)
+		return unknown_command(w[0], n > 1 ? w[1] : NULL, err);
+	*words = w + used;
+	*n_words = n - used;
+	return opt->help || opt->version ? 0 : check_words(*cmd, opt, *words, *n_words, err);
+}
+
+static enum exit_code cmd_help(struct app *a, char **words, int n, struct err *err)
+{
+	int used;
+	(void)a;
+	const struct command *c = n ? find(words, n, &used) : NULL;
+	if (n && strcmp(words[0], "account") == 0 && !c) {
+		for (size_t i = 0; i < N_COMMANDS; i++) {
+			if (strncmp(commands[i].name, "account ", 8) == 0)
+				printf("  shunt %s %s\n      %s\n", commands[i].name, commands[i].args, commands[i].summary);
+		}
+		return EXIT_DONE;
+	}
+	if (n && !c) {
+		unknown_command(words[0], n > 1 ? words[1] : NULL, err);
+		return EXIT_USAGE;
+	}
+	print_help(c);
+	return EXIT_DONE;
+}
+
+/* ---- running ---- */
+
+static enum exit_code run(struct app *a, const struct command *c, char **words, int n, struct err *err)
+{
+	enum exit_code x = EXIT_DONE;
+	if (c->need != NEED_NOTHING) {
+		if (conf_load(&a->conf, a->opt.file ? a->opt.file : CONF_DEFAULT_FILE, err) < 0)
+			return EXIT_USAGE;
+		who_am_i(&a->who);
+		progress_init(&a->progress, !a->opt.json, false);
+	}
+	if (c->need == NEED_READ)
+		x = app_read(a, err);
+	else if (c->need == NEED_WRITE)
+		x = app_write(a, false, err);
+	return x ? x : c->run(a, words, n, err);
+}
+
+/* --json holds for usage errors too, wherever it stands. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	}
+	return false;
+}
+
+int cmd_main(int argc, char **argv)
+{
+	struct app a = {.sigfd = -1};
+	struct err err = {0};
+	const struct command *c;
+	char **words = NULL;
+	int n = 0;
+	enum exit_code x = EXIT_USAGE;
+
+	out_init(&a.out, wants_json(argc, argv));
+	if (cmd_parse(argc, argv, &a.opt, &c, &words, &n, &err) < 0)
+		goto out;
+	if (a.opt.version) {
+		out_line(&a.out, "%s", PACKAGE_STRING);
+		out_set(&a.out, "version", json_string(PACKAGE_VERSION));
+		x = EXIT_DONE;
+	} else if (!c || a.opt.help) {
+		print_help(c);
+		x = EXIT_DONE;
+		json_decref(a.out.object);
+		a.out.json = false;
+		a.out.object = NULL;
+	} else {
+		x = run(&a, c, words, n, &err);
+	}
+out:
+	app_done(&a);
+	return out_finish(&a.out, x, &err);
+}

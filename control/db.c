@@ -1,0 +1,114 @@
+#include "control/db.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static int code_of(int sqlite)
+{
+	switch (sqlite & 0xff) {
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -EBADMSG;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return -EACCES;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	default:
+		return -EIO;
+	}
+}
+
+int db_error(sqlite3 *db, struct err *err, const char *doing)
+{
+	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s: %s", doing, sqlite3_errmsg(db));
+}
+
+int db_exec(sqlite3 *db, const char *sql, struct err *err)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return db_error(db, err, "state database");
+	return 0;
+}
+
+static int prepare(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, va_list ap)
+{
+	if (sqlite3_prepare_v2(db, sql, -1, out, NULL) != SQLITE_OK)
+		return db_error(db, err, "state database");
+	for (int i = 1; *types; types++, i++) {
+		int rc = SQLITE_OK;
+		switch (*types) {
+		case 's':
+			rc = sqlite3_bind_text(*out, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+			break;
+		case 'i':
+			rc = sqlite3_bind_int64(*out, i, va_arg(ap, int64_t));
+			break;
+		case 'd':
+			rc = sqlite3_bind_double(*out, i, va_arg(ap, double));
+			break;
+		}
+		if (rc != SQLITE_OK) {
+			db_error(db, err, "state database");
+			sqlite3_finalize(*out);
+			*out = NULL;
+			return code_of(rc);
+		}
+	}
+	return 0;
+}
+
+int db_query(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, ...)
+{
+	va_list ap;
+	va_start(ap, types);
+	int rc = prepare(db, out, err, sql, types, ap);
+	va_end(ap);
+	return rc;
+}
+
+int db_run(sqlite3 *db, struct err *err, const char *sql, const char *types, ...)
+{
+	sqlite3_stmt *st = NULL;
+	va_list ap;
+	va_start(ap, types);
+	int rc = prepare(db, &st, err, sql, types, ap);
+	va_end(ap);
+	if (rc < 0)
+		return rc;
+	do
+		rc = db_next(db, st, err);
+	while (rc == 1);
+	sqlite3_finalize(st);
+	return rc;
+}
+
+int db_next(sqlite3 *db, sqlite3_stmt *st, struct err *err)
+{
+	switch (sqlite3_step(st)) {
+	case SQLITE_ROW:
+		return 1;
+	case SQLITE_DONE:
+		return 0;
+	default:
+		return db_error(db, err, "state database");
+	}
+}
+
+const char *db_text(sqlite3_stmt *st, int col)
+{
+	const unsigned char *t = sqlite3_column_text(st, col);
+	return t ? (const char *)t : "";
+}

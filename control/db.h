@@ -1,0 +1,21 @@
+#pragma once
+/* db - the few SQLite calls behind journal: run a statement with its values, walk over rows, errors as -errno.
+ * Values follow a string of types: s text (NULL is fine), i int64_t, d double. Text is copied by SQLite. */
+#include "lib/err.h"
+
+#include <sqlite3.h>
+
+int db_error(sqlite3 *db, struct err *err, const char *doing);
+int db_exec(sqlite3 *db, const char *sql, struct err *err); /* several statements, no values */
+int db_run(sqlite3 *db, struct err *err, const char *sql, const char *types, ...);
+int db_query(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, ...);
+int db_next(sqlite3 *db, sqlite3_stmt *st, struct err *err); /* 1 a row, 0 no more, -errno */
+const char *db_text(sqlite3_stmt *st, int col);              /* "" for NULL; borrowed until the next db_next() */
+
+/* The inside of struct journal, for the files that implement it. */
+struct journal {
+	sqlite3 *db;
+	char *path;
+	const struct who *who;
+	int depth; /* 1 inside journal_begin() */
+};

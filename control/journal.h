@@ -1,0 +1,103 @@
+#pragma once
+/* journal - what the controller knows and did, on disk: accounts, moves, clocks, and the audit trail. One SQLite file.
+ * synchronous=FULL and a rollback journal: what journal_commit() reported is there after a power cut. The file is made beside its
+ * place and renamed into it whole, so an empty or cut one is damage, never "new": -EBADMSG, and nobody's side is guessed.
+ * Schema: PRAGMA user_version counts up; older files are brought up to date in one transaction, newer ones refused (-EPROTONOSUPPORT).
+ * The trail is append-only (triggers refuse anything else).
+ * Errors: 0 or -errno, text in err: -ENOSPC disk full, -EBUSY another process kept writing for 30 s, -EBADMSG damaged, -ENOENT not there.
+ * Units: times are ms since 1970 UTC. Threads, forks: a struct journal stays in the process that opened it. */
+#include "lib/acctdef.h"
+#include "lib/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct journal;
+
+struct who {
+	char user[64]; /* "root", "root (sudo: anna)" */
+	int pid;
+	char host[65];
+};
+void who_am_i(struct who *w);
+
+enum journal_flags {
+	JOURNAL_READ = 1, /* a missing file reads as an empty one and is not made */
+	JOURNAL_QUICK = 2 /* no integrity check: this program has just made it in another process */
+};
+int journal_open(struct journal **out, const char *path, unsigned flags, const struct who *who, struct err *err);
+void journal_close(struct journal *j);
+const char *journal_path(const struct journal *j);
+
+/* A transaction; each of the calls below is one by itself outside of it. Nothing is on disk before commit's 0. */
+int journal_begin(struct journal *j, struct err *err);
+int journal_commit(struct journal *j, struct err *err); /* failed: it is rolled back */
+void journal_rollback(struct journal *j);
+
+/* ---- the trail ---- */
+int journal_note(struct journal *j, const char *account, int64_t move, const char *what, const json_t *evidence, struct err *err);
+/* Oldest first; each {"id","at","who","account","move","what","evidence"}. account NULL: all; since 0: from the start. */
+int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err);
+
+/* ---- clocks and marks ---- */
+int journal_clock(struct journal *j, const char *name, int64_t *at, struct err *err); /* -ENOENT: not started */
+int journal_clock_start(struct journal *j, const char *name, struct err *err);        /* runs already: stays as it is */
+/* Set before the proxy is told of a new set of accounts, cleared with the commit of that set: found set, the proxy may know more. */
+int journal_pending(struct journal *j, bool *pending, struct err *err);
+int journal_set_pending(struct journal *j, bool pending, struct err *err);
+
+/* ---- accounts ---- */
+struct account_row {
+	int64_t id; /* never used twice */
+	struct acctdef def;
+	int64_t since; /* on this side */
+};
+void account_row_done(struct account_row *a);
+int journal_accounts(struct journal *j, struct acctset *out, struct err *err); /* in order of name; side, and gate as moves have left it */
+int journal_account(struct journal *j, const char *name, struct account_row *out, struct err *err); /* -ENOENT */
+int journal_account_put(struct journal *j, const struct acctdef *d, struct err *err);               /* a known one keeps its side */
+int journal_account_remove(struct journal *j, const char *name, struct err *err);
+int journal_account_side(struct journal *j, const char *name, enum side side, struct err *err);
+
+/* ---- moves ---- */
+enum move_state { MOVE_MOVING, MOVE_STUCK, MOVE_DONE, MOVE_UNDONE };
+const char *move_state_name(enum move_state s);
+
+struct move_row {
+	int64_t id, account_id;
+	char account[ACCOUNT_NAME_MAX + 1];
+	char kind[16]; /* migrate, rollback, relocate */
+	enum side from, to;
+	enum move_state state;
+	char step[16];
+	bool undo;   /* direction: false apply, true undo */
+	bool fenced; /* fence was acknowledged and no release begun */
+	int drain, max_wait;
+	double databases_gb;
+	bool no_dns;
+	int64_t started, changed, eta; /* eta: when it should be over; 0: unknown */
+	double percent;                /* of the hook that runs; -1: unknown */
+	struct who who;
+	char reason[512];
+	json_t *evidence; /* object, step -> what it answered; owned */
+};
+void move_row_done(struct move_row *m);
+
+struct move_rows {
+	struct move_row *rows;
+	size_t n;
+};
+void move_rows_done(struct move_rows *m);
+
+int journal_move_begin(struct journal *j, struct move_row *m, struct err *err); /* sets id, started, who; -EEXIST: one is not over */
+/* m's step, undo, fenced, state, reason, evidence to disk, and one line of the trail. */
+int journal_move_put(struct journal *j, struct move_row *m, const char *what, const json_t *evidence, struct err *err);
+int journal_move_progress(struct journal *j, const struct move_row *m, struct err *err);                /* percent and eta only */
+int journal_move_owner(struct journal *j, struct move_row *m, struct err *err);                         /* who: this process */
+int journal_moves_open(struct journal *j, const char *account, struct move_rows *out, struct err *err); /* moving or stuck; NULL: all */
+int journal_move_last(struct journal *j, const char *account, const char *kind, struct move_row *out, struct err *err); /* -ENOENT; done */
+
+int64_t now_ms(void); /* wall clock */
+#define TIME_TEXT_MAX 32
+char *time_text(int64_t ms, char out[TIME_TEXT_MAX]); /* RFC 3339, UTC, seconds */

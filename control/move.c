@@ -1,0 +1,364 @@
+#include "control/move.h"
+
+#include "control/steps.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ETA_EVERY_MS     1000 /* to the proxy, and only when it changed */
+#define WRITTEN_EVERY_MS 2000 /* to the journal: each is an fsync */
+
+static int64_t mono_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void move_init(struct move *m, struct mover *with, struct move_row *row)
+{
+	*m = (struct move){.with = with, .row = *row, .eta_sent = -1};
+	memset(row, 0, sizeof(*row));
+	if (!m->row.evidence)
+		m->row.evidence = json_object();
+}
+
+void move_done(struct move *m)
+{
+	json_decref(m->evidence);
+	move_row_done(&m->row);
+	memset(m, 0, sizeof(*m));
+}
+
+static bool cancelled(const struct move *m)
+{
+	struct pollfd p = {m->with->cancel_fd, POLLIN, 0};
+	return p.fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+static void at(const struct move *m, const char *when)
+{
+	if (m->with->at)
+		m->with->at(m->with->at_arg, m->row.step, when);
+}
+
+/* ---- how far it is ---- */
+
+int64_t move_left(const struct move *m)
+{
+	if (m->row.percent >= 0) {
+		int64_t left = progress_left(m->row.percent, mono_ms() - m->step_at);
+		if (left >= 0)
+			return left;
+	}
+	if (m->row.databases_gb <= 0)
+		return -1;
+	int64_t all = (int64_t)(m->row.databases_gb * 60 + 0.999); /* about one minute per GB of databases */
+	if (strcmp(m->row.step, steps[STEP_COPYING].name) != 0)
+		return all + m->row.drain;
+	int64_t done = (mono_ms() - m->step_at) / 1000;
+	return done < all ? all - done : -1;
+}
+
+static void show(const struct move *m, int64_t left)
+{
+	progress_show(m->with->progress, m->row.account, m->undoing ? "going back" : m->row.step, m->row.percent, left);
+}
+
+void move_progress(struct move *m, double percent)
+{
+	int64_t now = mono_ms();
+	m->row.percent = percent;
+	bool copying = strcmp(m->row.step, steps[STEP_COPYING].name) == 0;
+	int64_t left = move_left(m), over = left < 0 ? 0 : now_ms() + left * 1000;
+	show(m, left);
+	/* The proxy counts down by itself: it hears of it when the end has moved by more than a little. */
+	int64_t off = over > m->eta_sent ? over - m->eta_sent : m->eta_sent - over;
+	if (copying && left >= 0 && now - m->eta_sent_at >= ETA_EVERY_MS && off > 2000 + left * 50) {
+		m->eta_sent_at = now;
+		m->eta_sent = over;
+		proxylink_tell(m->with->proxy, "eta", json_pack("{s:s, s:I}", "name", m->row.account, "seconds", (json_int_t)left), NULL);
+	}
+	m->row.eta = copying ? over : 0;
+	if (now - m->written_at >= WRITTEN_EVERY_MS) {
+		m->written_at = now;
+		journal_move_progress(m->with->db, &m->row, NULL); /* lost: the next one tells */
+	}
+}
+
+/* ---- the journal ---- */
+
+static void keep_evidence(struct move *m, int step)
+{
+	if (m->evidence && !m->undoing)
+		json_object_set(m->row.evidence, steps[step].name, m->evidence);
+}
+
+static void drop_evidence(struct move *m)
+{
+	json_decref(m->evidence);
+	m->evidence = NULL;
+}
+
+/* One transaction: what the step before has done (done, -1: none), and what is done next. */
+static int put(struct move *m, int done, int next, struct err *err)
+{
+	char what[80];
+	struct journal *db = m->with->db;
+	int rc = journal_begin(db, err);
+	if (rc < 0)
+		return rc;
+	if (done >= 0) {
+		keep_evidence(m, done);
+		snprintf(what, sizeof(what), "%s %s", m->undoing ? "undone:" : "done:", steps[done].name);
+		rc = journal_note(db, m->row.account, m->row.id, what, m->evidence, err);
+		if (rc == 0 && done == STEP_SWITCHED)
+			rc = journal_account_side(db, m->row.account, m->undoing ? m->row.from : m->row.to, err);
+		if (done == STEP_FENCED && !m->undoing)
+			m->row.fenced = true;
+	}
+	if (next == STEP_RELEASED || (m->undoing && next <= STEP_HOLDING))
+		m->row.fenced = false; /* should the proxy lose its table now, it may open the gate */
+	snprintf(m->row.step, sizeof(m->row.step), "%s", steps[next].name);
+	m->row.undo = m->undoing;
+	m->row.percent = -1;
+	m->row.eta = 0;
+	m->step_at = mono_ms();
+	if (!m->undoing && next <= STEP_COPYING && move_left(m) > 0)
+		m->row.eta = now_ms() + move_left(m) * 1000;
+	snprintf(what, sizeof(what), "%s %s", m->undoing ? "undo:" : "begin:", m->row.step);
+	if (rc == 0)
+		rc = journal_move_put(db, &m->row, what, NULL, err);
+	if (rc == 0)
+		rc = journal_commit(db, err);
+	else
+		journal_rollback(db);
+	if (rc == 0)
+		drop_evidence(m);
+	return rc;
+}
+
+static int finish(struct move *m, enum move_state state, int done, const char *reason, struct err *err)
+{
+	char what[80];
+	struct journal *db = m->with->db;
+	int rc = journal_begin(db, err);
+	if (rc < 0)
+		return rc;
+	if (done >= 0 && state != MOVE_STUCK) {
+		keep_evidence(m, done);
+		snprintf(what, sizeof(what), "%s %s", m->undoing ? "undone:" : "done:", steps[done].name);
+		rc = journal_note(db, m->row.account, m->row.id, what, m->evidence, err);
+	}
+	enum move_state was = m->row.state;
+	m->row.state = state;
+	m->row.fenced = state == MOVE_STUCK && m->row.fenced;
+	m->row.percent = -1;
+	m->row.eta = 0;
+	if (reason)
+		snprintf(m->row.reason, sizeof(m->row.reason), "%s", reason);
+	json_t *e = reason ? json_pack("{s:s}", "reason", m->row.reason) : NULL;
+	if (e && state == MOVE_STUCK && m->evidence)
+		json_object_set(e, "evidence", m->evidence);
+	if (rc == 0 && state == MOVE_DONE)
+		rc = journal_account_side(db, m->row.account, m->row.to, err);
+	if (rc == 0 && state == MOVE_UNDONE)
+		rc = journal_account_side(db, m->row.account, m->row.from, err);
+	snprintf(what, sizeof(what), "%s %s", m->row.kind, move_state_name(state));
+	if (rc == 0)
+		rc = journal_move_put(db, &m->row, what, e, err);
+	json_decref(e);
+	if (rc == 0)
+		rc = journal_commit(db, err);
+	else
+		journal_rollback(db);
+	if (rc < 0)
+		m->row.state = was;
+	return rc;
+}
+
+/* ---- backwards ---- */
+
+static enum exit_code stuck(struct move *m, const char *doing, const char *why, struct err *err)
+{
+	char reason[sizeof(m->row.reason)];
+	snprintf(reason, sizeof(reason), "%s %s: %.380s", doing, m->row.step, why);
+	if (finish(m, MOVE_STUCK, -1, reason, err) < 0)
+		snprintf(m->row.reason, sizeof(m->row.reason), "%s", reason);
+	err_set(err, -EIO, "%s of %s is STUCK at %s. shunt log %s shows what happened; mend it, then shunt resume (--force passes over it)",
+		m->row.kind, m->row.account, reason, m->row.account);
+	return EXIT_STUCK;
+}
+
+static enum exit_code away(struct move *m, const char *why, struct err *err)
+{
+	err_set(err, -ECONNREFUSED,
+		"%s of %s stopped at %s: %.600s. It is on disk; the next shunt command goes on with it, or shunt resume", m->row.kind,
+		m->row.account, m->row.step, why);
+	return EXIT_STUCK;
+}
+
+/* From step `from` down to the first. Undoing goes on when the journal cannot be written: visitors wait, and the undos are idempotent. */
+static enum exit_code undo(struct move *m, int from, const char *why, struct err *err)
+{
+	struct err e = {0}, lost = {0};
+	char reason[sizeof(m->row.reason)];
+	int done = -1;
+
+	snprintf(reason, sizeof(reason), "%s", why);
+	snprintf(m->row.reason, sizeof(m->row.reason), "%s", why);
+	if (m->evidence && from >= 0) { /* what the failing step said */
+		json_object_set(m->row.evidence, steps[from].name, m->evidence);
+		journal_note(m->with->db, m->row.account, m->row.id, "failed", m->evidence, NULL);
+	}
+	drop_evidence(m);
+	m->undoing = true;
+	for (int i = from; i >= 0; i--) {
+		if (put(m, done, i, &e) < 0)
+			lost = e;
+		drop_evidence(m);
+		show(m, -1);
+		at(m, "undo-before");
+		int rc = steps[i].undo(m, &e);
+		if (rc == 0)
+			at(m, "undo-after");
+		else if (m->with->force && !proxylink_is_away(rc))
+			journal_note(m->with->db, m->row.account, m->row.id, "undo failed, passed over by --force", NULL, NULL);
+		else
+			return proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "undoing", e.text, err);
+		done = i;
+	}
+	if (finish(m, MOVE_UNDONE, done, reason, &e) < 0)
+		lost = e;
+	if (lost.code)
+		err_set(err, -EIO,
+			"%s of %s failed and was undone (%.400s), but the journal could not be written (%.300s): shunt resume closes it",
+			m->row.kind, m->row.account, reason, lost.text);
+	else
+		err_set(err, -EIO, "%s of %s failed and was undone: %s", m->row.kind, m->row.account, reason);
+	return EXIT_UNDONE;
+}
+
+/* ---- forwards ---- */
+
+/* The switch failed, or its answer was lost: the proxy knows whether it is true. */
+static enum exit_code switch_failed(struct move *m, const char *why, bool *go_on, struct err *err)
+{
+	struct err e = {0};
+	enum side side;
+	enum gate gate;
+	*go_on = false;
+	int rc = proxylink_account(m->with->proxy, m->row.account, &side, &gate, &e);
+	if (rc < 0)
+		return proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "applying", e.text, err);
+	if (side != m->row.to)
+		return undo(m, STEP_SWITCHED, why, err);
+	*go_on = true;
+	return EXIT_DONE;
+}
+
+static enum exit_code failed(struct move *m, int i, const char *why, int code, bool *go_on, struct err *err)
+{
+	*go_on = false;
+	if (i < STEP_SWITCHED)
+		return undo(m, i, why, err);
+	if (i == STEP_SWITCHED)
+		return switch_failed(m, why, go_on, err);
+	return proxylink_is_away(code) ? away(m, why, err) : stuck(m, "applying", why, err);
+}
+
+/* done: the step that is true already and not recorded as such, -1: none. */
+static enum exit_code forward(struct move *m, int first, int done, struct err *err)
+{
+	struct err e = {0};
+	for (int i = first; i < N_STEPS; i++) {
+		int rc = m->unwritten ? 0 : put(m, done, i, &e);
+		if (rc < 0 && i <= STEP_SWITCHED)
+			return undo(m, done, e.text, err);
+		if (rc < 0) { /* the switch is true and visitors wait: they are let go first; what needs the journal is left to resume */
+			m->unwritten = true;
+			i = STEP_RELEASED;
+			snprintf(m->row.step, sizeof(m->row.step), "%s", steps[i].name);
+		}
+		drop_evidence(m);
+		show(m, i <= STEP_COPYING ? move_left(m) : -1);
+		if (i <= STEP_SWITCHED && cancelled(m)) {
+			rc = err_set(&e, -EINTR, "interrupted");
+		} else {
+			at(m, "before");
+			rc = steps[i].apply(m, &e);
+			if (rc == 0)
+				at(m, "after");
+		}
+		if (rc < 0) {
+			bool go_on;
+			enum exit_code x = failed(m, i, e.text, rc, &go_on, err);
+			if (!go_on)
+				return x;
+		}
+		done = i;
+	}
+	if (m->unwritten || finish(m, MOVE_DONE, done, NULL, &e) < 0) {
+		err_set(err, -EIO, "%s is served by %s, but the journal could not be written (%.500s): make room, then shunt resume",
+			m->row.account, side_name(m->row.to), e.text);
+		return EXIT_STUCK;
+	}
+	return EXIT_DONE;
+}
+
+enum exit_code move_run(struct move *m, struct err *err)
+{
+	struct err e = {0};
+	snprintf(m->row.step, sizeof(m->row.step), "%s", steps[0].name);
+	int rc = journal_move_begin(m->with->db, &m->row, &e);
+	if (rc < 0) {
+		err_set(err, rc, "%s of %s refused: its way back cannot be written (%s)", m->row.kind, m->row.account, e.text);
+		return EXIT_REFUSED;
+	}
+	enum exit_code x = forward(m, 0, -1, err);
+	progress_clear(m->with->progress);
+	return x;
+}
+
+enum exit_code move_resume(struct move *m, struct err *err)
+{
+	struct err e = {0};
+	enum side side;
+	enum gate gate;
+	enum exit_code x;
+	int step = step_find(m->row.step);
+
+	int rc = proxylink_account(m->with->proxy, m->row.account, &side, &gate, &e);
+	if (rc < 0) {
+		x = proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "resuming at", e.text, err);
+		goto out;
+	}
+	rc = journal_move_owner(m->with->db, &m->row, &e);
+	if (rc == 0)
+		rc = journal_note(m->with->db, m->row.account, m->row.id, "resumed", NULL, &e);
+	if (rc < 0 && gate == GATE_OPEN) { /* nobody waits: better later than unrecorded */
+		err_set(err, rc, "%s of %s cannot be resumed: %s", m->row.kind, m->row.account, e.text);
+		x = EXIT_STUCK;
+		goto out;
+	}
+	m->row.state = MOVE_MOVING;
+	if (step < 0) {
+		x = stuck(m, "resuming at", "this shunt does not know the step", err);
+	} else if (side == m->row.to && step < STEP_SWITCHED) {
+		x = stuck(m, "resuming at", "the proxy says it has switched already, the journal that it had not begun to", err);
+	} else if (side == m->row.to && !m->row.undo) {
+		x = forward(m, STEP_PUBLISHED, STEP_SWITCHED, err);
+	} else {
+		char why[sizeof(m->row.reason)];
+		snprintf(why, sizeof(why), "%s", *m->row.reason && m->row.undo ? m->row.reason : "interrupted");
+		x = undo(m, step, why, err);
+		x = x == EXIT_UNDONE ? EXIT_DONE : x; /* to resume it was to undo it */
+	}
+out:
+	progress_clear(m->with->progress);
+	return x;
+}

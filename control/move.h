@@ -1,0 +1,45 @@
+#pragma once
+/* move - one account from one side to the other: the steps of steps.h in order, each with its intent on disk before it acts.
+ * What fails before `switched` is undone backwards and released to the old side. After it, only forward. An undo that fails leaves the move
+ * STUCK, unless it is the proxy that is away: then the move stays open without an owner, and the next start goes on with it.
+ * move_resume() asks the proxy which side the account is on and what its gate does, and goes from there; what was intended only
+ * says which steps may have left something behind.
+ * The caller holds the account's lock (lock.h) all the while. Ownership: all borrowed but row.evidence and what move_done() frees. */
+#include "control/exits.h"
+#include "control/journal.h"
+#include "control/progress.h"
+#include "control/proxylink.h"
+#include "lib/conf.h"
+
+/* What moves need of the world around them. */
+struct mover {
+	struct journal *db;
+	struct proxylink *proxy;
+	const struct conf_control *conf;
+	struct progress *progress;
+	int cancel_fd; /* readable: the operator wants it undone (a signalfd); -1: none */
+	bool force;    /* resume: go past an undo that fails */
+	void (*at)(void *arg, const char *step,
+		   const char *when); /* "before", "after", "undo-before", "undo-after": where tests crash; or NULL */
+	void *at_arg;
+};
+
+struct move {
+	struct mover *with;
+	struct move_row row;
+	json_t *evidence; /* what the running step has to say; the step sets it, owned here */
+	bool undoing;
+	bool unwritten;                           /* the journal could not be written since the switch */
+	int64_t step_at, eta_sent_at, written_at; /* monotonic ms */
+	int64_t eta_sent;
+};
+
+/* row: account, account_id, kind, from, to and the options are set; its contents are taken. Then move_done(). */
+void move_init(struct move *m, struct mover *with, struct move_row *row);
+void move_done(struct move *m);
+enum exit_code move_run(struct move *m, struct err *err);
+enum exit_code move_resume(struct move *m, struct err *err); /* EXIT_DONE: it is over, as row.state says */
+
+/* A hook says how far it is: screen, proxy and journal hear of it, the latter two not too often. */
+void move_progress(struct move *m, double percent);
+int64_t move_left(const struct move *m); /* seconds until the account is served again, -1: unknown */

@@ -1,0 +1,50 @@
+#include "control/out.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void out_init(struct out *o, bool json)
+{
+	*o = (struct out){.json = json, .object = json_object()};
+}
+
+void out_line(struct out *o, const char *fmt, ...)
+{
+	if (o->json)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+void out_set(struct out *o, const char *key, json_t *value)
+{
+	json_object_set_new(o->object, key, value);
+}
+
+int out_finish(struct out *o, enum exit_code x, const struct err *err)
+{
+	const char *text = err && *err->text ? err->text : x ? "failed" : NULL;
+	if (o->json) {
+		json_object_set_new(o->object, "ok", json_boolean(x == EXIT_DONE));
+		json_object_set_new(o->object, "exit", json_integer(x));
+		if (x && text) {
+			json_t *s = json_string(text);
+			json_object_set_new(o->object, "error", s ? s : json_string("the error's text is not UTF-8"));
+		}
+		json_dumpf(o->object, stdout, JSON_COMPACT);
+		putchar('\n');
+	} else if (x && text) {
+		fflush(stdout);
+		fprintf(stderr, "shunt: %s\n", text);
+	}
+	json_decref(o->object);
+	o->object = NULL;
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "shunt: the output could not be written\n");
+		return x ? (int)x : EXIT_STUCK;
+	}
+	return (int)x;
+}

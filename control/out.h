@@ -1,0 +1,18 @@
+#pragma once
+/* out - what a command says: text for people on standard output, or with --json one object for machines, also for errors.
+ * Text lines and object members are both given by the command; only the kind that was asked for is printed. */
+#include "control/exits.h"
+#include "lib/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct out {
+	bool json;
+	json_t *object; /* owned; grows until out_finish() */
+};
+void out_init(struct out *o, bool json);
+void out_line(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* without its newline */
+void out_set(struct out *o, const char *key, json_t *value);                              /* takes value */
+/* Prints the object, or the error's text to standard error; frees. Returns the exit code: EXIT_STUCK when output was lost. */
+int out_finish(struct out *o, enum exit_code x, const struct err *err);

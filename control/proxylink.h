@@ -1,0 +1,47 @@
+#pragma once
+/* proxylink - the proxy's control messages (proxy/control.h) as functions.
+ * A connection is made when first needed and again when it breaks: all messages are idempotent, so one whose answer was lost is asked
+ * again, for at most `patience_ms` (a proxy that was killed is back within a second). After every new connection `fresh` runs first: it
+ * is the place to give a proxy without a table its accounts.
+ * Errors: -EPROTO is the proxy's own refusal; -ECONNREFUSED: it cannot be reached (proxylink_is_away()). Text in err.
+ * How bytes travel is behind struct proxylink_ops, so that tests speak to a proxy in memory. Ownership: the link owns its transport. */
+#include "lib/acctdef.h"
+#include "lib/ctl.h"
+#include "lib/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+struct proxylink_ops {
+	int (*connect)(void *self, struct err *err);
+	int (*request)(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
+		       struct err *err); /* as ctl_request() */
+	void (*disconnect)(void *self);
+	void (*free)(void *self);
+};
+
+struct proxylink {
+	const struct proxylink_ops *ops;
+	void *self;
+	char *address; /* for messages */
+	int patience_ms;
+	bool connected, in_fresh;
+	int (*fresh)(struct proxylink *l, void *arg, struct err *err); /* may be NULL */
+	void *fresh_arg;
+};
+
+int proxylink_open(struct proxylink **out, const char *address, struct err *err); /* over lib/ctl; connects later */
+int proxylink_with(struct proxylink **out, const char *address, const struct proxylink_ops *ops, void *self);
+void proxylink_close(struct proxylink *l);
+bool proxylink_is_away(int rc);
+
+/* *answer is new; NULL where the caller does not want it. fields are taken. */
+int proxylink_ask(struct proxylink *l, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, struct err *err);
+/* As above; asks once, without patience: for what may be lost. */
+int proxylink_tell(struct proxylink *l, const char *cmd, json_t *fields, struct err *err);
+
+int proxylink_account(struct proxylink *l, const char *name, enum side *side, enum gate *gate, struct err *err);
+/* name -> {"side","gate"} of every account the proxy has. */
+int proxylink_list(struct proxylink *l, json_t **out, struct err *err);
+/* The whole set, with sides and gates, in messages well below the limit; the proxy swaps it in at once or keeps what it has. */
+int proxylink_push(struct proxylink *l, const struct acctset *set, json_t **answer, struct err *err);

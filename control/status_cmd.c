@@ -1,0 +1,387 @@
+/* status, route, log: what is true now. The proxy is asked where it answers; what comes from the database alone is said to. */
+#include "control/app.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DAY_MS (86400 * 1000LL)
+
+/* ---- the server ---- */
+
+static const struct {
+	const char *clock, *text;
+	int days; /* that it allows; 0: none */
+} clocks[] = {
+	{"start", "accounts move one by one", 14},
+	{"reinstall", "the client server is being reinstalled", 0},
+	{"return", "accounts move home one by one", 7},
+	{"finish", "over", 0},
+};
+
+static void show_clocks(struct app *a)
+{
+	json_t *o = json_object();
+	const char *step = "preparation: no account has moved, and shunt start was not said";
+	char at[TIME_TEXT_MAX], until[TIME_TEXT_MAX];
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		int64_t t;
+		if (journal_clock(a->db, clocks[i].clock, &t, NULL) == 0)
+			step = clocks[i].text;
+	}
+	out_line(&a->out, "%-10s %s", "step", step);
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		int64_t t;
+		if (journal_clock(a->db, clocks[i].clock, &t, NULL) < 0)
+			continue;
+		json_t *c = json_pack("{s:s}", "at", time_text(t, at));
+		if (clocks[i].days) {
+			int64_t left = t + clocks[i].days * DAY_MS - now_ms();
+			json_object_set_new(c, "until", json_string(time_text(t + clocks[i].days * DAY_MS, until)));
+			out_line(&a->out, "%-10s %s, until %s (%s%.1f days%s)", clocks[i].clock, at, until, left < 0 ? "over since " : "",
+				 (double)(left < 0 ? -left : left) / DAY_MS, left < 0 ? "" : " left");
+		} else {
+			out_line(&a->out, "%-10s %s", clocks[i].clock, at);
+		}
+		json_object_set_new(o, clocks[i].clock, c);
+	}
+	out_set(&a->out, "step", json_string(step));
+	out_set(&a->out, "clocks", o);
+}
+
+static json_t *move_json(const struct move_row *m, bool alive)
+{
+	char at[TIME_TEXT_MAX];
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:i, s:s}", "account", m->account, "kind", m->kind,
+			      "from", side_name(m->from), "to", side_name(m->to), "state", move_state_name(m->state), "step", m->step,
+			      "direction", m->undo ? "undo" : "apply", "alive", alive, "started", time_text(m->started, at), "user",
+			      m->who.user, "pid", m->who.pid, "host", m->who.host);
+	if (m->percent >= 0)
+		json_object_set_new(o, "percent", json_real(m->percent));
+	if (m->eta)
+		json_object_set_new(o, "eta", json_string(time_text(m->eta, at)));
+	if (*m->reason)
+		json_object_set_new(o, "reason", json_string(m->reason));
+	return o;
+}
+
+static void show_moves(struct app *a, const char *name)
+{
+	struct move_rows open;
+	json_t *list = json_array();
+	out_set(&a->out, "moves", list);
+	if (journal_moves_open(a->db, name, &open, NULL) < 0)
+		return;
+	for (size_t i = 0; i < open.n; i++) {
+		const struct move_row *m = &open.rows[i];
+		bool alive = a->locks && locks_held(a->locks, m->account_id);
+		char who[256], left[32] = "", much[64] = "";
+		json_array_append_new(list, move_json(m, alive));
+		who_text(m, who, sizeof(who));
+		if (m->percent >= 0)
+			snprintf(much, sizeof(much), ", %.0f %%", m->percent);
+		if (m->eta > now_ms())
+			snprintf(much + strlen(much), sizeof(much) - strlen(much), ", about %s left",
+				 progress_duration((m->eta - now_ms()) / 1000, left));
+		if (m->state == MOVE_STUCK)
+			out_line(&a->out, "STUCK      %s: %s -> %s, %s. shunt log %s tells more; mend it, then shunt resume %s", m->account,
+				 side_name(m->from), side_name(m->to), m->reason, m->account, m->account);
+		else if (!alive)
+			out_line(&a->out, "INTERRUPTED %s: %s by %s is gone; shunt resume goes on", m->account, m->kind, who);
+		else
+			out_line(&a->out, "moving     %s: %s -> %s%s, by %s", m->account, side_name(m->from), side_name(m->to), much, who);
+	}
+	move_rows_done(&open);
+}
+
+static void show_sides(struct app *a, json_t *status, json_t *list)
+{
+	struct acctset set = {0};
+	size_t n[2] = {0, 0};
+	json_t *sides = json_object();
+	if (journal_accounts(a->db, &set, NULL) == 0) {
+		for (size_t i = 0; i < set.n; i++) {
+			enum side s = set.defs[i].side;
+			const char *now = json_string_value(json_object_get(json_object_get(list, set.defs[i].name), "side"));
+			if (now)
+				side_parse(&s, now);
+			n[s]++;
+		}
+	}
+	acctset_done(&set);
+	out_line(&a->out, "%-10s %9s %12s %14s %14s %8s", "side", "accounts", "requests", "bytes up", "bytes down", "errors");
+	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++) {
+		const char *name = side_name((enum side)s);
+		json_t *t = json_object_get(json_object_get(status, "sides"), name);
+		json_t *o = t ? json_deep_copy(t) : json_object();
+		json_object_set_new(o, "accounts", json_integer((json_int_t)n[s]));
+		json_object_set_new(sides, name, o);
+		if (t)
+			out_line(&a->out, "%-10s %9zu %12lld %14lld %14lld %8lld", name, n[s],
+				 (long long)json_integer_value(json_object_get(t, "requests")),
+				 (long long)json_integer_value(json_object_get(t, "bytes-up")),
+				 (long long)json_integer_value(json_object_get(t, "bytes-down")),
+				 (long long)json_integer_value(json_object_get(t, "errors")));
+		else
+			out_line(&a->out, "%-10s %9zu %12s %14s %14s %8s", name, n[s], "-", "-", "-", "-");
+	}
+	out_set(&a->out, "sides", sides);
+}
+
+static enum exit_code status_all(struct app *a)
+{
+	struct err e = {0};
+	json_t *status = NULL, *list = NULL;
+	if (a->conf->server)
+		out_line(&a->out, "%-10s %s", "server", a->conf->server);
+	show_clocks(a);
+	if (proxylink_ask(a->proxy, "status", NULL, 0, &status, &e) == 0 && proxylink_list(a->proxy, &list, &e) == 0) {
+		json_t *now = json_object_get(status, "connections");
+		out_line(&a->out, "%-10s answers at %s (pid %lld), %lld connections", "proxy", app_proxy_address(a),
+			 (long long)json_integer_value(json_object_get(status, "pid")),
+			 (long long)json_integer_value(json_object_get(now, "now")));
+		json_object_del(status, "v");
+		json_object_del(status, "id");
+		json_object_del(status, "ok");
+		out_set(&a->out, "proxy", json_incref(status));
+	} else {
+		out_line(&a->out, "%-10s AWAY: %s", "proxy", e.text);
+		out_set(&a->out, "proxy", json_null());
+		out_set(&a->out, "proxy-away", json_string(e.text));
+	}
+	show_sides(a, status, list);
+	show_moves(a, NULL);
+	json_decref(status);
+	json_decref(list);
+	return EXIT_DONE;
+}
+
+/* ---- one account ---- */
+
+static void show_way_back(struct app *a, const struct account_row *row, json_t *o)
+{
+	struct move_row last;
+	int64_t at;
+	char text[TIME_TEXT_MAX];
+	if (row->def.side != SIDE_TRANSIT || journal_clock(a->db, "reinstall", &at, NULL) == 0 ||
+	    journal_move_last(a->db, row->def.name, "migrate", &last, NULL) < 0)
+		return;
+	time_text(last.started + a->conf->control.rollback_days * DAY_MS, text);
+	json_object_set_new(o, "rollback-until", json_string(text));
+	out_line(&a->out, "%-10s possible until %s", "rollback", text);
+	move_row_done(&last);
+}
+
+static void show_traffic(struct app *a, json_t *answer)
+{
+	json_t *stats = json_object_get(answer, "stats");
+	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++) {
+		json_t *t = json_object_get(stats, side_name((enum side)s));
+		if (t)
+			out_line(&a->out, "%-10s %lld requests, %lld bytes up, %lld bytes down, %lld errors", side_name((enum side)s),
+				 (long long)json_integer_value(json_object_get(t, "requests")),
+				 (long long)json_integer_value(json_object_get(t, "bytes-up")),
+				 (long long)json_integer_value(json_object_get(t, "bytes-down")),
+				 (long long)json_integer_value(json_object_get(t, "errors")));
+	}
+	out_line(&a->out, "%-10s %lld in flight, %lld waiting", "now", (long long)json_integer_value(json_object_get(answer, "flows")),
+		 (long long)json_integer_value(json_object_get(answer, "parked")));
+}
+
+static enum exit_code status_one(struct app *a, const char *name, struct err *err)
+{
+	struct account_row row;
+	struct err e = {0};
+	json_t *answer = NULL;
+	char at[TIME_TEXT_MAX];
+
+	int rc = journal_account(a->db, name, &row, err);
+	if (rc < 0)
+		return exit_of(rc);
+	json_t *o = json_pack("{s:s, s:s, s:s}", "name", row.def.name, "database-side", side_name(row.def.side), "since",
+			      time_text(row.since, at));
+	const char *side = side_name(row.def.side), *gate = "unknown";
+	rc = proxylink_ask(a->proxy, "account", json_pack("{s:s}", "name", row.def.name), 0, &answer, &e);
+	if (rc == 0) {
+		json_t *now = json_object_get(answer, "account");
+		side = json_string_value(json_object_get(now, "side"));
+		gate = json_string_value(json_object_get(now, "gate"));
+	}
+	json_object_set_new(o, "side", json_string(side ? side : "unknown"));
+	json_object_set_new(o, "gate", json_string(gate ? gate : "unknown"));
+	out_line(&a->out, "%-10s %s", "account", row.def.name);
+	out_line(&a->out, "%-10s %s since %s, gate %s", "side", side ? side : "unknown", at, gate ? gate : "unknown");
+	if (rc < 0) {
+		out_line(&a->out, "%-10s AWAY: %s", "proxy", e.text);
+		json_object_set_new(o, "proxy-away", json_string(e.text));
+	} else {
+		show_traffic(a, answer);
+		json_object_set(o, "stats", json_object_get(answer, "stats"));
+		json_object_set(o, "flows", json_object_get(answer, "flows"));
+		json_object_set(o, "parked", json_object_get(answer, "parked"));
+	}
+	show_way_back(a, &row, o);
+	show_moves(a, row.def.name);
+	out_set(&a->out, "account", o);
+	json_decref(answer);
+	account_row_done(&row);
+	return EXIT_DONE;
+}
+
+enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err)
+{
+	return n ? status_one(a, words[0], err) : status_all(a);
+}
+
+/* ---- route ---- */
+
+/* "host", "host:443", "[2001:db8::1]:443", "2001:db8::1". */
+static int split(const char *text, char *host, size_t cap, long *port, struct err *err)
+{
+	const char *colon = strrchr(text, ':');
+	char *end;
+	*port = 0;
+	size_t len = strlen(text);
+	if (*text == '[') {
+		const char *close = strchr(text, ']');
+		if (!close || (close[1] && close[1] != ':'))
+			return err_set(err, -EINVAL, "route: found \"%.60s\", expected HOST[:PORT]", text);
+		colon = close[1] ? close + 1 : NULL;
+		text++;
+		len = (size_t)(close - text);
+	} else if (colon && strchr(text, ':') != colon) {
+		colon = NULL; /* an IPv6 address without brackets */
+	} else if (colon) {
+		len = (size_t)(colon - text);
+	}
+	if (colon) {
+		*port = strtol(colon + 1, &end, 10);
+		if (*end || *port < 1 || *port > 65535)
+			return err_set(err, -EINVAL, "route: found port \"%.60s\", expected a number from 1 to 65535", colon + 1);
+	}
+	if (len == 0 || len >= cap)
+		return err_set(err, -EINVAL, "route: found a host of %zu characters, expected 1 to %zu", len, cap - 1);
+	memcpy(host, text, len);
+	host[len] = '\0';
+	return 0;
+}
+
+static const char *text_of(const json_t *o, const char *key, const char *otherwise)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : otherwise;
+}
+
+enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
+{
+	char host[DOMAIN_MAX + 8];
+	long port;
+	struct addr ip;
+	json_t *answer = NULL;
+	(void)n;
+
+	if (split(words[0], host, sizeof(host), &port, err) < 0)
+		return EXIT_USAGE;
+	json_t *q = json_object();
+	json_t *name = json_string(host);
+	if (!name || (a->opt.to && !addr_parse(&ip, a->opt.to)) || a->opt.logins.n > 1) {
+		json_decref(q);
+		json_decref(name);
+		err_set(err, -EINVAL, "route: expected HOST[:PORT], --to an address, and --login once");
+		return EXIT_USAGE;
+	}
+	if (!a->opt.to && addr_parse(&ip, host)) /* an address as the host is where the traffic goes */
+		json_object_set(q, "to", name);
+	else
+		json_object_set(q, "host", name);
+	json_decref(name);
+	if (port)
+		json_object_set_new(q, "port", json_integer(port));
+	if (a->opt.to)
+		json_object_set_new(q, "to", json_string(a->opt.to));
+	if (a->opt.logins.n)
+		json_object_set_new(q, "login", json_string(a->opt.logins.w[0]));
+	int rc = proxylink_ask(a->proxy, "route", q, 0, &answer, err);
+	if (rc < 0)
+		return EXIT_REFUSED;
+	out_line(&a->out, "%s -> %s%s%s, account %s, gate %s", words[0], text_of(answer, "side", "refused"),
+		 json_is_string(json_object_get(answer, "target")) ? " at " : "", text_of(answer, "target", ""),
+		 text_of(answer, "account", "none"), text_of(answer, "gate", "open"));
+	out_line(&a->out, "because %s", text_of(answer, "why", "the proxy says so"));
+	json_object_del(answer, "v");
+	json_object_del(answer, "id");
+	json_object_del(answer, "ok");
+	out_set(&a->out, "route", answer);
+	return EXIT_DONE;
+}
+
+/* ---- log ---- */
+
+int parse_since(const char *text, long long now_s, long long *since_s)
+{
+	char *end;
+	struct tm tm = {0};
+	long long v = strtoll(text, &end, 10);
+	if (end != text && end[0] && !end[1] && v >= 0 && v < 100000) {
+		static const struct {
+			char unit;
+			int seconds;
+		} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+		for (size_t i = 0; i < 4; i++) {
+			if (*end == units[i].unit) {
+				*since_s = now_s - v * units[i].seconds;
+				return 0;
+			}
+		}
+		return -EINVAL;
+	}
+	end = strptime(text, "%Y-%m-%d", &tm);
+	if (end && (*end == 'T' || *end == 't' || *end == ' '))
+		end = strptime(end + 1, "%H:%M:%S", &tm);
+	else if (!end || *end)
+		return -EINVAL;
+	if (end && *end == '.')
+		end += 1 + strspn(end + 1, "0123456789");
+	if (!end)
+		return -EINVAL;
+	long long off = 0;
+	int h, m, used = 0;
+	if (*end == '+' || *end == '-') {
+		if (sscanf(end + 1, "%2d:%2d%n", &h, &m, &used) != 2 || used != 5 || h > 23 || m > 59)
+			return -EINVAL;
+		off = (*end == '-' ? -1 : 1) * (h * 3600 + m * 60);
+		end += 6;
+	} else if (*end == 'Z' || *end == 'z') {
+		end++;
+	}
+	*since_s = (long long)timegm(&tm) - off;
+	return *end ? -EINVAL : 0;
+}
+
+enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)
+{
+	long long since = 0;
+	json_t *list, *e;
+	size_t i;
+	if (a->opt.since && parse_since(a->opt.since, now_ms() / 1000, &since) < 0) {
+		err_set(err, -EINVAL, "--since: found \"%.60s\", expected 2026-01-31T08:00:00Z, or 90m, 2h, 3d", a->opt.since);
+		return EXIT_USAGE;
+	}
+	int rc = journal_log(a->db, n ? words[0] : NULL, since * 1000, &list, err);
+	if (rc < 0)
+		return exit_of(rc);
+	json_array_foreach(list, i, e)
+	{
+		const json_t *evidence = json_object_get(e, "evidence");
+		char *text = json_is_object(evidence) ? json_dumps(evidence, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+		out_line(&a->out, "%s  %s  %s: %s%s%s", text_of(e, "at", "?"), text_of(e, "who", "?"), text_of(e, "account", "-"),
+			 text_of(e, "what", "?"), text ? "  " : "", text ? text : "");
+		free(text);
+	}
+	if (json_array_size(list) == 0)
+		out_line(&a->out, "nothing is recorded%s", n ? " for that name" : "");
+	out_set(&a->out, "log", list);
+	return EXIT_DONE;
+}

@@ -1,0 +1,256 @@
+#include "control/steps.h"
+
+#include "control/hook.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int nothing(struct move *m, struct err *err)
+{
+	(void)err;
+	m->evidence = json_pack("{s:s}", "nothing", "nothing to do");
+	return 0;
+}
+
+/* ---- hooks ---- */
+
+static void on_progress(void *arg, double percent)
+{
+	move_progress(arg, percent);
+}
+
+/* Takes e. A second hook of the same step (verify after seal) goes below its name. */
+static void say(struct move *m, const char *name, json_t *e)
+{
+	if (m->evidence)
+		json_object_set_new(m->evidence, name, e);
+	else
+		m->evidence = e;
+}
+
+static int hook(struct move *m, const char *name, const char *path, struct err *err)
+{
+	char account[100], from[40], to[40], hook_name[40], phase[30], id[40];
+	const struct move_row *r = &m->row;
+	struct hook_output out;
+
+	if (!path) {
+		say(m, name, json_pack("{s:o}", "nothing", json_sprintf("no hook-%s is configured", name)));
+		return 0;
+	}
+	snprintf(account, sizeof(account), "SHUNT_ACCOUNT=%s", r->account);
+	snprintf(from, sizeof(from), "SHUNT_FROM=%s", side_name(r->from));
+	snprintf(to, sizeof(to), "SHUNT_TO=%s", side_name(r->to));
+	snprintf(hook_name, sizeof(hook_name), "SHUNT_HOOK=%s", name);
+	snprintf(phase, sizeof(phase), "SHUNT_PHASE=%s", m->undoing ? "undo" : "apply");
+	snprintf(id, sizeof(id), "SHUNT_MOVE=%lld", (long long)r->id);
+	struct hook h = {
+		.name = name,
+		.path = path,
+		.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", account, from, to, hook_name, phase, id, NULL},
+		.timeout_s = m->with->conf->hook_timeout,
+		.cancel_fd = m->undoing ? -1 : m->with->cancel_fd,
+		.on_progress = m->undoing ? NULL : on_progress,
+		.arg = m,
+	};
+	int rc = hook_run(&h, &out, err);
+	json_t *e = json_pack("{s:s, s:I}", "hook", path, "ms", (json_int_t)out.ms);
+	if (out.text)
+		json_object_set_new(e, "output", json_string(out.text));
+	if (out.dropped)
+		json_object_set_new(e, "output-dropped", json_integer((json_int_t)out.dropped));
+	hook_output_done(&out);
+	say(m, name, e);
+	return rc;
+}
+
+static void plan_hook(const char *name, const char *path, const char *what, char *out, size_t cap)
+{
+	if (path)
+		snprintf(out, cap, "run hook %s (%s)%s", name, path, what);
+	else
+		snprintf(out, cap, "nothing: no hook-%s is configured", name);
+}
+
+static int prepare(struct move *m, struct err *err)
+{
+	return hook(m, "prepare", m->with->conf->hook_prepare, err);
+}
+
+static void plan_prepare(const struct move *m, char *out, size_t cap)
+{
+	plan_hook("prepare", m->with->conf->hook_prepare, ", no downtime", out, cap);
+}
+
+static int copy(struct move *m, struct err *err)
+{
+	return hook(m, "copy", m->with->conf->hook_copy, err);
+}
+
+static void plan_copy(const struct move *m, char *out, size_t cap)
+{
+	plan_hook("copy", m->with->conf->hook_copy, ": the downtime", out, cap);
+}
+
+static int seal(struct move *m, struct err *err)
+{
+	int rc = hook(m, "seal", m->with->conf->hook_seal, err);
+	return rc < 0 ? rc : hook(m, "verify", m->with->conf->hook_verify, err);
+}
+
+static int unseal(struct move *m, struct err *err)
+{
+	return hook(m, "seal", m->with->conf->hook_seal, err);
+}
+
+static void plan_seal(const struct move *m, char *out, size_t cap)
+{
+	char s[300], v[300];
+	plan_hook("seal", m->with->conf->hook_seal, ": the old side refuses the account from here on", s, sizeof(s));
+	plan_hook("verify", m->with->conf->hook_verify, "", v, sizeof(v));
+	snprintf(out, cap, "%s; %s", s, v);
+}
+
+/* ---- the proxy ---- */
+
+static int ask(struct move *m, const char *cmd, json_t *fields, int timeout_ms, struct err *err)
+{
+	json_t *answer = NULL;
+	json_object_set_new(fields, "name", json_string(m->row.account));
+	int rc = proxylink_ask(m->with->proxy, cmd, fields, timeout_ms, &answer, err);
+	if (rc < 0)
+		return rc;
+	json_object_del(answer, "v");
+	json_object_del(answer, "id");
+	json_object_del(answer, "ok");
+	m->evidence = answer;
+	return 0;
+}
+
+/* The answer is believed only when it says what was asked for. */
+static int expect(struct move *m, const char *field, const char *value, struct err *err)
+{
+	const char *got = json_string_value(json_object_get(m->evidence, field));
+	if (got && strcmp(got, value) == 0)
+		return 0;
+	return err_set(err, -EPROTO, "the proxy answers %s \"%s\", expected \"%s\"", field, got ? got : "nothing", value);
+}
+
+static int hold(struct move *m, struct err *err)
+{
+	json_t *fields = json_object();
+	int64_t left = move_left(m);
+	if (left > 0)
+		json_object_set_new(fields, "eta", json_integer(left));
+	if (m->row.max_wait > 0)
+		json_object_set_new(fields, "max-wait", json_integer(m->row.max_wait));
+	int rc = ask(m, "hold", fields, 0, err);
+	return rc < 0 ? rc : expect(m, "gate", "held", err);
+}
+
+static int release_to(struct move *m, enum side side, struct err *err)
+{
+	int rc = ask(m, "release", json_object(), 30000, err);
+	if (rc == 0)
+		rc = expect(m, "gate", "open", err);
+	return rc < 0 ? rc : expect(m, "side", side_name(side), err);
+}
+
+static int unhold(struct move *m, struct err *err)
+{
+	return release_to(m, m->row.from, err);
+}
+
+static void plan_hold(const struct move *m, char *out, size_t cap)
+{
+	if (m->row.max_wait > 0)
+		snprintf(out, cap, "new requests and connections of %s wait, at most %d s", m->row.account, m->row.max_wait);
+	else
+		snprintf(out, cap, "new requests and connections of %s wait, at most hold-max-wait", m->row.account);
+}
+
+static int drain(struct move *m, struct err *err)
+{
+	int rc = ask(m, "drain", json_pack("{s:i}", "seconds", m->row.drain), m->row.drain * 1000 + 15000, err);
+	return rc < 0 ? rc : expect(m, "gate", "held", err);
+}
+
+static void plan_drain(const struct move *m, char *out, size_t cap)
+{
+	snprintf(out, cap, "those in flight may finish for %d s, then are cut and counted", m->row.drain);
+}
+
+static int fence(struct move *m, struct err *err)
+{
+	int rc = ask(m, "fence", json_object(), 0, err);
+	return rc < 0 ? rc : expect(m, "gate", "fenced", err);
+}
+
+static void plan_fence(const struct move *m, char *out, size_t cap)
+{
+	snprintf(out, cap, "from here on nothing of %s reaches %s; the evidence is recorded", m->row.account, side_name(m->row.from));
+}
+
+static int switch_to(struct move *m, enum side side, struct err *err)
+{
+	int rc = ask(m, "switch", json_pack("{s:s}", "side", side_name(side)), 0, err);
+	return rc < 0 ? rc : expect(m, "side", side_name(side), err);
+}
+
+static int switch_over(struct move *m, struct err *err)
+{
+	return switch_to(m, m->row.to, err);
+}
+
+static int switch_back(struct move *m, struct err *err)
+{
+	enum side side;
+	enum gate gate;
+	int rc = proxylink_account(m->with->proxy, m->row.account, &side, &gate, err);
+	if (rc < 0 || side == m->row.from)
+		return rc;
+	return switch_to(m, m->row.from, err);
+}
+
+static void plan_switch(const struct move *m, char *out, size_t cap)
+{
+	snprintf(out, cap, "the table names %s", side_name(m->row.to));
+}
+
+static void plan_publish(const struct move *m, char *out, size_t cap)
+{
+	snprintf(out, cap, "nothing: %s", m->row.no_dns ? "--no-dns" : "DNS is not changed by this version");
+}
+
+static int release(struct move *m, struct err *err)
+{
+	return release_to(m, m->row.to, err);
+}
+
+static void plan_release(const struct move *m, char *out, size_t cap)
+{
+	snprintf(out, cap, "what waited goes to %s, spread over a second", side_name(m->row.to));
+}
+
+const struct step steps[N_STEPS] = {
+	[STEP_PREPARING] = {"preparing", prepare, nothing, plan_prepare},
+	[STEP_HOLDING] = {"holding", hold, unhold, plan_hold}, /* its undo opens the gate, so it comes last of the undos that matter */
+	[STEP_DRAINING] = {"draining", drain, nothing, plan_drain},
+	[STEP_FENCED] = {"fenced", fence, nothing, plan_fence},
+	[STEP_COPYING] = {"copying", copy, nothing, plan_copy},
+	[STEP_SEALED] = {"sealed", seal, unseal, plan_seal},
+	[STEP_SWITCHED] = {"switched", switch_over, switch_back, plan_switch},
+	[STEP_PUBLISHED] = {"published", nothing, nothing, plan_publish},
+	[STEP_RELEASED] = {"released", release, nothing, plan_release},
+};
+
+int step_find(const char *name)
+{
+	for (int i = 0; i < N_STEPS; i++) {
+		if (strcmp(steps[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}

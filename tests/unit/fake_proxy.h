@@ -1,0 +1,34 @@
+#pragma once
+/* fake_proxy - a proxy in memory that keeps the rules of proxy/control.h for accounts, sides and gates, and can be told to misbehave.
+ * Its memory is shared between forks: a controller that dies leaves it as a real one would be left. */
+#include "control/proxylink.h"
+
+#define FAKE_ACCOUNTS 64
+
+struct fake_account {
+	char name[ACCOUNT_NAME_MAX + 1];
+	enum side side;
+	enum gate gate;
+	bool drained;
+};
+
+struct fake_proxy {
+	char table[12]; /* "ok", "empty", "damaged" */
+	struct fake_account accounts[FAKE_ACCOUNTS];
+	int n;
+	char calls[8192]; /* commands that changed something or tried to, in order, each with a space */
+	bool away;        /* nobody listens */
+	char refuse[20];  /* this command is refused */
+	bool refuse_once;
+	char lose[20];       /* this command is done, but its answer is lost, once */
+	char go_away_at[20]; /* from this command on nobody listens */
+	char open_at[20];    /* before this command a hold ends by itself */
+	struct fake_account staged[FAKE_ACCOUNTS];
+	int n_staged;
+};
+
+struct fake_proxy *fake_new(void); /* table "ok", no accounts; fake_free() */
+void fake_free(struct fake_proxy *f);
+struct fake_account *fake_account(struct fake_proxy *f, const char *name);
+struct fake_account *fake_add(struct fake_proxy *f, const char *name, enum side side);
+struct proxylink *fake_link(struct fake_proxy *f); /* proxylink_close() */

@@ -1,0 +1,543 @@
+/* A move against a proxy in memory, hooks that are real processes, and a real database: each failure undoes in order, each crash
+ * (fork and _exit at every point of the journal) is brought to an end by resume, with one owner. */
+#include "control/db.h"
+#include "control/move.h"
+#include "control/steps.h"
+#include "tests/unit/fake_proxy.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct world {
+	char dir[64], state[96];
+	char *hook[4]; /* prepare, copy, seal, verify */
+	struct fake_proxy *proxy;
+	struct conf_control conf;
+	struct who who;
+	const char *crash_step, *crash_when;
+	const char *full_step, *full_when; /* the disk is full from here on */
+	struct journal *db;                /* while a controller runs */
+};
+
+static const char *const hook_names[] = {"prepare", "copy", "seal", "verify"};
+
+/* A hook notes that it ran, and fails when the file fail-NAME-PHASE is there. */
+static void write_hook(struct world *w, int i)
+{
+	assert_true(asprintf(&w->hook[i], "%s/%s", w->dir, hook_names[i]) > 0);
+	FILE *f = fopen(w->hook[i], "w");
+	fprintf(f,
+		"#!/bin/sh\necho \"$SHUNT_HOOK:$SHUNT_PHASE:$SHUNT_ACCOUNT:$SHUNT_FROM:$SHUNT_TO\" >>%s/ran\n"
+		"echo 'progress 50%%'\necho working\n"
+		"if [ -e %s/fail-$SHUNT_HOOK-$SHUNT_PHASE ]; then echo 'out of luck' >&2; exit 7; fi\n",
+		w->dir, w->dir);
+	fclose(f);
+	chmod(w->hook[i], 0755);
+}
+
+static void touch(struct world *w, const char *name)
+{
+	char path[160];
+	snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+	fclose(fopen(path, "w"));
+}
+
+static void forget(struct world *w, const char *name)
+{
+	char path[160];
+	snprintf(path, sizeof(path), "%s/%s", w->dir, name);
+	unlink(path);
+}
+
+static bool ran(struct world *w, const char *what)
+{
+	char path[160], line[200];
+	bool found = false;
+	snprintf(path, sizeof(path), "%s/ran", w->dir);
+	FILE *f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		found = found || strncmp(line, what, strlen(what)) == 0;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static struct journal *open_db(struct world *w)
+{
+	struct journal *j = NULL;
+	struct err err = {0};
+	if (journal_open(&j, w->state, 0, &w->who, &err) < 0)
+		fail_msg("%s", err.text);
+	return j;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	struct err err = {0};
+	struct acctdef d = {0};
+	strcpy(w->dir, "/tmp/shunt-move.XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	snprintf(w->state, sizeof(w->state), "%s/shunt.db", w->dir);
+	for (int i = 0; i < 4; i++)
+		write_hook(w, i);
+	w->conf = (struct conf_control){.present = true,
+					.hook_prepare = w->hook[0],
+					.hook_copy = w->hook[1],
+					.hook_seal = w->hook[2],
+					.hook_verify = w->hook[3],
+					.hook_timeout = 60,
+					.parallel = 4,
+					.rollback_days = 7};
+	w->proxy = fake_new();
+	fake_add(w->proxy, "alice", SIDE_CLIENT);
+	who_am_i(&w->who);
+	struct journal *j = open_db(w);
+	json_t *o = json_pack("{s:s, s:[s]}", "name", "alice", "domains", "alice.example");
+	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
+	json_decref(o);
+	assert_int_equal(journal_account_put(j, &d, &err), 0);
+	acctdef_done(&d);
+	journal_close(j);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char cmd[100];
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", w->dir);
+	assert_int_equal(system(cmd), 0);
+	fake_free(w->proxy);
+	for (int i = 0; i < 4; i++)
+		free(w->hook[i]);
+	free(w);
+	return 0;
+}
+
+static void fill_disk(struct journal *j)
+{
+	assert_int_equal(sqlite3_exec(j->db, "PRAGMA max_page_count = 1", NULL, NULL, NULL), SQLITE_OK); /* sticks at what it has */
+	/* use up what is free in the pages there are */
+	while (sqlite3_exec(j->db, "INSERT INTO marks(name, at) VALUES (hex(randomblob(200)), 1)", NULL, NULL, NULL) == SQLITE_OK)
+		;
+	while (sqlite3_exec(j->db, "INSERT INTO journal(at, who, what) VALUES (1, 'w', 'fill')", NULL, NULL, NULL) == SQLITE_OK)
+		;
+}
+
+static void on_point(void *arg, const char *step, const char *when)
+{
+	struct world *w = arg;
+	if (w->crash_step && strcmp(step, w->crash_step) == 0 && strcmp(when, w->crash_when) == 0)
+		_exit(99);
+	if (w->full_step && strcmp(step, w->full_step) == 0 && strcmp(when, w->full_when) == 0)
+		fill_disk(w->db);
+}
+
+/* One controller: resumes what is open, or else moves alice. */
+static enum exit_code controller(struct world *w, enum side to, bool resume, enum move_state *state, struct err *err)
+{
+	struct progress progress;
+	struct move_rows open;
+	struct account_row account;
+	struct move_row row = {.from = (enum side) !to, .to = to, .drain = 1, .kind = "migrate"};
+	struct move m;
+	enum exit_code x = EXIT_DONE;
+
+	progress_init(&progress, false, false);
+	w->db = open_db(w);
+	struct proxylink *link = fake_link(w->proxy);
+	struct mover with = {
+		.db = w->db, .proxy = link, .conf = &w->conf, .progress = &progress, .cancel_fd = -1, .at = on_point, .at_arg = w};
+	if (resume) {
+		assert_int_equal(journal_moves_open(w->db, "alice", &open, err), 0);
+		for (size_t i = 0; i < open.n; i++) {
+			move_init(&m, &with, &open.rows[i]);
+			x = move_resume(&m, err);
+			*state = m.row.state;
+			move_done(&m);
+		}
+		move_rows_done(&open);
+	} else {
+		assert_int_equal(journal_account(w->db, "alice", &account, err), 0);
+		row.account_id = account.id;
+		strcpy(row.account, "alice");
+		account_row_done(&account);
+		move_init(&m, &with, &row);
+		x = move_run(&m, err);
+		*state = m.row.state;
+		move_done(&m);
+	}
+	proxylink_close(link);
+	journal_close(w->db);
+	w->db = NULL;
+	return x;
+}
+
+static enum exit_code run(struct world *w, bool resume, enum move_state *state)
+{
+	struct err err = {0};
+	return controller(w, SIDE_TRANSIT, resume, state, &err);
+}
+
+/* The same in a child that may die on the way; its exit code, 99 for the crash. */
+static int run_child(struct world *w, bool resume)
+{
+	int status;
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		enum move_state state;
+		_exit((int)run(w, resume, &state));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Table, database and gate say one thing, and nothing is left open. */
+static void assert_settled(struct world *w, enum side side)
+{
+	struct err err = {0};
+	struct account_row account;
+	struct move_rows open;
+	struct journal *j = open_db(w);
+	assert_int_equal(fake_account(w->proxy, "alice")->side, side);
+	assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_OPEN);
+	assert_int_equal(journal_account(j, "alice", &account, &err), 0);
+	assert_int_equal(account.def.side, side);
+	account_row_done(&account);
+	assert_int_equal(journal_moves_open(j, NULL, &open, &err), 0);
+	assert_int_equal(open.n, 0);
+	move_rows_done(&open);
+	journal_close(j);
+}
+
+/* The steps that the trail says were undone, in order. */
+static void undone(struct world *w, char *out, size_t cap)
+{
+	struct err err = {0};
+	struct journal *j = open_db(w);
+	json_t *list, *e;
+	size_t i;
+	*out = '\0';
+	assert_int_equal(journal_log(j, "alice", 0, &list, &err), 0);
+	json_array_foreach(list, i, e)
+	{
+		const char *what = json_string_value(json_object_get(e, "what"));
+		if (strncmp(what, "undo: ", 6) == 0)
+			snprintf(out + strlen(out), cap - strlen(out), "%s ", what + 6);
+	}
+	json_decref(list);
+	journal_close(j);
+}
+
+static void test_all_steps(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	assert_int_equal(run(w, false, &s), EXIT_DONE);
+	assert_int_equal(s, MOVE_DONE);
+	assert_string_equal(w->proxy->calls, "hold drain fence switch release ");
+	assert_true(ran(w, "prepare:apply:alice:client:transit"));
+	assert_true(ran(w, "copy:apply:alice"));
+	assert_true(ran(w, "seal:apply:alice"));
+	assert_true(ran(w, "verify:apply:alice"));
+	assert_settled(w, SIDE_TRANSIT);
+}
+
+static void test_no_hooks(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	w->conf.hook_prepare = w->conf.hook_copy = w->conf.hook_seal = w->conf.hook_verify = NULL;
+	assert_int_equal(run(w, false, &s), EXIT_DONE);
+	assert_settled(w, SIDE_TRANSIT);
+}
+
+static void test_failure_undoes(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *hook, *refuse, *undone;
+		bool unsealed;
+	} cases[] = {
+		{"fail-prepare-apply", "", "preparing ", false},
+		{NULL, "hold", "holding preparing ", false},
+		{NULL, "drain", "draining holding preparing ", false},
+		{NULL, "fence", "fenced draining holding preparing ", false},
+		{"fail-copy-apply", "", "copying fenced draining holding preparing ", false},
+		{"fail-seal-apply", "", "sealed copying fenced draining holding preparing ", true},
+		{"fail-verify-apply", "", "sealed copying fenced draining holding preparing ", true},
+		{NULL, "switch", "switched sealed copying fenced draining holding preparing ", true},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world *w;
+		enum move_state s;
+		char order[200];
+		struct err err = {0};
+		setup((void **)&w);
+		if (cases[i].hook)
+			touch(w, cases[i].hook);
+		strcpy(w->proxy->refuse, cases[i].refuse);
+		assert_int_equal(controller(w, SIDE_TRANSIT, false, &s, &err), EXIT_UNDONE);
+		assert_non_null(strstr(err.text, cases[i].hook ? "out of luck" : "does not want"));
+		assert_int_equal(s, MOVE_UNDONE);
+		undone(w, order, sizeof(order));
+		assert_string_equal(order, cases[i].undone);
+		assert_int_equal(ran(w, "seal:undo"), cases[i].unsealed);
+		assert_settled(w, SIDE_CLIENT);
+		teardown((void **)&w);
+	}
+}
+
+static void test_hold_ended_by_itself(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	strcpy(w->proxy->open_at, "drain");
+	assert_int_equal(run(w, false, &s), EXIT_UNDONE);
+	assert_settled(w, SIDE_CLIENT);
+}
+
+static void test_undo_fails_is_stuck(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	struct err err = {0};
+	touch(w, "fail-verify-apply");
+	touch(w, "fail-seal-undo");
+	assert_int_equal(controller(w, SIDE_TRANSIT, false, &s, &err), EXIT_STUCK);
+	assert_int_equal(s, MOVE_STUCK);
+	assert_non_null(strstr(err.text, "STUCK"));
+	assert_non_null(strstr(err.text, "sealed"));
+	assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_FENCED); /* not let go into a half-sealed side */
+	struct journal *j = open_db(w);
+	struct move_rows open;
+	assert_int_equal(journal_moves_open(j, "alice", &open, &err), 0);
+	assert_int_equal(open.n, 1);
+	assert_int_equal(open.rows[0].state, MOVE_STUCK);
+	assert_true(open.rows[0].fenced);
+	move_rows_done(&open);
+	journal_close(j);
+	assert_int_equal(run(w, true, &s), EXIT_STUCK); /* still */
+	forget(w, "fail-seal-undo");
+	assert_int_equal(run(w, true, &s), EXIT_DONE);
+	assert_int_equal(s, MOVE_UNDONE);
+	assert_settled(w, SIDE_CLIENT);
+}
+
+static void test_release_fails_is_stuck_forward(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	strcpy(w->proxy->refuse, "release");
+	assert_int_equal(run(w, false, &s), EXIT_STUCK);
+	assert_int_equal(s, MOVE_STUCK);
+	w->proxy->refuse[0] = '\0';
+	assert_int_equal(run(w, true, &s), EXIT_DONE);
+	assert_int_equal(s, MOVE_DONE);
+	assert_settled(w, SIDE_TRANSIT);
+}
+
+static void test_lost_answers(void **state)
+{
+	(void)state;
+	static const char *const lost[] = {"hold", "drain", "fence", "switch", "release"};
+	for (size_t i = 0; i < 5; i++) {
+		struct world *w;
+		enum move_state s;
+		setup((void **)&w);
+		strcpy(w->proxy->lose, lost[i]);
+		assert_int_equal(run(w, false, &s), EXIT_DONE);
+		assert_settled(w, SIDE_TRANSIT);
+		teardown((void **)&w);
+	}
+}
+
+static void test_proxy_away(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *at;
+		enum side side;
+	} cases[] = {
+		{"hold", SIDE_CLIENT}, {"drain", SIDE_CLIENT}, {"fence", SIDE_CLIENT}, {"switch", SIDE_CLIENT}, {"release", SIDE_TRANSIT}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world *w;
+		enum move_state s;
+		setup((void **)&w);
+		strcpy(w->proxy->go_away_at, cases[i].at);
+		assert_int_equal(run(w, false, &s), EXIT_STUCK);
+		assert_int_equal(s, MOVE_MOVING); /* no person is needed: the next start goes on */
+		assert_int_equal(run(w, true, &s), EXIT_STUCK);
+		w->proxy->away = false;
+		w->proxy->go_away_at[0] = '\0';
+		assert_int_equal(run(w, true, &s), EXIT_DONE);
+		assert_settled(w, cases[i].side);
+		teardown((void **)&w);
+	}
+}
+
+static void test_crash_everywhere(void **state)
+{
+	(void)state;
+	static const char *const when[] = {"before", "after"};
+	for (int step = 0; step < N_STEPS; step++) {
+		for (int k = 0; k < 2; k++) {
+			struct world *w;
+			enum move_state s;
+			bool over = step > STEP_SWITCHED || (step == STEP_SWITCHED && k == 1);
+			setup((void **)&w);
+			w->crash_step = steps[step].name;
+			w->crash_when = when[k];
+			assert_int_equal(run_child(w, false), 99);
+			w->crash_step = NULL;
+			assert_int_equal(run(w, true, &s), EXIT_DONE);
+			assert_int_equal(s, over ? MOVE_DONE : MOVE_UNDONE);
+			assert_settled(w, over ? SIDE_TRANSIT : SIDE_CLIENT);
+			assert_int_equal(ran(w, "seal:undo"), !over && step >= STEP_SEALED);
+			assert_int_equal(run(w, true, &s), EXIT_DONE); /* nothing left to do */
+			if (!over) {
+				assert_int_equal(run(w, false, &s), EXIT_DONE);
+				assert_settled(w, SIDE_TRANSIT);
+			}
+			teardown((void **)&w);
+		}
+	}
+}
+
+static void test_crash_while_undoing(void **state)
+{
+	(void)state;
+	static const char *const when[] = {"undo-before", "undo-after"};
+	for (int step = 0; step <= STEP_SWITCHED; step++) {
+		for (int k = 0; k < 2; k++) {
+			struct world *w;
+			enum move_state s;
+			setup((void **)&w);
+			strcpy(w->proxy->refuse, "switch");
+			w->proxy->refuse_once = true;
+			w->crash_step = steps[step].name;
+			w->crash_when = when[k];
+			assert_int_equal(run_child(w, false), 99);
+			assert_int_equal(run_child(w, true), 99); /* and again while recovering */
+			w->crash_step = NULL;
+			assert_int_equal(run(w, true, &s), EXIT_DONE);
+			assert_int_equal(s, MOVE_UNDONE);
+			assert_settled(w, SIDE_CLIENT);
+			teardown((void **)&w);
+		}
+	}
+}
+
+static void test_crash_while_finishing(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *step, *when;
+	} again[] = {{"published", "before"}, {"published", "after"}, {"released", "before"}, {"released", "after"}};
+	for (size_t i = 0; i < 4; i++) {
+		struct world *w;
+		enum move_state s;
+		setup((void **)&w);
+		w->crash_step = "switched";
+		w->crash_when = "after";
+		assert_int_equal(run_child(w, false), 99);
+		w->crash_step = again[i].step;
+		w->crash_when = again[i].when;
+		assert_int_equal(run_child(w, true), 99);
+		w->crash_step = NULL;
+		assert_int_equal(run(w, true, &s), EXIT_DONE);
+		assert_settled(w, SIDE_TRANSIT);
+		teardown((void **)&w);
+	}
+}
+
+static void test_full_disk(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *step, *when;
+		enum exit_code x;
+		enum side side;
+	} cases[] = {
+		{"preparing", "after", EXIT_UNDONE, SIDE_CLIENT},
+		{"copying", "after", EXIT_UNDONE, SIDE_CLIENT},
+		{"switched", "after", EXIT_STUCK, SIDE_TRANSIT},
+		{"published", "after", EXIT_STUCK, SIDE_TRANSIT},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world *w;
+		enum move_state s;
+		setup((void **)&w);
+		w->full_step = cases[i].step;
+		w->full_when = cases[i].when;
+		assert_int_equal(run(w, false, &s), cases[i].x);
+		w->full_step = NULL;
+		/* the visitors were let go, whatever could be written */
+		assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_OPEN);
+		assert_int_equal(fake_account(w->proxy, "alice")->side, cases[i].side);
+		assert_int_equal(run(w, true, &s), EXIT_DONE);
+		assert_settled(w, cases[i].side);
+		teardown((void **)&w);
+	}
+}
+
+static void test_cancelled(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	struct progress progress;
+	struct account_row account;
+	struct move_row row = {.to = SIDE_TRANSIT, .kind = "migrate", .account = "alice"};
+	struct move m;
+	int p[2];
+	assert_int_equal(pipe(p), 0);
+	assert_int_equal(write(p[1], "x", 1), 1);
+	progress_init(&progress, false, false);
+	struct journal *j = open_db(w);
+	struct proxylink *link = fake_link(w->proxy);
+	struct mover with = {.db = j, .proxy = link, .conf = &w->conf, .progress = &progress, .cancel_fd = p[0]};
+	assert_int_equal(journal_account(j, "alice", &account, &err), 0);
+	row.account_id = account.id;
+	account_row_done(&account);
+	move_init(&m, &with, &row);
+	assert_int_equal(move_run(&m, &err), EXIT_UNDONE);
+	move_done(&m);
+	proxylink_close(link);
+	journal_close(j);
+	close(p[0]);
+	close(p[1]);
+	assert_settled(w, SIDE_CLIENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_all_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_hooks, setup, teardown),
+		cmocka_unit_test(test_failure_undoes),
+		cmocka_unit_test_setup_teardown(test_hold_ended_by_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_undo_fails_is_stuck, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release_fails_is_stuck_forward, setup, teardown),
+		cmocka_unit_test(test_lost_answers),
+		cmocka_unit_test(test_proxy_away),
+		cmocka_unit_test(test_crash_everywhere),
+		cmocka_unit_test(test_crash_while_undoing),
+		cmocka_unit_test(test_crash_while_finishing),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
