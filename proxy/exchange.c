@@ -589,6 +589,8 @@ void exchange_timeout(struct visit *v)
 		x->looked = false;
 	}
 	limit = (uint32_t)(x->request.done && !x->answered ? w->conf->response_timeout : w->conf->idle) * 1000;
+	if (quiet >= limit && visitor_still_taken(&v->v, &v->up->end))
+		quiet = 0;
 	if (quiet < limit)
 		visit_arm(v, x->looked ? limit - quiet : LOOK_AGAIN_MS);
 	else if (x->answered)

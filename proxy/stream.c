@@ -159,6 +159,8 @@ static void on_deadline(struct deadline *d)
 		stream_close(s, "connect timeout", true);
 		return;
 	case STREAM_RELAY:
+		if (quiet >= idle && visitor_still_taken(&s->v, &s->server))
+			quiet = 0;
 		if (quiet >= idle) {
 			stream_close(s, "idle", true);
 			return;

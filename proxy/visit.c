@@ -462,6 +462,8 @@ static void on_deadline(struct deadline *d)
 		exchange_timeout(v);
 		return;
 	case VISIT_TUNNEL:
+		if (quiet >= idle && visitor_still_taken(&v->v, &v->up->end))
+			quiet = 0;
 		if (quiet >= idle) {
 			visit_close(v, "idle", true);
 			return;

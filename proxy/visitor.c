@@ -4,7 +4,9 @@
 #include "proxy/pp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 int kept_set(struct kept **k, const void *bytes, size_t len)
@@ -135,6 +137,24 @@ bool visitor_moved(struct visitor *v, struct end *other)
 	if (!v->client.moved && !other->moved)
 		return false;
 	v->client.moved = other->moved = false;
+	v->active = visitor_now(v);
+	return true;
+}
+
+static uint32_t queued_at(const struct end *e)
+{
+	int n = 0;
+
+	return e->fd >= 0 && ioctl(e->fd, SIOCOUTQ, &n) == 0 ? (uint32_t)n : 0;
+}
+
+bool visitor_still_taken(struct visitor *v, const struct end *other)
+{
+	uint32_t now = queued_at(&v->client) + queued_at(other);
+
+	if (now == 0 || now == v->queued)
+		return false;
+	v->queued = now;
 	v->active = visitor_now(v);
 	return true;
 }

@@ -31,6 +31,7 @@ struct visitor {
 	uint64_t id;     /* in every log line */
 	struct addr source;
 	uint32_t started, active; /* active: when bytes moved last */
+	uint32_t queued;          /* visitor_still_taken()'s last answer */
 	bool unsure;              /* an end may hide a reset: look again when they are quiet */
 	union {
 		struct again again;
@@ -56,5 +57,7 @@ enum parse visitor_proxy_header(struct visitor *v, size_t n, size_t *skip, const
 bool visitor_left(const struct visitor *v, bool fin);
 /* Have bytes moved at either end since it was asked last? Then `active` is now, and the visitor is due for a look when it has gone quiet. */
 bool visitor_moved(struct visitor *v, struct end *other);
+/* A slow reader empties the kernel's buffer long before we hear of it. Has what waits there changed since it was asked last? Then `active` is now. */
+bool visitor_still_taken(struct visitor *v, const struct end *other);
 #define LOOK_AGAIN_MS 500 /* see end_look_again() */
 #define PP_TIMEOUT_MS 3000
