@@ -457,7 +457,7 @@ static int read_account(struct acctdef *d, const json_t *object, struct err *err
 		return err_set(err, -EINVAL, "account: \"name\" is missing, expected %s", name_expected);
 	rc = read_name(d, name, err);
 	if (rc < 0) {
-		err_wrap(err, "account"); /* which knows no code where err is NULL */
+		err_wrap(err, "account");
 		return rc;
 	}
 	/* json_object_foreach() wants a json_t it may change; nothing is changed here */

@@ -100,8 +100,10 @@ static int read_one(struct reader *r, struct acctset *out)
 	r->at += (size_t)bad.position; /* how far the parser read, also when all is well */
 	rc = acctdef_from_json(&d, object, r->err);
 	json_decref(object);
-	if (rc < 0)
-		return err_wrap(r->err, "%s:%zu", r->path, line);
+	if (rc < 0) {
+		err_wrap(r->err, "%s:%zu", r->path, line);
+		return rc;
+	}
 	rc = acctset_add(out, &d);
 	return rc < 0 ? err_errno(r->err, rc, "%s:%zu", r->path, line) : 0;
 }

@@ -1,4 +1,5 @@
-/* The file, line by line; each is CRC32c in 8 hex digits, a space, JSON, a newline:
+/* The file, line by line; each is CRC32c in 8 hex digits, a space, JSON, a newline. The check sum goes on from the line before, so that a
+ * line that is missing, doubled or elsewhere is found as well as one that is not as written:
  *   {"shunt-table": 1}
  *   {"name": "alice", ..., "side": "client", "gate": "open"}     one per account
  *   {"accounts": 1}                                             the end of the snapshot
@@ -18,20 +19,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT        1
-#define CHANGES_MAX   10000 /* appended lines, after which a snapshot is due */
-#define CRC_DIGITS    8
-#define LINE_MAX_LOAD (16u << 20) /* one account with half a million domains */
+#define FORMAT       1
+#define CHANGES_MAX  10000 /* appended lines, after which a snapshot is due */
+#define CRC_DIGITS   8
+#define LINE_BYTES   (64u << 20) /* one account with two million domains */
+#define CHANGE_BYTES (CRC_DIGITS + 64u + ACCOUNT_NAME_MAX)
 
 struct store {
 	char *path, *temp, *dir;
 	int lock, fd; /* fd: for appending; -1: no snapshot yet, or a failed write: a new one is due */
+	uint32_t crc; /* of the file's last line */
 	unsigned changes;
 	bool broken;
 	struct store_ops ops;
 };
 
-static const struct store_ops system_ops = {.write = write, .fsync = fsync, .fdatasync = fdatasync, .rename = rename};
+static const struct store_ops system_ops = {
+	.write = write, .fsync = fsync, .fdatasync = fdatasync, .ftruncate = ftruncate, .rename = rename};
 
 static char *joined(const char *a, const char *b)
 {
@@ -148,8 +152,8 @@ static int write_all(const struct store *s, int fd, const char *p, size_t len)
 	return 0;
 }
 
-/* A line's text, with check sum and newline. Takes o. */
-static char *line_of(json_t *o, size_t *len)
+/* A line's text, with check sum and newline. Takes o. *crc is of the line before, then of this one. */
+static char *line_of(json_t *o, uint32_t *crc, size_t *len)
 {
 	char *json = o ? json_dumps(o, JSON_COMPACT) : NULL, *line = NULL;
 
@@ -157,8 +161,9 @@ static char *line_of(json_t *o, size_t *len)
 	if (json) {
 		*len = CRC_DIGITS + 1 + strlen(json) + 1;
 		line = malloc(*len + 1);
+		*crc = crc32c_more(*crc, json, strlen(json));
 		if (line)
-			sprintf(line, "%08x %s\n", crc32c(json, strlen(json)), json);
+			sprintf(line, "%08x %s\n", *crc, json);
 	}
 	free(json);
 	return line;
@@ -167,6 +172,7 @@ static char *line_of(json_t *o, size_t *len)
 struct out {
 	const struct store *s;
 	int fd, rc;
+	uint32_t crc;
 	char *buf;
 	size_t len;
 };
@@ -182,10 +188,11 @@ static void flush_out(struct out *o)
 static void put_line(struct out *o, json_t *object)
 {
 	size_t len;
-	char *line = line_of(object, &len);
+	char *line = line_of(object, &o->crc, &len);
 
-	if (!line) {
-		o->rc = -ENOMEM;
+	if (!line || len > LINE_BYTES) { /* what could not be read again is not written */
+		o->rc = line ? -EFBIG : -ENOMEM;
+		free(line);
 		return;
 	}
 	if (o->len + len > OUT_BUF)
@@ -200,7 +207,7 @@ static void put_line(struct out *o, json_t *object)
 	free(line);
 }
 
-static int write_snapshot(const struct store *s, int fd, const struct acctset *set)
+static int write_snapshot(const struct store *s, int fd, const struct acctset *set, uint32_t *crc)
 {
 	struct out o = {.s = s, .fd = fd, .buf = malloc(OUT_BUF)};
 
@@ -214,6 +221,7 @@ static int write_snapshot(const struct store *s, int fd, const struct acctset *s
 	free(o.buf);
 	if (o.rc == 0 && s->ops.fsync(fd) < 0)
 		o.rc = -errno;
+	*crc = o.crc;
 	return o.rc;
 }
 
@@ -232,12 +240,13 @@ static int sync_directory(const struct store *s)
 int store_save(struct store *s, const struct acctset *defs, struct err *err)
 {
 	int fd, rc;
+	uint32_t crc;
 
 	unlink(s->temp);
 	fd = open(s->temp, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(err, -errno, "cannot make %s", s->temp);
-	rc = write_snapshot(s, fd, defs);
+	rc = write_snapshot(s, fd, defs, &crc);
 	if (rc == 0 && s->ops.rename(s->temp, s->path) < 0)
 		rc = -errno;
 	if (rc < 0) {
@@ -249,20 +258,35 @@ int store_save(struct store *s, const struct acctset *defs, struct err *err)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = fd;
+	s->crc = crc;
 	s->changes = 0;
 	s->broken = rc < 0; /* the new file is there, but a power cut may bring back the old one */
 	return rc < 0 ? err_errno(err, rc, "cannot sync %s", s->dir) : 0;
 }
 
+/* A change that the caller is told has failed must not be there after a restart: a line can be whole in the file and only its sync have
+ * failed. Where even this fails, the snapshot that is due puts it right. */
+static void take_back(struct store *s, off_t end)
+{
+	s->broken = true;
+	if (s->ops.ftruncate(s->fd, end) == 0)
+		(void)s->ops.fsync(s->fd);
+}
+
 int store_change(struct store *s, const char *account, enum side side, enum gate gate, struct err *err)
 {
+	uint32_t crc = s->crc;
 	size_t len;
 	char *line;
+	off_t end;
 	int rc;
 
 	if (s->fd < 0 || s->broken)
 		return err_set(err, -EIO, "%s: an earlier write failed, the table must be written anew first", s->path);
-	line = line_of(json_pack("{ss ss ss}", "change", account, "side", side_name(side), "gate", gate_name(gate)), &len);
+	end = lseek(s->fd, 0, SEEK_END);
+	if (end < 0)
+		return err_errno(err, -errno, "cannot write %s", s->path);
+	line = line_of(json_pack("{ss ss ss}", "change", account, "side", side_name(side), "gate", gate_name(gate)), &crc, &len);
 	if (!line)
 		return err_set(err, -ENOMEM, "out of memory");
 	rc = write_all(s, s->fd, line, len);
@@ -270,9 +294,10 @@ int store_change(struct store *s, const char *account, enum side side, enum gate
 		rc = -errno;
 	free(line);
 	if (rc < 0) {
-		s->broken = true;
+		take_back(s, end);
 		return err_errno(err, rc, "cannot write %s", s->path);
 	}
+	s->crc = crc;
 	s->changes++;
 	return 0;
 }
@@ -282,6 +307,7 @@ int store_change(struct store *s, const char *account, enum side side, enum gate
 struct reader {
 	const char *path;
 	size_t line;
+	uint32_t crc; /* of the line before */
 	struct acctset *set;
 	struct index names; /* made at the end of the snapshot, for the changes */
 	bool begun, whole;
@@ -352,18 +378,46 @@ static int take_object(struct reader *r, const json_t *o)
 	return json_is_integer(v) ? take_end(r, json_integer_value(v)) : take_account(r, o);
 }
 
-static int take_line(struct reader *r, char *line, size_t len)
+/* Whether a line without its newline bears the check sum it should. */
+static bool sum_is_right(const struct reader *r, const char *line, size_t len, uint32_t *crc)
 {
-	char digits[CRC_DIGITS + 1] = "";
+	char digits[CRC_DIGITS + 1];
+
+	if (len <= CRC_DIGITS)
+		return false;
+	*crc = crc32c_more(r->crc, line + CRC_DIGITS + 1, len - CRC_DIGITS - 1);
+	snprintf(digits, sizeof digits, "%08x", *crc);
+	return memcmp(digits, line, CRC_DIGITS) == 0;
+}
+
+/* The end of a file whose last byte is no newline: the beginning of a change that was being written, or damage to one that was there? The
+ * latter shows in bytes that no change begins with, or in a whole line with another byte where its newline was. */
+static bool is_torn_change(const struct reader *r, const char *line, size_t len)
+{
+	static const char begins[] = " {\"change\":\"";
+	uint32_t crc;
+
+	if (len >= CHANGE_BYTES || sum_is_right(r, line, len - 1, &crc))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (i < CRC_DIGITS ? !memchr("0123456789abcdef", line[i], 16) : line[i] < ' ' || line[i] > '~')
+			return false;
+		if (i >= CRC_DIGITS && i - CRC_DIGITS < sizeof begins - 1 && line[i] != begins[i - CRC_DIGITS])
+			return false;
+	}
+	return true;
+}
+
+static int take_line(struct reader *r, const char *line, size_t len)
+{
 	json_error_t why;
 	json_t *o;
 	int rc;
 
 	if (len < CRC_DIGITS + 1 || line[CRC_DIGITS] != ' ')
 		return damaged(r, "no check sum", "8 hex digits and a space");
-	snprintf(digits, sizeof digits, "%08x", crc32c(line + CRC_DIGITS + 1, len - CRC_DIGITS - 1));
-	if (memcmp(digits, line, CRC_DIGITS))
-		return damaged(r, "a line that does not match its check sum", "it as it was written");
+	if (!sum_is_right(r, line, len, &r->crc))
+		return damaged(r, "a line that does not match its check sum", "it as it was written, after the line that was before it");
 	o = json_loadb(line + CRC_DIGITS + 1, len - CRC_DIGITS - 1, JSON_REJECT_DUPLICATES, &why);
 	if (!json_is_object(o)) {
 		json_decref(o);
@@ -383,14 +437,16 @@ static int read_lines(struct reader *r, FILE *f)
 
 	while (rc == 0 && (n = getline(&line, &cap, f)) > 0) {
 		r->line++;
-		if (n > (ssize_t)LINE_MAX_LOAD)
-			rc = damaged(r, "a line too long", "16 MiB at most");
+		if (n > (ssize_t)LINE_BYTES)
+			rc = damaged(r, "a line too long", "64 MiB at most");
 		else if (line[n - 1] == '\n')
 			rc = take_line(r, line, (size_t)n - 1);
 		else if (!r->whole)
 			rc = damaged(r, "the end of the file", "the rest of the snapshot");
+		else if (!is_torn_change(r, line, (size_t)n))
+			rc = damaged(r, "a last line without its end", "a newline, or the beginning of a change");
 		else
-			break; /* a change that was never acknowledged */
+			break; /* it was never acknowledged */
 	}
 	if (rc == 0 && ferror(f))
 		rc = err_errno(r->err, -EIO, "cannot read %s", r->path);
@@ -420,7 +476,7 @@ static int check_owner(const struct store *s, int fd, struct err *err)
 int store_load(struct store *s, struct acctset *out, struct err *err)
 {
 	struct reader r = {.path = s->path, .set = out, .err = err};
-	int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
+	int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc; /* a FIFO must not stop us */
 	FILE *f;
 
 	*out = (struct acctset){0};

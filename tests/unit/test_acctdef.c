@@ -401,7 +401,7 @@ static void no_file(void **state)
 	assert_int_equal(acctset_from_file(&s, "/", &err), -EISDIR);
 }
 
-/* The vector of the SipHash paper's key and message, for one round and three (as Linux's and Rust's siphash13). */
+/* The key and messages of the SipHash paper, with one round and three: the values of Rust's core library. */
 static void hash_vectors(void **state)
 {
 	(void)state;
@@ -409,12 +409,12 @@ static void hash_vectors(void **state)
 	static const struct {
 		size_t len;
 		uint64_t hash;
-	} cases[] = {{0, 0xabac0158050fc4dc}, {1, 0xc9f49bf37d57ca93}, {7, 0}, {8, 0}};
+	} cases[] = {{0, 0xabac0158050fc4dc}, {1, 0xc9f49bf37d57ca93}};
 	unsigned char message[8];
 
 	for (size_t i = 0; i < sizeof message; i++)
 		message[i] = (unsigned char)i;
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_int_equal(siphash13(key, message, cases[i].len), cases[i].hash);
 }
 
