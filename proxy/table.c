@@ -1,5 +1,6 @@
 /* One index for all names: an exact one is filed as it is, a wildcard "*.a.example" by what follows its star, ".a.example", which no exact
- * name can be. So a look-up is one probe for the name and one for each of its dots, from the left: the longest wildcard is met first. */
+ * name can be. So a look-up is one probe for the name and one for each of its dots, from the left: the longest wildcard is met first. Ends
+ * of a length that no wildcard has are not even hashed, which makes names of a hundred labels as cheap as others. */
 #include "proxy/table.h"
 
 #include "lib/index.h"
@@ -12,6 +13,7 @@ struct table {
 	struct acctset defs;       /* in order of name */
 	struct account **accounts; /* the same order; a reference each */
 	size_t n_domains;
+	bool wildcard_len[DOMAIN_MAX + 1]; /* whether any wildcard is so long, without its star */
 	struct index by_name, by_domain, by_address, by_port;
 };
 
@@ -55,9 +57,12 @@ static void file_def(struct table *t, uint32_t i)
 
 	index_put(&t->by_name, d->name, strlen(d->name), i, NULL);
 	for (size_t k = 0; k < d->n_domains; k++) {
-		const char *key = d->domains[k] + (d->domains[k][0] == '*');
+		bool wildcard = d->domains[k][0] == '*';
+		const char *key = d->domains[k] + wildcard;
 
-		index_put(&t->by_domain, key, strlen(key), i, NULL);
+		len = strlen(key);
+		t->wildcard_len[len] |= wildcard;
+		index_put(&t->by_domain, key, len, i, NULL);
 	}
 	for (size_t k = 0; k < d->n_addresses; k++) {
 		const void *ip = ip_bytes(&d->addresses[k], &len);
@@ -126,13 +131,15 @@ struct account *table_by_name(const struct table *t, const char *name, size_t le
 	const char *key;
 	uint32_t i;
 
-	if (len && name[0] != '.' && index_get(&t->by_domain, name, len, &i, &key)) {
+	if (len == 0 || len > DOMAIN_MAX)
+		return NULL;
+	if (name[0] != '.' && index_get(&t->by_domain, name, len, &i, &key)) {
 		if (matched)
 			*matched = key;
 		return t->accounts[i];
 	}
 	for (size_t at = 1; at + 1 < len; at++) { /* "*" stands for one label at least */
-		if (name[at] != '.' || !index_get(&t->by_domain, name + at, len - at, &i, &key))
+		if (name[at] != '.' || !t->wildcard_len[len - at] || !index_get(&t->by_domain, name + at, len - at, &i, &key))
 			continue;
 		if (matched)
 			*matched = key - 1; /* with its star */
