@@ -1,5 +1,6 @@
 #pragma once
 /* route - whose is this traffic? A name decides where there is one; else the port and address it came to; else `unknown`.
+ * An IP literal is no name: it says where the visitor went, which the destination address says better.
  * Pure look-ups in the table: a worker's for traffic, the main thread's for `shunt route`. */
 #include "lib/conf.h"
 #include "proxy/table.h"

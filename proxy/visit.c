@@ -263,7 +263,6 @@ static void route_request(struct visit *v, const struct http_head *h, const char
 	struct worker *w = v->v.flow.worker;
 	const char *why = "the table is damaged";
 	struct route r = {0};
-	struct slice name;
 	struct addr dst;
 
 	start_exchange(v, h);
@@ -272,9 +271,7 @@ static void route_request(struct visit *v, const struct http_head *h, const char
 		return;
 	}
 	visitor_dst(&v->v, &dst);
-	/* An address as a name is a name that nobody has, not the lack of one. */
-	name = h->name_len ? (struct slice){h->name, h->name_len} : h->host;
-	r = route_find(w->table, w->conf->unknown, w->nobody, PROTOCOL_HTTP, name.p, name.len, &dst, v->v.listener->conf->port);
+	r = route_find(w->table, w->conf->unknown, w->nobody, PROTOCOL_HTTP, h->name, h->name_len, &dst, v->v.listener->conf->port);
 	if (!r.account) {
 		visit_refuse(v, 421, NULL, r.why);
 		return;
