@@ -274,6 +274,21 @@ static const char *text_of(const json_t *o, const char *key, const char *otherwi
 	return s ? s : otherwise;
 }
 
+/* Which fact decided, in words. */
+static void say_why(struct app *a, const json_t *answer)
+{
+	const char *why = text_of(answer, "why", "the proxy says so"), *account = text_of(answer, "account", "");
+
+	if (strcmp(why, "name") == 0)
+		out_line(&a->out, "because %s claims the domain %s", account, text_of(answer, "matched", "?"));
+	else if (strcmp(why, "address") == 0 || strcmp(why, "port") == 0 || strcmp(why, "login") == 0)
+		out_line(&a->out, "because %s claims the %s", account, why);
+	else if (strcmp(why, "unknown") == 0)
+		out_line(&a->out, "because no account claims it, and `unknown` of shunt.conf says so");
+	else
+		out_line(&a->out, "because %s", why);
+}
+
 enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 {
 	char host[DOMAIN_MAX + 8];
@@ -303,17 +318,18 @@ enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 		json_object_set_new(q, "to", json_string(a->opt.to));
 	if (a->opt.logins.n)
 		json_object_set_new(q, "login", json_string(a->opt.logins.w[0]));
+	const char *key;
+	json_t *v;
 	int rc = proxylink_ask(a->proxy, "route", q, 0, &answer, err);
 	if (rc < 0)
 		return EXIT_REFUSED;
 	out_line(&a->out, "%s -> %s%s%s, account %s, gate %s", words[0], text_of(answer, "side", "refused"),
 		 json_is_string(json_object_get(answer, "target")) ? " at " : "", text_of(answer, "target", ""),
 		 text_of(answer, "account", "none"), text_of(answer, "gate", "open"));
-	out_line(&a->out, "because %s", text_of(answer, "why", "the proxy says so"));
-	json_object_del(answer, "v");
-	json_object_del(answer, "id");
-	json_object_del(answer, "ok");
-	out_set(&a->out, "route", answer);
+	say_why(a, answer);
+	json_object_foreach(answer, key, v) if (strcmp(key, "v") && strcmp(key, "id") && strcmp(key, "ok"))
+		out_set(&a->out, key, json_incref(v));
+	json_decref(answer);
 	return EXIT_DONE;
 }
 
