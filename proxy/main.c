@@ -37,7 +37,7 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	const char *file = CONF_DEFAULT_FILE;
-	struct config *config = calloc(1, sizeof *config);
+	struct config *config;
 	struct proxy *proxy;
 	struct err err = {0};
 	bool only_check = false, print = false;
@@ -75,6 +75,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_open("shunt-proxy");
+	config = calloc(1, sizeof *config);
 	if (!config || conf_load(&config->conf, file, &err) < 0) {
 		fprintf(stderr, "shunt-proxy: %s\n", config ? err.text : "out of memory");
 		free(config);
