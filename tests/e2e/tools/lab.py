@@ -67,10 +67,13 @@ class Conn:
         self.s.settimeout(timeout)
         if src:
             self.s.bind((src, 0))
-        self.s.connect((dst, port))
-        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = b""
         self.reset = False
+        try:
+            self.s.connect((dst, port))
+            self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except ConnectionResetError:  # accepted, and reset before we looked
+            self.reset = True
 
     def send(self, data, split=None, gap=0.002):
         """Sends data; split is a size, or a list of offsets, at which it is cut into segments of their own."""
@@ -95,9 +98,13 @@ class Conn:
         """Reads once; False at the end (self.reset tells how)."""
         try:
             data = self.s.recv(65536)
-        except ConnectionResetError:
+        except (ConnectionResetError, BrokenPipeError):
             self.reset = True
             return False
+        except OSError:
+            if self.reset:
+                return False
+            raise
         self.buf += data
         return bool(data)
 
@@ -189,6 +196,7 @@ class Got:
         self.requests = []  # (head lines, body) in order, as a strict reader takes them
         self.odd = None     # what a strict reader would not accept
         self.ended = None   # "fin", "rst"
+        self.tunnel = False # an answer has made it one: no requests any more
 
 
 class Backend:
@@ -273,6 +281,8 @@ class Backend:
                         g.ended = "by us"
                         continue
                     if sock.fileno() >= 0:
+                        if sock.fileno() in self.sel.get_map():  # of a connection that an answer has closed
+                            self.sel.unregister(sock.fileno())
                         self.sel.register(sock, selectors.EVENT_READ, g)
                     continue
                 self._read(key.data)
@@ -307,7 +317,7 @@ class Backend:
                 self.changed.notify_all()
 
     def _parse(self, g):
-        while g.sock.fileno() >= 0:
+        while g.sock.fileno() >= 0 and not g.tunnel:
             rest = g.data[g.scanned:]
             end = rest.find(b"\r\n\r\n")
             if end < 0:
@@ -359,12 +369,12 @@ class Backend:
                         break
             g.scanned += used
             g.requests.append((lines, body))
-            out = self.answer(g, lines, body)
-            if out is not None:
-                try:
+            try:
+                out = self.answer(g, lines, body)
+                if out is not None:
                     g.sock.sendall(out)
-                except OSError:
-                    return
+            except OSError:
+                return
 
 
 def field(head, name):

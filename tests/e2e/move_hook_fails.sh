@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# Hooks that fail, hang, talk too much, are missing or are interrupted: the move is undone, the old side serves, and the reason is told.
+. "$(dirname "$0")/lib.sh"
+net_up
+web_up
+hook() { # NAME BODY
+	printf '#!/bin/sh\necho "$SHUNT_HOOK $SHUNT_PHASE" >>%s/hooks\n%s\n' "$W" "$2" >"$W/bin/$1.new"
+	chmod +x "$W/bin/$1.new"
+	mv "$W/bin/$1.new" "$W/bin/$1"
+}
+all_fine() {
+	local h
+	for h in prepare copy seal verify; do hook $h 'exit 0'; done
+	rm -f "$W/hooks"
+}
+all_fine
+CONTROL="hook-prepare = \"$W/bin/prepare\" hook-copy = \"$W/bin/copy\" hook-seal = \"$W/bin/seal\" hook-verify = \"$W/bin/verify\" hook-timeout = 2" proxy_conf <<'END'
+drain = 1
+END
+proxy_start
+import
+start visitor v python3 "$TOOLS/visitor.py" "$W/visits" alice.example,bob.example http,https 20
+served_by() { # SIDE: everything agrees
+	same "alice over HTTP" "$(side_of http://alice.example/)" "$1"
+	same "alice over HTTPS" "$(side_of https://alice.example/)" "$1"
+	same "the table" "$(field "$(ask account '{"name":"alice"}')" account.side)" "$1"
+	same "the gate" "$(field "$(ask account '{"name":"alice"}')" account.gate)" open
+	like "status" "$(shunt status alice)" "$1"
+}
+
+for h in prepare copy seal verify; do
+	all_fine
+	hook $h '[ "$SHUNT_PHASE" = undo ] && exit 0; echo "the disk of $SHUNT_TO is full" >&2; exit 7'
+	fails_with 3 shunt migrate alice
+	like "$h fails: the reason" "$OUT" 'the disk of transit is full'
+	like "$h fails: which hook" "$OUT" "$h"
+	served_by client
+	like "$h fails: the trail" "$(shunt log alice)" 'disk of transit is full|undone|fail'
+done
+grep -qx 'seal undo' "$W/hooks" || die "a failing verify must take the seal back: $(paste -sd, <"$W/hooks")"
+
+all_fine
+hook copy 'kill -9 $$'
+fails_with 3 shunt migrate alice
+like "killed by a signal" "$OUT" 'signal|kill'
+served_by client
+
+all_fine
+hook copy "sleep 1000 & echo \$! >$W/child; wait"
+before=$(now_ms)
+fails_with 3 shunt migrate alice
+like "a hook that hangs" "$OUT" 'time|longer|2 s'
+[ $(($(now_ms) - before)) -lt 12000 ] || die "hook-timeout = 2 took $(($(now_ms) - before)) ms"
+wait_for gone "$(cat "$W/child")" # and what it started is gone with it
+served_by client
+
+all_fine
+hook copy 'i=0; while [ $i -lt 20000 ]; do echo "a line that goes on and on and on and on and on and on"; echo "and one more" >&2; i=$((i + 1)); done; printf "progress 1000%%\nprogress -5%%\nprogress x\n"'
+shunt migrate alice >"$W/log/noisy" 2>&1
+served_by transit
+shunt rollback alice
+served_by client
+
+all_fine
+rm "$W/bin/copy"
+rc=0
+OUT=$(shunt migrate alice 2>&1) || rc=$?
+like "a hook that is not there" "$rc $OUT" '^[123] .*(bin/copy|No such file)'
+served_by client
+all_fine
+chmod -x "$W/bin/copy"
+rc=0
+OUT=$(shunt migrate alice 2>&1) || rc=$?
+like "a hook that is not executable" "$rc $OUT" '^[123] .*(bin/copy|ermission)'
+served_by client
+
+# a rollback whose hook fails leaves the account where it is: on transit
+all_fine
+shunt migrate alice
+served_by transit
+hook copy 'exit 1'
+fails_with 3 shunt rollback alice
+served_by transit
+all_fine
+shunt rollback alice
+served_by client
+
+# an undo that fails is for a person; resume goes on once it can
+all_fine
+hook verify 'exit 1'
+hook seal '[ "$SHUNT_PHASE" = undo ] && { echo "cannot unseal" >&2; exit 1; }; exit 0'
+fails_with 4 shunt migrate alice
+like "stuck: the reason" "$OUT" 'unseal'
+like "status says stuck, where and why" "$(shunt status alice)" 'stuck|STUCK'
+all_fine
+shunt resume >"$W/log/resume" 2>&1 || die "resume: $(cat "$W/log/resume")"
+served_by client
+
+# Ctrl-C in the middle of a copy: undone, at once
+all_fine
+hook copy 'while :; do sleep 0.05; done'
+in_ns c "$SHUNT" -c "$W/shunt.conf" migrate alice >"$W/log/interrupted" 2>&1 &
+mover=$!
+wait_for grep -q '^copy apply' "$W/hooks"
+kill -INT $mover
+rc=0
+wait $mover || rc=$?
+case $rc in 3 | 130) ;; *) die "interrupted: exit $rc: $(cat "$W/log/interrupted")" ;; esac
+served_by client
+
+# one of several fails: the others move
+all_fine
+hook copy '[ "$SHUNT_ACCOUNT" != alice ]'
+fails_with 3 shunt migrate alice bob
+same "the other one moved" "$(side_of http://bob.example/)" transit
+served_by client
+
+stop visitor
+python3 "$TOOLS/verdict.py" "$W" "$W/visits" || die "visitors have suffered"
