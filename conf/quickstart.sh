@@ -10,7 +10,7 @@
 #   sudo conf/quickstart.sh --down     tear down
 #
 # SHUNT_SANDBOX names another sandbox (default "shunt"), SHUNT_BUILD a build directory that has the programs already.
-set -euo pipefail
+set -Eeuo pipefail
 umask 022
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -63,9 +63,7 @@ down() {
 	local ns
 	for ns in "$visitor_ns" "$client_ns" "$transit_ns" "$net_ns"; do
 		[ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
-		rm -rf "/etc/netns/$ns"
 	done
-	rmdir /etc/netns 2>/dev/null || true
 	rm -rf "$dir"
 }
 
@@ -149,13 +147,6 @@ network() {
 		$client_ns $client $client6
 		$transit_ns $transit $transit6
 	END
-	# `ip netns exec` lays this over /etc/hosts: alice.example and bob.example point at the client server, as their external DNS does.
-	mkdir -p "/etc/netns/$visitor_ns"
-	{
-		echo "127.0.0.1 localhost"
-		echo "$client alice.example bob.example"
-		[ -z "$six" ] || echo "$client6 alice.example bob.example"
-	} >"/etc/netns/$visitor_ns/hosts"
 }
 
 # ---- certificates: one authority, one certificate with both names, on both sides
@@ -288,9 +279,12 @@ shunt_files() {
 		#!/bin/sh
 		exec $dir/bin/shunt -c $dir/shunt.conf "\$@"
 	END
+	# Every name points at the client server, as the external DNS of the accounts' owners does.
+	local at=$client
+	[ -z "$six" ] || at+=,[$client6]
 	cat >"$dir/visit" <<-END
 		#!/bin/sh
-		exec ip netns exec $visitor_ns curl -sS -m 30 --cacert $dir/cert.pem "\$@"
+		exec ip netns exec $visitor_ns curl -sS -m 30 --resolve '*:80:$at' --resolve '*:443:$at' --cacert $dir/cert.pem "\$@"
 	END
 	chmod 755 "$dir/hooks/copy" "$dir/hooks/seal" "$dir/shunt" "$dir/visit"
 }
@@ -300,7 +294,7 @@ start_proxy() {
 		--inh-caps=-all,+net_bind_service --ambient-caps=-all,+net_bind_service --bounding-set=-all,+net_bind_service \
 		"$dir/bin/shunt-proxy" -c "$dir/shunt.conf" --foreground >"$dir/proxy.log" 2>&1 </dev/null 9>&- &
 	echo $! >"$dir/proxy.pid"
-	wait_for 10 "$dir/visit" -o /dev/null http://bob.example/ || { cat "$dir/proxy.log" >&2; die "shunt-proxy does not answer"; }
+	wait_for 10 "$dir/visit" -o /dev/null http://bob.example/ || { "$dir/visit" http://bob.example/ || true; die "shunt-proxy does not answer"; }
 }
 
 # ---- the story
@@ -318,10 +312,9 @@ ask() {
 	case $answer in "$account's page, answered by the $side server for $from") ;; *) die "expected: $account's page, answered by the $side server for $from" ;; esac
 	wait_for 5 logged "$dir/$side/$account.log" "$n" || die "$dir/$side/$account.log has no line of it"
 	line=$(tail -n 1 "$dir/$side/$account.log")
-	printf '%s%s/%s.log: %s%s\n' "$grey" "$side" "$account" "$line" "$plain"
 	case $line in "$from \"GET / "*"$scheme://$account.example") ;; *) die "expected the visitor's address, $from, at the start of the line" ;; esac
 	[ "$(lines "$dir/$other/$account.log")" -eq "$n_other" ] || die "the $other server saw the request as well"
-	ok "$account is on the $side server, which knows the visitor; the $other server saw nothing"
+	ok "$side/$account.log: $line; nothing in $other/$account.log"
 }
 ask_both() { # SIDE-OF-ALICE
 	ask alice http "$1"
@@ -366,7 +359,7 @@ story() {
 
 	heading "Before: the client server answers for both"
 	ask_both client
-	[ "$("$dir/visit" -o /dev/null -w '%{http_code}' -H 'Host: alice.example' "http://$transit/" || true)" = 403 ] ||
+	[ "$(in_ns "$visitor_ns" curl -so /dev/null -m 10 -w '%{http_code}' -H 'Host: alice.example' "http://$transit/" || true)" = 403 ] ||
 		die "the transit server has alice's page before she was moved"
 
 	heading "alice moves to the transit server"
@@ -434,6 +427,7 @@ leave() {
 	exit $rc
 }
 trap leave EXIT
+trap 'echo "quickstart: line $LINENO: exit $? from: $BASH_COMMAND" >&2' ERR # what no die explains
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP

@@ -1,6 +1,7 @@
 /* The tables the other way round: a configuration as its own file would say it, and all keys for the manual. */
 #include "lib/conf_parts.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static void indent(FILE *to, int depth)
@@ -172,11 +173,12 @@ static void document_sections(const struct conf_section *sections, const char *p
 		if (s->keys->name)
 			fputs(".Bl -tag -width indent\n", to);
 		for (const struct conf_key *k = s->keys; k->name; k++) {
-			fprintf(to, ".It Cm %s\n%c%s: %s.\n", k->name, k->help[0], k->help + 1, conf_expected(k, expected));
+			fprintf(to, ".It Cm %s\n%c%s.\nTakes %s", k->name, toupper((unsigned char)k->help[0]), k->help + 1,
+				conf_expected(k, expected));
 			if (k->dflt)
-				fprintf(to, "Default: %s.\n", k->dflt);
-			else if (k->required)
-				fputs("Required.\n", to);
+				fprintf(to, "; the default is %s.\n", k->dflt);
+			else
+				fputs(k->required ? "; required.\n" : ".\n", to);
 		}
 		if (s->keys->name)
 			fputs(".El\n", to);
