@@ -208,12 +208,10 @@ enum exit_code cmd_account_remove(struct app *a, char **words, int n, struct err
 	rc = journal_account(a->db, words[0], &row, err);
 	if (rc < 0)
 		return change_end(a, taken, rc, false, err);
-	rc = locks_take(a->locks, row.id, err);
-	if (rc < 0)
+	rc = may_remove(a, &row, err); /* no move can begin now: we are writing */
+	if (rc == 0 && (rc = locks_take(a->locks, row.id, err)) < 0)
 		err_wrap(err, "%s", row.def.name);
 	bool locked = rc == 0;
-	if (rc == 0)
-		rc = may_remove(a, &row, err);
 	json_t *e = acctdef_to_json(&row.def, true);
 	if (rc == 0)
 		rc = journal_note(a->db, row.def.name, 0, "account removed", e, err);

@@ -25,7 +25,6 @@
 struct lines { /* what arrived of the line that is not complete */
 	char buf[HOOK_LINE_MAX];
 	size_t len;
-	bool skip; /* the rest of a line that is too long */
 };
 
 struct run {
@@ -181,7 +180,6 @@ static void line_done(struct run *r)
 		keep_line(r->out, l->buf, l->len);
 	}
 	l->len = 0;
-	l->skip = false;
 }
 
 static void on_stdout(struct run *r, const char *p, size_t n)
@@ -193,7 +191,7 @@ static void on_stdout(struct run *r, const char *p, size_t n)
 		} else if (l->len < sizeof(l->buf) - 1) {
 			l->buf[l->len++] = p[i];
 		} else {
-			l->skip = true;
+			r->out->dropped++;
 		}
 	}
 }

@@ -27,7 +27,7 @@ struct hook {
 struct hook_output {
 	char *text; /* owned; NULL when it said nothing */
 	size_t len;
-	size_t dropped; /* bytes past HOOK_OUTPUT_MAX */
+	size_t dropped; /* bytes past HOOK_OUTPUT_MAX and HOOK_LINE_MAX */
 	long ms;
 };
 void hook_output_done(struct hook_output *o);

@@ -142,6 +142,10 @@ static enum exit_code status_all(struct app *a)
 		out_line(&a->out, "%-10s answers at %s (pid %lld), %lld connections", "proxy", app_proxy_address(a),
 			 (long long)json_integer_value(json_object_get(status, "pid")),
 			 (long long)json_integer_value(json_object_get(now, "now")));
+		const char *table = json_string_value(json_object_get(json_object_get(status, "table"), "state"));
+		if (table && strcmp(table, "damaged") == 0)
+			out_line(&a->out, "%-10s DAMAGED on disk: every request is refused until shunt resume has told it the accounts",
+				 "table");
 		json_object_del(status, "v");
 		json_object_del(status, "id");
 		json_object_del(status, "ok");
