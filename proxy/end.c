@@ -5,13 +5,30 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-void end_init(struct end *e, int fd)
+void end_init(struct end *e, int fd, bool nagle)
 {
-	*e = (struct end){.fd = fd};
+	*e = (struct end){.fd = fd, .nagle = nagle};
+}
+
+void end_no_delay(struct end *e)
+{
+	if (e->nagle)
+		setsockopt(e->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	e->nagle = false;
+}
+
+/* What is sent while nothing is unacknowledged goes out at once in any case. */
+static void count_send(struct end *e)
+{
+	if (e->sends == 2 || (e->sends && !e->heard))
+		end_no_delay(e);
+	e->sends++;
+	e->heard = false;
 }
 
 void end_assign(struct end *e, struct event_base *base, bool connecting, event_callback_fn fn, void *arg)
@@ -128,6 +145,8 @@ int end_send(struct end *e, struct iovec *iov, int n)
 	}
 	if (all == 0)
 		return 0;
+	if (e->nagle)
+		count_send(e);
 	if (n == 1)
 		sent = send(e->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
 	else
@@ -175,7 +194,11 @@ int end_flush(struct end *e, struct worker *w)
 	}
 	while (e->rest && !e->pipe && e->writable) {
 		struct rest *r = e->rest;
-		ssize_t n = send(e->fd, r->bytes + r->from, r->len - r->from, MSG_NOSIGNAL);
+		ssize_t n;
+
+		if (e->nagle)
+			count_send(e);
+		n = send(e->fd, r->bytes + r->from, r->len - r->from, MSG_NOSIGNAL);
 
 		if (n < 0) {
 			if (errno != EAGAIN && errno != EINTR)
@@ -203,6 +226,22 @@ bool end_look_again(struct end *e)
 	return e->readable;
 }
 
+static void set(int fd, int level, int name, int value)
+{
+	setsockopt(fd, level, name, &value, sizeof value);
+}
+
+void end_keep_alive(struct end *e)
+{
+	if (e->fd < 0 || e->watched)
+		return;
+	e->watched = true;
+	set(e->fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+	set(e->fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+	set(e->fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+	set(e->fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
 long end_recv(struct end *e, void *buf, size_t cap)
 {
 	ssize_t n = recv(e->fd, buf, cap, 0);
@@ -214,7 +253,7 @@ long end_recv(struct end *e, void *buf, size_t cap)
 		}
 		return -errno;
 	}
-	e->moved = true;
+	e->moved = e->heard = true;
 	if (n == 0) {
 		e->eof = true;
 		e->readable = false;

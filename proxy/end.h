@@ -30,13 +30,19 @@ struct end {
 	bool eof : 1;      /* read up to the FIN */
 	bool shut : 1;     /* we have sent FIN */
 	bool splicing : 1; /* bytes to this end go through pipes for now */
+	bool nagle : 1;    /* TCP_NODELAY is still to be set: before the first send that Nagle's algorithm could delay */
+	bool heard : 1;    /* it has spoken since our last send, so that has been acknowledged */
+	uint8_t sends : 2; /* so far, while nagle */
+	bool watched : 1;  /* end_keep_alive() has been called */
 	bool moved : 1;    /* it gave or took bytes; whoever watches for idleness clears it */
 	struct rest *rest; /* not taken yet, NULL mostly */
 	struct pipe *pipe; /* the same, inside the kernel */
 };
 
-/* Takes fd. The callback's arg is given to end_watch(). */
-void end_init(struct end *e, int fd);
+/* Takes fd. nagle: TCP_NODELAY has not been set. A call that short connections, which send and hear in turns, never need. The callback's
+ * arg is given to end_watch(). */
+void end_init(struct end *e, int fd, bool nagle);
+void end_no_delay(struct end *e); /* before sending otherwise than by end_send() */
 void end_assign(struct end *e, struct event_base *base, bool connecting, event_callback_fn fn,
 		void *arg); /* what end_watch() will watch for */
 /* From now on events come. Read first what is there already: an edge would tell of it once more. -ENOMEM. */
@@ -56,8 +62,11 @@ static inline bool end_blocked(const struct end *e)
 int end_send(struct end *e, struct iovec *iov, int n);
 int end_keep(struct end *e, const void *bytes, size_t len); /* puts bytes behind the rest without sending; -ENOMEM */
 int end_flush(struct end *e, struct worker *w);             /* sends the rest or the pipe; 0 also when still blocked */
-/* libevent does not tell a reset from readiness, and one that comes in the same turn as the last bytes has no edge of its own: a short read would
- * hide it for good. So an end that has gone quiet after bytes is looked at once. True: there is something to read, be it an error. */
+/* libevent does not tell a reset from readiness, and one that comes in the same turn as the last bytes has no edge of its own: a short read
+ * would hide it for good. So an end that has gone quiet after bytes is looked at once. True: there is something to read, be it an error. */
 bool end_look_again(struct end *e);
+/* From now on a peer that has vanished is noticed, after a minute and six probes. Not from the start: it costs a kernel timer, and short
+ * connections are over before it could matter. */
+void end_keep_alive(struct end *e);
 /* recv(2): > 0 bytes; 0 at the end of the stream (eof is set); -EAGAIN (readable is cleared); other -errno: broken. */
 long end_recv(struct end *e, void *buf, size_t cap);

@@ -580,6 +580,8 @@ void exchange_timeout(struct visit *v)
 	/* A reset that came with the last bytes may hide behind a short read (end_look_again()). */
 	if (quiet >= LOOK_AGAIN_MS && !x->looked) {
 		x->looked = true;
+		end_keep_alive(&v->v.client);
+		end_keep_alive(&v->up->end);
 		if ((!x->request.done && end_look_again(&v->v.client)) | end_look_again(&v->up->end)) {
 			exchange_run(v);
 			if (v->state != VISIT_EXCHANGE)

@@ -31,7 +31,7 @@ struct exchange {
 	bool answered : 1;                 /* the head of the final answer has been handed on */
 	bool deaf : 1;                     /* the back end has stopped taking the request */
 	bool unusual : 1;                  /* never use this back-end connection again */
-	bool looked : 1;     /* at ends that had gone quiet */
+	bool looked : 1;                   /* at ends that had gone quiet */
 	struct kept *replay;               /* the request's head, while it may have to be sent again */
 	struct kept *head;                 /* of the answer, incomplete */
 	char *method_text, *target, *name; /* for the access log alone */

@@ -12,10 +12,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ACCEPT_BATCH     64
-#define BACKLOG          4096
-#define KEEPALIVE_IDLE_S 60      /* a visitor that vanished is noticed after this and 6 probes of 10 s */
-#define USER_TIMEOUT_MS  120000u /* unacknowledged bytes: as long as this */
+#define ACCEPT_BATCH    64
+#define BACKLOG         4096
+#define USER_TIMEOUT_MS 120000u /* unacknowledged bytes: as long as this */
 
 struct sockets {
 	atomic_uint refs;
@@ -62,14 +61,6 @@ static int open_socket(const struct addr *at, struct err *err)
 		rc = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (rc == 0)
 		rc = set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (rc == 0)
-		rc = set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	if (rc == 0)
-		rc = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-	if (rc == 0)
-		rc = set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-	if (rc == 0)
-		rc = set(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
 	if (rc == 0)
 		rc = set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)USER_TIMEOUT_MS);
 	if (rc == 0 && bind(fd, &at->sa, addr_len(at)) < 0)

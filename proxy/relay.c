@@ -114,6 +114,8 @@ enum relayed relay_move(struct worker *w, struct end *from, struct end *to, uint
 		if (to->splicing && !to->pipe)
 			to->pipe = pipes_get(w->pipes);
 		to->splicing = to->pipe != NULL; /* none to be had: copying does */
+		if (to->pipe)
+			end_no_delay(to);
 		r = to->pipe ? through_pipe(from, to, left, count, &share) : copy(w, from, to, left, count, &share);
 	}
 	if (r == RELAY_BLOCKED && !end_blocked(to) && !flushed && *count - before < SPLICE_LEAST)

@@ -167,6 +167,8 @@ static void on_deadline(struct deadline *d)
 		}
 		if (s->v.unsure && quiet >= LOOK_AGAIN_MS) {
 			s->v.unsure = false;
+			end_keep_alive(&s->v.client);
+			end_keep_alive(&s->server);
 			if (end_look_again(&s->v.client) | end_look_again(&s->server))
 				relay(s, true, true);
 		}
@@ -274,7 +276,7 @@ static void connect_next(struct stream *s, const char *why)
 			why = "connect failed";
 			continue;
 		}
-		end_init(&s->server, fd);
+		end_init(&s->server, fd, true);
 		end_assign(&s->server, loop_base(w->loop), true, on_server, s);
 		if (end_watch(&s->server) < 0)
 			break;
@@ -482,7 +484,7 @@ int stream_accept(struct worker *w, struct listener *l, int fd, const struct add
 		close(fd);
 		return -ENOMEM;
 	}
-	end_init(&s->server, -1);
+	end_init(&s->server, -1, false);
 	visitor_open(&s->v, w, l, fd, peer, on_client, s, on_shutdown);
 	if (listener_trusts(l, peer))
 		deadline_arm(w->loop, &s->v.flow.deadline, on_deadline, PP_TIMEOUT_MS);

@@ -5,7 +5,6 @@
 #include "proxy/worker.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 int connect_start(const struct addr *to)
@@ -14,7 +13,6 @@ int connect_start(const struct addr *to)
 
 	if (fd < 0)
 		return -errno;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	if (connect(fd, &to->sa, addr_len(to)) == 0 || errno == EINPROGRESS)
 		return fd;
 	rc = -errno;
@@ -83,7 +81,7 @@ struct upstream *upstream_connect(struct worker *w, struct visit *v, struct acco
 		*rc = -ENOMEM;
 		return NULL;
 	}
-	end_init(&u->end, fd);
+	end_init(&u->end, fd, true);
 	end_assign(&u->end, loop_base(w->loop), true, on_event, u);
 	*rc = end_watch(&u->end);
 	if (*rc < 0) {

@@ -40,5 +40,5 @@ void upstreams_close_idle(struct worker *w, struct shard *s);
 bool upstream_is_silent(const struct upstream *u); /* alive as far as the kernel knows, and has said nothing unasked */
 int upstream_error(const struct upstream *u);      /* SO_ERROR as -errno, after an event of a connect; 0: connected */
 
-/* Opens a nonblocking TCP connection with TCP_NODELAY. The descriptor, or -errno. */
+/* Begins a nonblocking TCP connection. The descriptor, or -errno. */
 int connect_start(const struct addr *to);

@@ -467,6 +467,8 @@ static void on_deadline(struct deadline *d)
 		}
 		if (v->v.unsure && quiet >= LOOK_AGAIN_MS) {
 			v->v.unsure = false;
+			end_keep_alive(&v->v.client);
+			end_keep_alive(&v->up->end);
 			if (end_look_again(&v->v.client) | end_look_again(&v->up->end))
 				tunnel(v, true, true);
 		}

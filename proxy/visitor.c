@@ -33,7 +33,7 @@ uint32_t visitor_now(const struct visitor *v)
 void visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
 		  void *arg, void (*shutdown)(struct conn_link *, bool))
 {
-	end_init(&v->client, fd);
+	end_init(&v->client, fd, false);
 	end_assign(&v->client, loop_base(w->loop), false, on_client, arg);
 	v->client.readable = true; /* perhaps */
 	v->flow.worker = w;

@@ -55,9 +55,11 @@ long visitor_gather(struct visitor *v);
 enum parse visitor_proxy_header(struct visitor *v, size_t n, size_t *skip, const char **why);
 /* While waiting and not reading: has the visitor left? fin: a FIN counts as leaving. */
 bool visitor_left(const struct visitor *v, bool fin);
-/* Have bytes moved at either end since it was asked last? Then `active` is now, and the visitor is due for a look when it has gone quiet. */
+/* Have bytes moved at either end since it was asked last? Then `active` is now, and the visitor is due for a look when it has gone quiet.
+ */
 bool visitor_moved(struct visitor *v, struct end *other);
-/* A slow reader empties the kernel's buffer long before we hear of it. Has what waits there changed since it was asked last? Then `active` is now. */
+/* A slow reader empties the kernel's buffer long before we hear of it. Has what waits there changed since it was asked last? Then `active`
+ * is now. */
 bool visitor_still_taken(struct visitor *v, const struct end *other);
 #define LOOK_AGAIN_MS 500 /* see end_look_again() */
 #define PP_TIMEOUT_MS 3000
