@@ -175,22 +175,23 @@ out:
 
 /* ---- remove ---- */
 
-static int may_remove(struct app *a, const struct account_row *row, struct err *err)
+/* forced: gone past where it is on the transit server; import has no such word. */
+static int may_remove(struct app *a, const struct acctdef *d, bool forced, bool import, struct err *err)
 {
 	struct move_rows open;
-	int rc = journal_moves_open(a->db, row->def.name, &open, err);
+	int rc = journal_moves_open(a->db, d->name, &open, err);
 	if (rc < 0)
 		return rc;
 	if (open.n) {
 		char who[256];
 		who_text(&open.rows[0], who, sizeof(who));
-		rc = err_set(err, -EBUSY, "%s is being moved by %s: it can be removed when that is over", row->def.name, who);
-	} else if (row->def.side == SIDE_TRANSIT && !a->opt.force) {
+		rc = err_set(err, -EBUSY, "%s is being moved by %s: it can be removed when that is over", d->name, who);
+	} else if (d->side == SIDE_TRANSIT && !forced) {
 		rc = err_set(err, -EPERM,
 			     "%s is on the transit server: without its entry its visitors would get the old copy on the client server. "
 			     "shunt rollback "
-			     "%s first, or --force",
-			     row->def.name, row->def.name);
+			     "%s first%s",
+			     d->name, d->name, import ? "" : ", or --force");
 	}
 	move_rows_done(&open);
 	return rc;
@@ -208,7 +209,7 @@ enum exit_code cmd_account_remove(struct app *a, char **words, int n, struct err
 	rc = journal_account(a->db, words[0], &row, err);
 	if (rc < 0)
 		return change_end(a, taken, rc, false, err);
-	rc = may_remove(a, &row, err); /* no move can begin now: we are writing */
+	rc = may_remove(a, &row.def, a->opt.force, false, err); /* no move can begin now: we are writing */
 	if (rc == 0 && (rc = locks_take(a->locks, row.id, err)) < 0)
 		err_wrap(err, "%s", row.def.name);
 	bool locked = rc == 0;
@@ -242,13 +243,9 @@ static int drop_vanished(struct app *a, const struct acctset *old, json_t *names
 {
 	for (size_t i = 0; i < old->n; i++) {
 		const struct acctdef *d = &old->defs[i];
-		struct account_row row = {.def = *d};
 		if (json_object_get(names, d->name))
 			continue;
-		bool force = a->opt.force;
-		a->opt.force = false; /* here it speaks of damaged tables, not of this */
-		int rc = may_remove(a, &row, err);
-		a->opt.force = force;
+		int rc = may_remove(a, d, false, true, err); /* --force of an import speaks of damaged tables */
 		if (rc < 0)
 			return err_wrap(err, "the set lacks an account that cannot go");
 		rc = journal_note(a->db, d->name, 0, "account removed by import", NULL, err);

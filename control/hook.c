@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define STDERR_KEPT       800
+#define TICK_MS           1000
 #define KEEPER_CANNOT_RUN 127
 
 struct lines { /* what arrived of the line that is not complete */
@@ -243,16 +244,15 @@ static bool take(struct run *r, int fd, void (*on)(struct run *, const char *, s
 
 static int poll_ms(int64_t until)
 {
-	if (until == INT64_MAX)
-		return -1;
-	int64_t left = until - mono_ms();
-	return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+	int64_t left = until == INT64_MAX ? TICK_MS : until - mono_ms();
+	return left < 0 ? 0 : left > TICK_MS ? TICK_MS : (int)left;
 }
 
 /* Until the keeper has ended; what the pipes still hold is read then. 0, -ETIMEDOUT or -EINTR. */
 static int watch(struct run *r, int out_fd, int err_fd, pid_t keeper, int pidfd)
 {
-	int64_t started = mono_ms(), until = r->hook->timeout_s ? started + (int64_t)r->hook->timeout_s * 1000 : INT64_MAX;
+	int64_t started = mono_ms(), ticked = started,
+		until = r->hook->timeout_s ? started + (int64_t)r->hook->timeout_s * 1000 : INT64_MAX;
 	struct pollfd p[4] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}, {pidfd, POLLIN, 0}, {r->hook->cancel_fd, POLLIN, 0}};
 	bool told = false;
 	int rc = 0;
@@ -260,6 +260,10 @@ static int watch(struct run *r, int out_fd, int err_fd, pid_t keeper, int pidfd)
 		int n = poll(p, 4, poll_ms(until));
 		if (n < 0 && errno != EINTR)
 			return -errno;
+		if (r->hook->on_tick && mono_ms() - ticked >= TICK_MS) {
+			ticked = mono_ms();
+			r->hook->on_tick(r->hook->arg);
+		}
 		if (n > 0 && p[0].revents && !take(r, out_fd, on_stdout))
 			p[0].fd = -1;
 		if (n > 0 && p[1].revents && !take(r, err_fd, on_stderr))

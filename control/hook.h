@@ -21,6 +21,7 @@ struct hook {
 	int timeout_s;                 /* 0: none */
 	int cancel_fd;                 /* readable: kill it; -1: none */
 	void (*on_progress)(void *arg, double percent);
+	void (*on_tick)(void *arg); /* about every second while it runs; or NULL */
 	void *arg;
 };
 

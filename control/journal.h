@@ -71,9 +71,9 @@ struct move_row {
 	enum side from, to;
 	enum move_state state;
 	char step[16];
-	bool undo;   /* direction: false apply, true undo */
-	bool fenced; /* fence was acknowledged and no release begun */
-	int drain, max_wait;
+	bool undo;           /* direction: false apply, true undo */
+	bool fenced;         /* fence was acknowledged and no release begun */
+	int drain, max_wait; /* seconds; max_wait -1: as the proxy is configured */
 	double databases_gb;
 	bool no_dns;
 	int64_t started, changed, eta; /* eta: when it should be over; 0: unknown */

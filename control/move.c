@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define ETA_EVERY_MS     1000 /* to the proxy, and only when it changed */
+#define LEFT_MAX_S       86400
 #define WRITTEN_EVERY_MS 2000 /* to the journal: each is an fsync */
 
 static int64_t mono_ms(void)
@@ -48,20 +49,28 @@ static void at(const struct move *m, const char *when)
 
 /* ---- how far it is ---- */
 
+static int64_t clamp(int64_t s)
+{
+	return s > LEFT_MAX_S ? LEFT_MAX_S : s;
+}
+
 int64_t move_left(const struct move *m)
 {
-	if (m->row.percent >= 0) {
-		int64_t left = progress_left(m->row.percent, mono_ms() - m->step_at);
+	if (m->row.percent >= 0 && m->line_left >= 0) {
+		int64_t left = m->line_left - (mono_ms() - m->line_at) / 1000;
 		if (left >= 0)
-			return left;
+			return clamp(left);
+		left = progress_left(m->row.percent, mono_ms() - m->step_at); /* later than its speed had promised */
+		if (left >= 0)
+			return clamp(left);
 	}
 	if (m->row.databases_gb <= 0)
 		return -1;
 	int64_t all = (int64_t)(m->row.databases_gb * 60 + 0.999); /* about one minute per GB of databases */
 	if (strcmp(m->row.step, steps[STEP_COPYING].name) != 0)
-		return all + m->row.drain;
+		return clamp(all + m->row.drain);
 	int64_t done = (mono_ms() - m->step_at) / 1000;
-	return done < all ? all - done : -1;
+	return done < all ? clamp(all - done) : -1;
 }
 
 static void show(const struct move *m, int64_t left)
@@ -71,8 +80,15 @@ static void show(const struct move *m, int64_t left)
 
 void move_progress(struct move *m, double percent)
 {
-	int64_t now = mono_ms();
 	m->row.percent = percent;
+	m->line_at = mono_ms();
+	m->line_left = progress_left(percent, m->line_at - m->step_at);
+	move_tick(m);
+}
+
+void move_tick(struct move *m)
+{
+	int64_t now = mono_ms();
 	bool copying = strcmp(m->row.step, steps[STEP_COPYING].name) == 0;
 	int64_t left = move_left(m), over = left < 0 ? 0 : now_ms() + left * 1000;
 	show(m, left);
@@ -126,6 +142,7 @@ static int put(struct move *m, int done, int next, struct err *err)
 	snprintf(m->row.step, sizeof(m->row.step), "%s", steps[next].name);
 	m->row.undo = m->undoing;
 	m->row.percent = -1;
+	m->line_left = -1;
 	m->row.eta = 0;
 	m->step_at = mono_ms();
 	if (!m->undoing && next <= STEP_COPYING && move_left(m) > 0)

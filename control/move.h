@@ -31,6 +31,7 @@ struct move {
 	bool undoing;
 	bool unwritten;                           /* the journal could not be written since the switch */
 	int64_t step_at, eta_sent_at, written_at; /* monotonic ms */
+	int64_t line_at, line_left; /* of the last progress line: when it came, and what it made of the seconds left; -1: nothing */
 	int64_t eta_sent;
 };
 
@@ -42,4 +43,5 @@ enum exit_code move_resume(struct move *m, struct err *err); /* EXIT_DONE: it is
 
 /* A hook says how far it is: screen, proxy and journal hear of it, the latter two not too often. */
 void move_progress(struct move *m, double percent);
-int64_t move_left(const struct move *m); /* seconds until the account is served again, -1: unknown */
+void move_tick(struct move *m);          /* the same, when it says nothing: time goes on */
+int64_t move_left(const struct move *m); /* seconds until the account is served again, a day at most; -1: unknown */

@@ -107,7 +107,7 @@ static void fill_row(struct app *a, const struct kind *k, const struct account_r
 	snprintf(row->account, sizeof(row->account), "%s", account->def.name);
 	snprintf(row->kind, sizeof(row->kind), "%s", k->name);
 	row->drain = a->opt.drain >= 0 ? a->opt.drain : a->conf->proxy.drain;
-	row->max_wait = a->opt.max_wait >= 0 ? a->opt.max_wait : 0;
+	row->max_wait = a->opt.max_wait;
 	row->databases_gb = account->def.databases_gb;
 	row->no_dns = a->opt.no_dns;
 }

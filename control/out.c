@@ -42,9 +42,7 @@ int out_finish(struct out *o, enum exit_code x, const struct err *err)
 	}
 	json_decref(o->object);
 	o->object = NULL;
-	if (fflush(stdout) != 0 || ferror(stdout)) {
+	if (fflush(stdout) != 0 || ferror(stdout))
 		fprintf(stderr, "shunt: the output could not be written\n");
-		return x ? (int)x : EXIT_STUCK;
-	}
 	return (int)x;
 }

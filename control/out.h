@@ -14,5 +14,6 @@ struct out {
 void out_init(struct out *o, bool json);
 void out_line(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* without its newline */
 void out_set(struct out *o, const char *key, json_t *value);                              /* takes value */
-/* Prints the object, or the error's text to standard error; frees. Returns the exit code: EXIT_STUCK when output was lost. */
+/* Prints the object, or the error's text to standard error; frees. Returns the exit code: that of the deed, also when the words were lost.
+ */
 int out_finish(struct out *o, enum exit_code x, const struct err *err);

@@ -30,6 +30,11 @@ static void say(struct move *m, const char *name, json_t *e)
 		m->evidence = e;
 }
 
+static void on_tick(void *arg)
+{
+	move_tick(arg);
+}
+
 static int hook(struct move *m, const char *name, const char *path, struct err *err)
 {
 	char account[100], from[40], to[40], hook_name[40], phase[30], id[40];
@@ -53,6 +58,7 @@ static int hook(struct move *m, const char *name, const char *path, struct err *
 		.timeout_s = m->with->conf->hook_timeout,
 		.cancel_fd = m->undoing ? -1 : m->with->cancel_fd,
 		.on_progress = m->undoing ? NULL : on_progress,
+		.on_tick = m->undoing ? NULL : on_tick,
 		.arg = m,
 	};
 	int rc = hook_run(&h, &out, err);
@@ -144,7 +150,7 @@ static int hold(struct move *m, struct err *err)
 	int64_t left = move_left(m);
 	if (left > 0)
 		json_object_set_new(fields, "eta", json_integer(left));
-	if (m->row.max_wait > 0)
+	if (m->row.max_wait >= 0)
 		json_object_set_new(fields, "max-wait", json_integer(m->row.max_wait));
 	int rc = ask(m, "hold", fields, 0, err);
 	return rc < 0 ? rc : expect(m, "gate", "held", err);
@@ -165,7 +171,7 @@ static int unhold(struct move *m, struct err *err)
 
 static void plan_hold(const struct move *m, char *out, size_t cap)
 {
-	if (m->row.max_wait > 0)
+	if (m->row.max_wait >= 0)
 		snprintf(out, cap, "new requests and connections of %s wait, at most %d s", m->row.account, m->row.max_wait);
 	else
 		snprintf(out, cap, "new requests and connections of %s wait, at most hold-max-wait", m->row.account);
