@@ -580,12 +580,14 @@ void exchange_timeout(struct visit *v)
 	/* A reset that came with the last bytes may hide behind a short read (end_look_again()). */
 	if (quiet >= LOOK_AGAIN_MS && !x->looked) {
 		x->looked = true;
-		end_keep_alive(&v->v.client);
-		end_keep_alive(&v->up->end);
-		if ((!x->request.done && end_look_again(&v->v.client)) | end_look_again(&v->up->end)) {
+		if (x->request.done && visitor_left(&v->v, false)) {
+			visit_close(v, "reset by the visitor", true);
+			return;
+		}
+		if (visitor_look_again(&v->v, &v->up->end)) {
+			visit_arm(v, LOOK_AGAIN_MS); /* first: v may be gone, or at its next request, afterwards */
 			exchange_run(v);
-			if (v->state != VISIT_EXCHANGE)
-				return;
+			return;
 		}
 	} else if (quiet < LOOK_AGAIN_MS) {
 		x->looked = false;

@@ -167,9 +167,7 @@ static void on_deadline(struct deadline *d)
 		}
 		if (s->v.unsure && quiet >= LOOK_AGAIN_MS) {
 			s->v.unsure = false;
-			end_keep_alive(&s->v.client);
-			end_keep_alive(&s->server);
-			if (end_look_again(&s->v.client) | end_look_again(&s->server))
+			if (visitor_look_again(&s->v, &s->server))
 				relay(s, true, true);
 		}
 		if (s->state == STREAM_RELAY)

@@ -467,9 +467,7 @@ static void on_deadline(struct deadline *d)
 		}
 		if (v->v.unsure && quiet >= LOOK_AGAIN_MS) {
 			v->v.unsure = false;
-			end_keep_alive(&v->v.client);
-			end_keep_alive(&v->up->end);
-			if (end_look_again(&v->v.client) | end_look_again(&v->up->end))
+			if (visitor_look_again(&v->v, &v->up->end))
 				tunnel(v, true, true);
 		}
 		if (v->state == VISIT_TUNNEL)

@@ -158,3 +158,12 @@ bool visitor_still_taken(struct visitor *v, const struct end *other)
 	v->active = visitor_now(v);
 	return true;
 }
+
+bool visitor_look_again(struct visitor *v, struct end *other)
+{
+	bool client = end_look_again(&v->client), server = end_look_again(other);
+
+	end_keep_alive(&v->client);
+	end_keep_alive(other);
+	return client || server;
+}

@@ -61,5 +61,7 @@ bool visitor_moved(struct visitor *v, struct end *other);
 /* A slow reader empties the kernel's buffer long before we hear of it. Has what waits there changed since it was asked last? Then `active`
  * is now. */
 bool visitor_still_taken(struct visitor *v, const struct end *other);
+/* end_look_again() at both ends, of which either may have something; and from now on vanished peers are noticed. */
+bool visitor_look_again(struct visitor *v, struct end *other);
 #define LOOK_AGAIN_MS 500 /* see end_look_again() */
 #define PP_TIMEOUT_MS 3000
