@@ -29,7 +29,7 @@ class Control:
         if not line:
             raise ConnectionError("closed without an answer to " + cmd)
         answer = json.loads(line)
-        if answer.get("id") != str(self.n):
+        if answer.get("id", None if not answer.get("ok") else "") not in (str(self.n), None):  # a line that could not be read has none
             raise ConnectionError("the answer is for another request: %r" % answer)
         if not answer.get("ok"):
             raise Refused(answer)

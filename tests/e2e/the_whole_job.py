@@ -1,0 +1,198 @@
+"""traffic W: visitors of alice and bob of all kinds, until SIGTERM.   verdict W ROUNDS: what the two web servers recorded, against the moves."""
+import hashlib
+import json
+import os
+import signal
+import ssl
+import sys
+import threading
+import time
+from datetime import datetime
+
+from lab import VISITOR, Closed, Conn
+from visitor import Recorder, Visitor
+from ws import WebSocket
+
+HOSTS = ["alice.example", "bob.example"]
+stopping = threading.Event()
+
+
+def uploads(out, host, tls, n):
+    """One upload after the other, each a connection of its own, 400 KB in about half a second."""
+    label, i = "%s-up%d" % (host.split(".")[0], n), 0
+    context = ssl.create_default_context(cafile=sys.argv[2] + "/cert.pem")
+    piece = os.urandom(40000)
+    digest = hashlib.sha256(piece * 10).hexdigest()
+    while not stopping.is_set():
+        i += 1
+        r = {"id": "%s-%d" % (label, i), "host": host, "scheme": "upload", "t0": time.time(), "status": None, "side": None, "lost": None}
+        v = None
+        try:
+            v = Conn(port=443 if tls else 80, src=VISITOR[3], timeout=40)
+            if tls:
+                v.s = context.wrap_socket(v.s, server_hostname=host)
+            v.s.sendall(("POST /app/upload HTTP/1.1\r\nHost: %s\r\nX-Req-Id: %s\r\nConnection: close\r\nContent-Length: 400000\r\n\r\n" % (
+                host, r["id"])).encode())
+            for _ in range(10):
+                v.s.sendall(piece)
+                time.sleep(0.04)
+            r["status"], fields, body = v.response()
+            answer = json.loads(body) if r["status"] == 200 else {}
+            r["side"] = answer.get("side")
+            if r["status"] != 200 or answer["sha256"] != digest or answer["id"] != r["id"]:
+                r["lost"] = "the answer was %r %r" % (r["status"], body[:200])
+        except (OSError, Closed, ValueError) as e:
+            r["lost"] = "%s %s" % (type(e).__name__, str(e)[:80])
+        if v:
+            v.close()
+        r["t1"] = time.time()
+        out(r)
+
+
+def talk(out, host, tls, n):
+    """A WebSocket that talks all the time and comes back when it is cut; a cut is no loss, an answer from elsewhere is."""
+    label, i, said = "%s-ws%d" % (host.split(".")[0], n), 0, 0
+    while not stopping.is_set():
+        i += 1
+        r = {"id": "%s-%d" % (label, i), "host": host, "scheme": "ws", "t0": time.time(), "status": None, "side": None, "lost": None, "said": 0}
+        ws = None
+        try:
+            ws = WebSocket(host, "/app/ws", r["id"], tls=tls, timeout=40)
+            r["status"] = 101
+            while not stopping.is_set():
+                text = "%s %d" % (r["id"], r["said"])
+                side, _, echo = ws.say(text).partition(":")
+                if echo != text or r["side"] not in (None, side):
+                    r["lost"] = "said %r, heard %r from %s" % (text, echo, side)
+                    print("FAILED", r["lost"], flush=True)
+                r["side"], r["said"] = side, r["said"] + 1
+                time.sleep(0.05)
+        except (OSError, Closed, ConnectionError, ValueError) as e:
+            if r["status"] is None:
+                r["lost"] = "%s %s" % (type(e).__name__, str(e)[:80])
+        if ws:
+            ws.close()
+        r["t1"] = time.time()
+        out(r)
+
+
+def traffic(w):
+    out = Recorder(w + "/visits")
+    crowd = []
+    for n, (host, scheme) in enumerate([(h, s) for h in HOSTS for s in ("http", "https")] * 2):
+        crowd.append(Visitor(out, "%s-%s%d" % (host.split(".")[0], scheme, n), host, scheme, 0.02, VISITOR[n % 3]))
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    others = [threading.Thread(target=f, args=(out, h, tls, n), daemon=True) for f in (uploads, talk)
+              for n, (h, tls) in enumerate([(h, t) for h in HOSTS for t in (False, True)])]
+    for t in crowd + others:
+        t.start()
+    stopping.wait()
+    for v in crowd:
+        v.stopping = True
+    for t in crowd + others:
+        t.join(45)
+        if t.is_alive():
+            print("FAILED a visitor still waits after the end", flush=True)
+
+
+def ms(text):
+    return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
+
+
+def begun(w, side):
+    """(ms, id, host) of every request and every WebSocket message that reached a side."""
+    out = []
+    for line in open("%s/nginx-%s/access" % (w, side)):
+        f = line.rstrip("\n").split("\t")
+        out.append((round(float(f[0]) * 1000) - round(float(f[1]) * 1000), f[3], f[4]))
+    for line in open("%s/nginx-%s/app" % (w, side)):
+        e = json.loads(line)
+        if e["what"] in ("begin", "message") and e["id"]:
+            out.append((int(e["t"] * 1000), e["id"], e["id"].split("-")[0] + ".example"))
+    return out
+
+
+def verdict(w, rounds):
+    bad = []
+    moves = []
+    for line in open(w + "/moves"):
+        for m in json.loads(line)["moves"]:
+            fence, release = m["evidence"]["fenced"]["evidence"], m["evidence"]["released"]["evidence"]
+            moves.append((m["side"], ms(fence["fenced-at"]), ms(release["released-at"]), m["evidence"]["draining"]))
+    # released-at is when the last who waited had gone; that the gate opens, before it, is a line in the proxy's log
+    opened = [ms(line.split(" ")[0]) for line in open(w + "/log/proxy") if "account=alice" in line and "gate=open" in line]
+    if len(moves) != 2 * rounds + 1 or [m[0] for m in moves] != ["transit", "client"] * rounds + ["transit"]:
+        bad.append("the moves were %r" % [m[0] for m in moves])
+    killed = int(open(w + "/killed").read())
+
+    # 1. after a fence nothing of alice begins at the old side, and until the release nothing at either
+    seen = {"client": begun(w, "c"), "transit": begun(w, "t")}
+    fences = []  # (from, until, side that must be silent)
+    for i, (to, fence, release, _) in enumerate(moves):
+        old = "client" if to == "transit" else "transit"
+        fences.append((fence, moves[i + 1][1] if i + 1 < len(moves) else 1 << 60, old))
+        after = [t for t in opened if fence <= t <= release]
+        if len(after) != 1:
+            bad.append("the gate opened %d times between fence and release of move %d" % (len(after), i))
+        else:
+            fences.append((fence, after[0], to))
+    first = moves[0][1]
+    at = {"client": 0, "transit": 0}
+    for side, events in seen.items():
+        quiet = [(a, b) for a, b, s in fences if s == side]
+        for t, req_id, host in events:
+            if host != "alice.example":
+                if side == "transit":
+                    bad.append("%s, which is bob's, is in transit's log" % req_id)
+                continue
+            at[side] += 1
+            # the log's line is written after the gate has opened, and a web server's clock stands still within one turn of its loop
+            for a, b in quiet:
+                if a < t < b - 10:
+                    bad.append("%s began at %s %d ms after the fence (%d ms before it may)" % (req_id, side, t - a, b - t))
+            if side == "transit" and t < first:
+                bad.append("%s began at transit before the first move" % req_id)
+
+    # 2. every request was answered, but for those that the kill met; each is in one log, once, and in that of the side that answered
+    logged = {}
+    for side in seen:
+        for line in open("%s/nginx-%s/access" % (w, side[0])):
+            f = line.split("\t")
+            logged.setdefault(f[3], []).append((side, f[2]))
+    n = lost = again = cut = 0
+    for line in open(w + "/visits"):
+        r = json.loads(line)
+        n += 1
+        met = r["t0"] * 1000 < killed + 1500 and r["t1"] * 1000 > killed - 50
+        if r["lost"]:
+            lost += 1
+            if not met:
+                bad.append("%s was lost: %s (%.2f s, %.1f s after the kill)" % (r["id"], r["lost"], r["t1"] - r["t0"], r["t1"] - killed / 1000))
+            continue
+        if r["status"] not in (200, 101):
+            bad.append("%s was answered with %s" % (r["id"], r["status"]))
+            continue
+        again += r.get("retried", False)
+        cut += r["scheme"] == "ws"
+        last = r["id"] + ("r" if r.get("retried") else "")
+        where = logged.get(last, [])
+        if r["scheme"] != "ws" and [s for s, _ in where] != [r["side"]] and not met:
+            bad.append("%s was answered by %s, and the logs have it at %r" % (last, r["side"], where))
+    per_kind = {}
+    for i in logged:
+        per_kind[i.split("-")[0] + "-" + i.split("-")[1].rstrip("0123456789")] = per_kind.get(i.split("-")[0] + "-" + i.split("-")[1].rstrip("0123456789"), 0) + 1
+    # 3. the story is about something: all kinds of traffic, on both sides
+    if min(at.values()) < 100 * min(rounds, 20) / 20 or len(per_kind) < 8:
+        bad.append("too little traffic: %r %r" % (at, per_kind))
+    if lost > 200:
+        bad.append("one kill explains no %d lost requests" % lost)
+    for line in bad[:30]:
+        print(line)
+    print("%d moves; %d requests (%s), %d sent again, %d WebSockets, %d lost in the kill; alice: %r; drained %d, cut %d; %d wrong" % (
+        len(moves), n, " ".join("%s %d" % x for x in sorted(per_kind.items())), again, cut, lost, at, sum(m[3].get("drained", 0) for m in moves),
+        sum(m[3].get("cut", 0) for m in moves), len(bad)))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(traffic(sys.argv[2]) if sys.argv[1] == "traffic" else verdict(sys.argv[2], int(sys.argv[3])))
