@@ -199,11 +199,11 @@ static json_t *json_limits(const struct proxy *p)
 {
 	const struct conf_proxy *c = &p->config->conf->proxy;
 
-	return json_pack("{si si si si si si si si si si si si}", "http-head-max", c->http_head_max, "http-head-timeout",
-			 c->http_head_timeout, "hello-max", c->hello_max, "hello-timeout", c->hello_timeout, "connect-timeout",
-			 c->connect_timeout, "response-timeout", c->response_timeout, "keep-alive", c->keep_alive, "idle", c->idle,
-			 "hold-max-wait", c->hold_max_wait, "hold-max-connections", c->hold_max_connections, "source-connections",
-			 c->source_connections, "source-rate", c->source_rate);
+	return json_pack("{si si si si si si si si si si si si si}", "drain", c->drain, "http-head-max", c->http_head_max,
+			 "http-head-timeout", c->http_head_timeout, "hello-max", c->hello_max, "hello-timeout", c->hello_timeout,
+			 "connect-timeout", c->connect_timeout, "response-timeout", c->response_timeout, "keep-alive", c->keep_alive,
+			 "idle", c->idle, "hold-max-wait", c->hold_max_wait, "hold-max-connections", c->hold_max_connections,
+			 "source-connections", c->source_connections, "source-rate", c->source_rate);
 }
 
 static json_t *json_holds(const struct proxy *p)

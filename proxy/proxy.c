@@ -273,6 +273,7 @@ static int use_config(struct proxy *p, struct config *config, struct err *err)
 	s->ask.in_worker = swap_in_worker;
 	s->ask.done = swapped;
 	p->config = config;
+	p->budget = derive_budget(c);
 	lim = source_limits(p, c);
 	sources_limit(p->sources, &lim);
 	account_set(p->nobody, c->unknown == UNKNOWN_TRANSIT ? SIDE_TRANSIT : SIDE_CLIENT, GATE_OPEN);
