@@ -193,9 +193,10 @@ static void cmd_hold(struct proxy *p, struct ctl_call *call, json_t *req)
 	struct account *a = want_account(p, call, req);
 	bool fresh = a && account_gate(a) == GATE_OPEN;
 	struct hold *h;
-	uint64_t eta;
+	uint64_t eta, max_wait;
 
-	if (!a || !want_number(call, req, "eta", 0, DRAIN_MAX_S * 30, &eta))
+	if (!a || !want_number(call, req, "eta", 0, DRAIN_MAX_S * 30, &eta) ||
+	    !want_number(call, req, "max-wait", p->config->conf->proxy.hold_max_wait, DRAIN_MAX_S, &max_wait))
 		return;
 	h = hold_begin(p, a);
 	if (!h) {
@@ -203,6 +204,7 @@ static void cmd_hold(struct proxy *p, struct ctl_call *call, json_t *req)
 		return;
 	}
 	set_eta(p, a, eta);
+	atomic_store(&a->max_wait, json_object_get(req, "max-wait") ? (unsigned)max_wait + 1 : 0);
 	if (fresh && !change(p, call, a, account_side(a), GATE_HELD)) {
 		hold_end(p, h);
 		return;

@@ -92,6 +92,13 @@ static void on_patience_lost(struct deadline *d)
 	f->ops->refuse(f, "held too long");
 }
 
+static uint64_t max_wait_ms(const struct flow *f)
+{
+	unsigned own = atomic_load(&f->account->max_wait);
+
+	return (own ? own - 1 : (unsigned)f->worker->conf->hold_max_wait) * UINT64_C(1000);
+}
+
 static enum flow_entry park(struct flow *f, struct shard *s, const char **why)
 {
 	struct worker *w = f->worker;
@@ -110,7 +117,7 @@ static enum flow_entry park(struct flow *f, struct shard *s, const char **why)
 	s->n_parked++;
 	if (s->tally)
 		s->tally->parked++;
-	deadline_arm(w->loop, &f->deadline, on_patience_lost, (uint64_t)w->conf->hold_max_wait * 1000);
+	deadline_arm(w->loop, &f->deadline, on_patience_lost, max_wait_ms(f));
 	return FLOW_WAIT;
 }
 
