@@ -43,6 +43,7 @@ def uploads(out, host, tls, n):
                 r["lost"] = "the answer was %r %r" % (r["status"], body[:200])
         except (OSError, Closed, ValueError) as e:
             r["lost"] = "%s %s" % (type(e).__name__, str(e)[:80])
+            time.sleep(0.1)
         if v:
             v.close()
         r["t1"] = time.time()

@@ -74,14 +74,14 @@ class Visitor(threading.Thread):
                 record["lost"] = "%s %s: %s" % ("request" if sent else "connect", type(e).__name__, str(e)[:80])
             record["t1"] = time.time()
             self.out(record)
-            return
+            return record
 
     def run(self):
         n = 0
         while not self.stopping:
-            self.one(n)
+            record = self.one(n)
             n += 1
-            time.sleep(self.pause)
+            time.sleep(0.1 if record["lost"] else self.pause)  # who is turned away takes a breath: what is counted is visitors, not a busy loop
         self.drop()
 
 
