@@ -14,9 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX   (1u << 20)
-#define OPTS_MAX   64 /* keys and sub-sections of one section */
-#define TABLES_MAX 16 /* sections in all */
+#define FILE_MAX    (1u << 20)
+#define OPTS_MAX    64 /* keys and sub-sections of one section */
+#define TITLE_MAX   64
+#define TITLE_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define TABLES_MAX  16 /* sections in all */
 
 struct value {
 	int line;
@@ -60,17 +62,48 @@ static int on_section(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-/* What is left for libconfuse to find wrong: keys that are not in the tables, lists where there should be none, titles. */
-static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+/* What may stand in a section, for people. */
+static const char *known(const cfg_t *cfg, char *out, size_t cap)
 {
-	char text[512];
+	size_t n = (size_t)snprintf(out, cap, "one of ");
+
+	for (const cfg_opt_t *o = cfg->opts; o->name && n < cap; o++)
+		n += (size_t)snprintf(out + n, cap - n, "%s%s%s", o == cfg->opts ? "" : ", ", o->name, o->type == CFGT_SEC ? " { }" : "");
+	return out;
+}
+
+/* What is left for libconfuse to find wrong: keys that are not in the tables, lists where there should be none, titles.
+ * It names the key between single quotes. */
+static void __attribute__((format(printf, 2, 0))) on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	static const struct {
+		const char *said, *found, *expected, *advice;
+	} rows[] = {
+		{"no such option", "", NULL, "correct or remove it"},
+		{"missing equal sign", "a section made of the key ", "KEY = VALUE", "write \"=\" and a value"},
+		{"missing title", "no title behind ", "a title before \"{\"", "give it a name in quotes"},
+		{"missing opening brace", "something else than \"{\" behind ", "SECTION { ... }", "write no \"=\" and no title there"},
+		{"found duplicate title", "a second section named ", "each name once", "give one of them another name"},
+		{"unexpected token", "", "one value without braces", "remove the braces"},
+		{"", "", "KEY = VALUE or SECTION { ... }", "correct it"},
+	};
+	char said[512], quoted[260], in[80], list[700], found[600];
 
 	if (reading->rc < 0)
-		return;
-	vsnprintf(text, sizeof(text), fmt, ap);
-	reading->rc = err_set(reading->err, -EINVAL,
-			      "%s:%d: found %s, expected a key or section of shunt.conf(5), check its name and its section", reading->file,
-			      cfg ? cfg->line : 0, text);
+		return; /* the first error is the cause, the others are its traces */
+	vsnprintf(said, sizeof(said), fmt, ap);
+	char *open = strchr(said, '\''), *close = strrchr(said, '\'');
+	const char *key = open && close > open ? open + 1 : said;
+	size_t i = 0;
+
+	log_quote(quoted, sizeof(quoted), key, key == said ? strlen(said) : (size_t)(close - key));
+	while (strncmp(said, rows[i].said, strlen(rows[i].said)) != 0)
+		i++;
+	snprintf(in, sizeof(in), "%s%s", strcmp(cfg->name, "root") == 0 ? "the file" : "section ",
+		 strcmp(cfg->name, "root") == 0 ? "" : cfg->name);
+	snprintf(found, sizeof(found), "%s%s in %s", rows[i].found, quoted, in);
+	reading->rc = err_set(reading->err, -EINVAL, "%s:%d: found %s, expected %s, %s", reading->file, cfg->line, found,
+			      rows[i].expected ? rows[i].expected : known(cfg, list, sizeof(list)), rows[i].advice);
 }
 
 static cfg_opt_t *options_of(const struct conf_key *keys, const struct conf_section *subs)
@@ -136,8 +169,15 @@ static int fill_section(const struct conf_section *s, cfg_t *tree, void *base)
 	if (s->line_at != CONF_NOWHERE)
 		*(int *)conf_field(base, s->line_at) = tree->line;
 	if (s->titled) {
-		char *title = strdup(cfg_title(tree));
+		const char *written = cfg_title(tree);
+		size_t len = strlen(written);
+		char *title;
 
+		if (len == 0 || len > TITLE_MAX || strspn(written, TITLE_CHARS) != len)
+			return err_set(reading->err, -EINVAL,
+				       "%s:%d: found %s %s, expected a name of letters, digits, and . _ -, at most %d, correct it",
+				       reading->file, tree->line, s->name, LOG_QUOTED(written, len), TITLE_MAX);
+		title = strdup(written);
 		if (!title)
 			return err_set(reading->err, -ENOMEM, "%s: out of memory", reading->file);
 		memcpy(conf_field(base, s->title_at), &title, sizeof(title));
@@ -263,7 +303,9 @@ static int read_file(int fd, const char *file, char **bytes, size_t *len, struct
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, -errno, "cannot read %s", file);
 	if (S_ISDIR(st.st_mode))
-		return err_set(err, -EISDIR, "%s: found a directory, expected a configuration file", file);
+		return err_set(err, -EISDIR, "%s: found a directory, expected a configuration file, name the file itself", file);
+	if (S_ISFIFO(st.st_mode))
+		return err_set(err, -EINVAL, "%s: found a pipe, expected a configuration file, write it to a file first", file);
 	*bytes = malloc(FILE_MAX + 1);
 	if (!*bytes)
 		return err_set(err, -ENOMEM, "%s: out of memory", file);
@@ -283,7 +325,7 @@ static int read_file(int fd, const char *file, char **bytes, size_t *len, struct
 
 int conf_load(struct conf **out, const char *file, struct err *err)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC), rc;
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc; /* a pipe must not make us wait for its writer */
 	char *bytes = NULL;
 	size_t len = 0;
 

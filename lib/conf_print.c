@@ -12,13 +12,15 @@ static void indent(FILE *to, int depth)
 
 static void quoted(FILE *to, const char *text)
 {
-	fputc('"', to);
+	char quote = strstr(text, "${") ? '\'' : '"'; /* what looks like a variable may only stand in single quotes */
+
+	fputc(quote, to);
 	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
+		if (*text == quote || *text == '\\')
 			fputc('\\', to);
 		fputc(*text, to);
 	}
-	fputc('"', to);
+	fputc(quote, to);
 }
 
 static bool is_set(const struct conf_key *k, const void *base)
@@ -125,7 +127,7 @@ static void print_sections(const struct conf_section *sections, const void *base
 	for (const struct conf_section *s = sections; s->name; s++) {
 		const char *own = (const char *)base + s->at;
 		size_t n = s->many ? *(const size_t *)((const char *)base + s->count_at) : 1;
-		char *title;
+		char *title = NULL;
 
 		if (s->many)
 			memcpy(&own, (const char *)base + s->at, sizeof(own));
@@ -134,12 +136,16 @@ static void print_sections(const struct conf_section *sections, const void *base
 
 			if (s->present_at != CONF_NOWHERE && !*(const bool *)(one + s->present_at))
 				continue;
+			if (s->titled) {
+				memcpy(&title, one + s->title_at, sizeof(title));
+				if (!title) /* each that is there has one */
+					continue;
+			}
 			indent(to, depth);
 			fputs(s->name, to);
 			if (s->titled) {
-				memcpy(&title, one + s->title_at, sizeof(title));
 				fputc(' ', to);
-				quoted(to, title ? title : "");
+				quoted(to, title);
 			}
 			fputs(" {\n", to);
 			for (const struct conf_key *k = s->keys; k->name; k++) {

@@ -32,7 +32,7 @@ struct scanner {
 	char *p;
 	int line;
 	enum want want;
-	struct word key; /* the last key or section's name */
+	struct word key, title; /* the last key or section's name, and what stood behind it as a title */
 	struct frame frames[DEPTH_MAX + 1];
 	size_t depth;
 };
@@ -44,26 +44,28 @@ static int bad(struct scanner *s, int line, const char *found, const char *expec
 	return err_set(s->err, -EINVAL, "%s:%d: found %s, expected %s, %s", s->file, line, found, expected, advice);
 }
 
+/* found does not fit what was read before it. Where a key lacks what belongs to it, that key's line is the one to mend. */
 static int out_of_place(struct scanner *s, const char *found, int line)
 {
-	char expected[400];
+	static const char how[] = "write KEY = VALUE or SECTION { ... }";
+	char text[700];
 	const char *key = QUOTED(s->key);
 	switch (s->want) {
 	case WANT_KEY:
-		return bad(s, line, found, "a key or a section", "write KEY = VALUE or SECTION { ... }");
+		return bad(s, line, found, "a key or a section", how);
 	case WANT_EQUALS:
-		snprintf(expected, sizeof(expected), "\"=\" or \"{\" after %s", key);
-		return bad(s, line, found, expected, "write KEY = VALUE or SECTION { ... }");
+		snprintf(text, sizeof(text), "%s with %.80s behind it", key, found);
+		return bad(s, s->key.line, text, "\"=\" or \"{\" there", how);
 	case WANT_BRACE:
-		snprintf(expected, sizeof(expected), "\"{\" after the title of %s", key);
-		return bad(s, line, found, expected, "write SECTION \"TITLE\" { ... }");
+		snprintf(text, sizeof(text), "%s behind %s", QUOTED(s->title), key);
+		return bad(s, s->title.line, text, "\"=\" and a value, or a title and \"{\"", how);
 	case WANT_VALUE:
-		snprintf(expected, sizeof(expected), "a value after %s =", key);
-		return bad(s, line, found, expected, "write the value or remove the key");
+		snprintf(text, sizeof(text), "%s = with %.80s behind it", key, found);
+		return bad(s, s->key.line, text, "a value", "write the value or remove the key");
 	case WANT_ITEM:
 	case WANT_COMMA:
-		snprintf(expected, sizeof(expected), "a list of values in { } for %s", key);
-		return bad(s, line, found, expected, "write KEY = { VALUE, VALUE }");
+		snprintf(text, sizeof(text), "%s in the list %s", found, key);
+		return bad(s, line, text, "values with commas between them, then \"}\"", "write KEY = { VALUE, VALUE }");
 	}
 	return -EINVAL;
 }
@@ -77,6 +79,7 @@ static int on_word(struct scanner *s, struct word w)
 		s->want = WANT_EQUALS;
 		return 0;
 	case WANT_EQUALS:
+		s->title = w;
 		s->want = WANT_BRACE;
 		return 0;
 	case WANT_VALUE:

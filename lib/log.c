@@ -101,7 +101,7 @@ static void __attribute__((format(printf, 2, 0))) log_line(enum level level, con
 		return;
 	int keep = errno;
 	char line[LINE_MAX_BYTES];
-	size_t cap = sizeof(line) - 1; /* room for the newline */
+	size_t cap = sizeof(line); /* the newline goes where vsnprintf() wants its NUL */
 	size_t head = put_head(line, cap, level);
 	int n = vsnprintf(line + head, cap - head, fmt, ap);
 	size_t len = head + (n < 0 ? 0 : (size_t)n);

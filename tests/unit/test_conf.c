@@ -175,7 +175,26 @@ static void bad_files_are_refused_by_line(void **state)
 		{"tls { ca = \"/ca\" }", "x.conf:1:", "cert"},
 		{"proxy { workers 2 }", "x.conf:1:", ""},
 		{"proxy { workers = }", "x.conf:1:", ""},
-		{"proxy { workers = {1, 2} }", "x.conf:1:", ""},
+		{"proxy { workers = {1, 2} }", "x.conf:1:", "without braces"},
+		{"proxy {\n  wrokers = 2\n}", "x.conf:2:", "one of workers, control"},
+		{"proxy {\n  workers 2\n}\n", "x.conf:2:", "\"2\" behind \"workers\""},
+		{"proxy {\n  workers =\n}\n", "x.conf:2:", "a value"},
+		{"proxy {\n  workers = 1 2\n}\n", "x.conf:2:", "\"2\""},
+		{"proxy {\n  workers { }\n}", "x.conf:2:", "a section made of the key \"workers\""},
+		{"proxy {\n  listener { port = 80 }\n}", "x.conf:2:", "no title"},
+		{"proxy {\n  listener \"\" { port = 80 protocol = http }\n}", "x.conf:2:", "a name of letters"},
+		{"proxy \"x\" { }", "x.conf:1:", "behind \"proxy\""},
+		{"\n\nworkers = 3", "x.conf:3:", "in the file"},
+		{"/* two\n lines */ # more\n// and more\nproxy { workers = x }", "x.conf:4:", "\"x\""},
+		{"proxy {\n\n  listener l {\n    port = 80 }\n\n  drain = x\n}", "x.conf:6:", "drain"},
+		{"include(\"/etc/passwd\")", "x.conf:1:", "\"(\""},
+		{"dns {\n nameservers = { a.example }\n nameservers = { b.example }\n}", "x.conf:3:", "line 2"},
+		{"dns {\n nameservers += { a.example }\n}", "x.conf:2:", "\"+\""},
+		{"dns {\n nameservers = { a.example,\n -b.example }\n}", "x.conf:3:", "-b.example"},
+		{"proxy { table = \"/a\\0b\" }", "x.conf:1:", "double the backslash"},
+		{"proxy { table = \"/a\n\" }", "x.conf:1:", "closing"},
+		{"proxy { table = \"/a\x01\" }", "x.conf:1:", "control character"},
+		{"/* never closed\n", "x.conf:1:", "*/"},
 	};
 
 	(void)state;
@@ -210,6 +229,13 @@ static void what_is_printed_reads_back(void **state)
 	assert_non_null(strstr(first, "listener \"redis\""));
 	free(first);
 	free(second);
+	c = good("dns { }"); /* without a server section there is none to print */
+	f = open_memstream(&first, &n);
+	conf_print(c, f);
+	fclose(f);
+	conf_free(c);
+	conf_free(good(first));
+	free(first);
 }
 
 static void files_that_cannot_be_read(void **state)
