@@ -187,6 +187,7 @@ static void bad_files_are_refused_by_line(void **state)
 		{"\n\nworkers = 3", "x.conf:3:", "in the file"},
 		{"/* two\n lines */ # more\n// and more\nproxy { workers = x }", "x.conf:4:", "\"x\""},
 		{"proxy {\n\n  listener l {\n    port = 80 }\n\n  drain = x\n}", "x.conf:6:", "drain"},
+		{"proxy {\n  listener l\n  {\n    port = 80\n    protocol = http\n  }\n}", "x.conf:2:", "without address"},
 		{"include(\"/etc/passwd\")", "x.conf:1:", "\"(\""},
 		{"dns {\n nameservers = { a.example }\n nameservers = { b.example }\n}", "x.conf:3:", "line 2"},
 		{"dns {\n nameservers += { a.example }\n}", "x.conf:2:", "\"+\""},
