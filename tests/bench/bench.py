@@ -49,7 +49,7 @@ WORKS = [
          target=0.92, strace=2000, strace_target=22, strace_unit="calls/conn"),
     Work("exchange", "request/answer on 64 open connections", "us/req", 1e3, ["exchange", "-c", "64", "-w", "20"], 120000, 30000,
          target=0.97, strace=20000, strace_target=4.4, strace_unit="calls/req"),
-    Work("bulk", "1 GiB through one connection", "ms/GiB", 1e6, ["exchange", "-c", "1", "-s", str(1 << 30)], 1, 1, target=1.10),
+    Work("bulk", "1 GiB through one connection", "ms/GiB", 1e6, ["exchange", "-c", "1", "-s", str(1 << 30)], 4, 2, target=1.10),
     Work("http", "HTTP/1.1 by Host, 64 connections", "us/req", 1e3, ["http", "-c", "64", "-w", "20"], 80000, 20000,
          target=0.75, port=80, strace=20000, strace_target=4.4, strace_unit="calls/req"),
     Work("http-mixed", "the same, another Host in each request", "us/req", 1e3, ["http", "-c", "64", "-w", "20", "-r"], 80000, 20000,
@@ -240,8 +240,9 @@ class HAProxy(Plane):
         for kind in ("tls", "web"):
             with open(os.path.join(stage.dir, f"{kind}.map"), "w") as f:
                 f.writelines(f"a{n}.bench.example {kind}_{side(n)}\n" for n in range(ACCOUNTS))
-        # HAProxy counts two descriptors per connection and half a pipe, and does not start if the limit is below.
-        return ["haproxy", "-db", "-f", self.fill(stage, "haproxy.cfg", {"MAXCONN": limits["nofile"] // 4})]
+        # It counts two descriptors per connection, and half a pipe where it splices, and does not start if the limit is below.
+        maxconn = limits["nofile"] // 4 if self.splice else limits["nofile"] // 2 - 100
+        return ["haproxy", "-db", "-f", self.fill(stage, "haproxy.cfg", {"MAXCONN": maxconn})]
 
     def version(self):
         return re.search(r"version (\S+)", run("haproxy", "-v"))[1]
@@ -307,8 +308,8 @@ class Bench:
             raise Failed("two processors are needed: one for the proxy, one for its two ends")
         self.ends_cpu, self.proxy_cpu = cpus[0], cpus[1]
         self.limits = {"nofile": raise_nofile(65536)}
-        # One descriptor per connection at the ends and two in a proxy, with room for pipes and the rest.
-        self.idle = min(2000 if opt.quick else 10000, self.limits["nofile"] // 4 - 200)
+        # One descriptor per connection at the ends and two in a proxy, with room for the rest.
+        self.idle = min(2000 if opt.quick else 10000, (self.limits["nofile"] - 600) // 2)
         if self.idle < 10000 and not opt.quick:
             print(f"note: the descriptor limit is {self.limits['nofile']}: {self.idle} idle connections instead of 10000", file=sys.stderr)
 
