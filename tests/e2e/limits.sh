@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# long
+# Too many, too slow, too much: those who behave are served all along, nothing crashes or spins, and it recovers by itself.
+. "$(dirname "$0")/lib.sh"
+net_up
+web_up
+command -v slowhttptest >/dev/null || cannot_run "slowhttptest is missing"
+
+conf() {
+	proxy_conf <<-END
+		http-head-timeout = 3
+		hello-timeout = 3
+		keep-alive = 5
+		$*
+	END
+}
+# ---- 60 slow heads; and slowhttptest in all its ways: service available throughout
+conf
+proxy_start
+accounts_up
+py limits.py slow
+for how in "-H" "-B" "-R" "-X"; do
+	in_ns v slowhttptest $how -c 150 -r 100 -i 2 -l 6 -p 3 -u http://192.0.2.10/ >"$W/log/slowhttptest" 2>&1 &
+	tester=$!
+	n=0
+	while kill -0 $tester 2>/dev/null; do
+		same "service during slowhttptest $how" "$(side_of http://alice.example/) $(side_of https://bob.example/)" "client transit"
+		n=$((n + 1))
+	done
+	wait $tester || :
+	[ $n -ge 5 ] || die "slowhttptest $how ended after $n requests of ours: $(tail -n 5 "$W/log/slowhttptest")"
+	unlike "slowhttptest $how" "$(tr '\n' ' ' <"$W/log/slowhttptest")" 'service available:[^A-Z]*NO'
+done
+stop proxy
+
+# ---- 64 descriptors, 200 clients: no crash, no spinning, the control socket answers, and all is well when they leave
+proxy_start prlimit --nofile=64:64
+py limits.py descriptors
+alive proxy || die "shunt-proxy has ended for want of descriptors"
+stop proxy
+
+# ---- caps: per source, and in all
+conf "source-connections = 20"
+proxy_start
+py limits.py sources
+stop proxy
+conf "source-rate = 30"
+proxy_start
+py limits.py rate
+stop proxy
+conf "max-connections = 100"
+proxy_start
+py limits.py budget
+stop proxy
+
+# ---- no address space (not under AddressSanitizer, which takes all of it)
+PROXY=$PLAIN/shunt-proxy
+if nm -D "$PROXY" 2>/dev/null | grep -q __asan_init; then cannot_run "no build without AddressSanitizer: set SHUNT_BUILD_PLAIN"; fi
+conf
+proxy_start
+py limits.py memory
+alive proxy || die "shunt-proxy has ended for want of memory"
+py limits.py idle
+py limits.py table
+alive proxy || die "shunt-proxy has ended"
+stop proxy
+
+# ---- the access log's disk is full; the reader of the log is gone
+PROXY=$BUILD/shunt-proxy
+conf
+sed -i 's|access-log = .*|access-log = "/dev/full"|' "$W/shunt.conf"
+proxy_start
+same "with a full disk" "$(side_of https://bob.example/)" transit
+py limits.py requests # lines wait in a buffer before they are lost
+lost() { python3 -c 'import json, re, sys
+text = json.dumps(json.loads(sys.argv[1]))
+sys.exit(0 if re.search(r"lost[^,}]*: *[1-9]", text) else 1)' "$(ask status)"; }
+wait_for lost
+same "no flood of complaints" "$(($(grep -ciE 'No space|lost' "$W/log/proxy") < 10))" 1
+stop proxy
+conf
+mkfifo "$W/pipe"
+start reader c cat "$W/pipe"
+start proxy c sh -c 'exec "$@" 2>"$0"' "$W/pipe" "$PROXY" -c "$W/shunt.conf" --foreground
+wait_for proxy_answers
+stop reader KILL
+for _ in {1..20}; do ask hold '{"name":"alice"}' >"$W/o" && ask release '{"name":"alice","spread-ms":0}' >"$W/o"; done
+same "with nobody reading the log" "$(side_of http://alice.example/) $(side_of http://bob.example/)" "client transit"
+alive proxy || die "shunt-proxy has ended with the reader of its log"
