@@ -117,9 +117,8 @@ shunt rollback --force bob
 same "forced" "$(side_of http://bob.example/)" client
 
 # full standard output, closed standard output
-rc=0
-shunt account list >/dev/full 2>"$W/o" || rc=$?
-[ $rc != 0 ] || die "output that is lost must not look like success"
+shunt account list >/dev/full 2>"$W/o" || :
+like "output that is lost is said" "$(cat "$W/o")" 'could not be written'
 shunt account list >&- 2>"$W/o" || :
 
 # the proxy dies: commands say so, change nothing, and go on when it is back

@@ -71,6 +71,7 @@ def talk(out, host, tls, n):
         except (OSError, Closed, ConnectionError, ValueError) as e:
             if r["status"] is None:
                 r["lost"] = "%s %s" % (type(e).__name__, str(e)[:80])
+                time.sleep(0.1)
         if ws:
             ws.close()
         r["t1"] = time.time()
@@ -118,13 +119,18 @@ def verdict(w, rounds):
     moves = []
     for line in open(w + "/moves"):
         for m in json.loads(line)["moves"]:
-            fence, release = m["evidence"]["fenced"]["evidence"], m["evidence"]["released"]["evidence"]
-            moves.append((m["side"], ms(fence["fenced-at"]), ms(release["released-at"]), m["evidence"]["draining"]))
+            fence = m["evidence"]["fenced"]["evidence"]
+            # a proxy that was killed while it released does not know any more when the last had gone
+            release = m["evidence"]["released"].get("evidence", {}).get("released-at")
+            moves.append((m["side"], ms(fence["fenced-at"]), release and ms(release), m["evidence"]["draining"]))
     # released-at is when the last who waited had gone; that the gate opens, before it, is a line in the proxy's log
     opened = [ms(line.split(" ")[0]) for line in open(w + "/log/proxy") if "account=alice" in line and "gate=open" in line]
     if len(moves) != 2 * rounds + 1 or [m[0] for m in moves] != ["transit", "client"] * rounds + ["transit"]:
         bad.append("the moves were %r" % [m[0] for m in moves])
     killed = int(open(w + "/killed").read())
+    back = min((t for t in (ms(line.split(" ")[0]) for line in open(w + "/log/proxy") if 'reason="ready"' in line) if t >= killed), default=1 << 60)
+    if back - killed > 3000:
+        bad.append("the proxy was away for %d ms" % (back - killed))
 
     # 1. after a fence nothing of alice begins at the old side, and until the release nothing at either
     seen = {"client": begun(w, "c"), "transit": begun(w, "t")}
@@ -132,8 +138,8 @@ def verdict(w, rounds):
     for i, (to, fence, release, _) in enumerate(moves):
         old = "client" if to == "transit" else "transit"
         fences.append((fence, moves[i + 1][1] if i + 1 < len(moves) else 1 << 60, old))
-        after = [t for t in opened if fence <= t <= release]
-        if len(after) != 1:
+        after = [t for t in opened if fence <= t <= (release or 1 << 60)]
+        if not after or release and len(after) != 1:
             bad.append("the gate opened %d times between fence and release of move %d" % (len(after), i))
         else:
             fences.append((fence, after[0], to))
@@ -164,11 +170,11 @@ def verdict(w, rounds):
     for line in open(w + "/visits"):
         r = json.loads(line)
         n += 1
-        met = r["t0"] * 1000 < killed + 1500 and r["t1"] * 1000 > killed - 50
+        met = r["t0"] * 1000 < back + 20 and r["t1"] * 1000 > killed - 20
         if r["lost"]:
             lost += 1
             if not met:
-                bad.append("%s was lost: %s (%.2f s, %.1f s after the kill)" % (r["id"], r["lost"], r["t1"] - r["t0"], r["t1"] - killed / 1000))
+                bad.append("%s was lost: %s (%.2f s, from %.3f s after the kill)" % (r["id"], r["lost"], r["t1"] - r["t0"], r["t0"] - killed / 1000))
             continue
         if r["status"] not in (200, 101):
             bad.append("%s was answered with %s" % (r["id"], r["status"]))
@@ -185,12 +191,10 @@ def verdict(w, rounds):
     # 3. the story is about something: all kinds of traffic, on both sides
     if min(at.values()) < 100 * min(rounds, 20) / 20 or len(per_kind) < 8:
         bad.append("too little traffic: %r %r" % (at, per_kind))
-    if lost > 200:
-        bad.append("one kill explains no %d lost requests" % lost)
     for line in bad[:30]:
         print(line)
-    print("%d moves; %d requests (%s), %d sent again, %d WebSockets, %d lost in the kill; alice: %r; drained %d, cut %d; %d wrong" % (
-        len(moves), n, " ".join("%s %d" % x for x in sorted(per_kind.items())), again, cut, lost, at, sum(m[3].get("drained", 0) for m in moves),
+    print("%d moves; %d requests (%s), %d sent again, %d WebSockets, %d lost in the %d ms of the kill; alice: %r; drained %d, cut %d; %d wrong" % (
+        len(moves), n, " ".join("%s %d" % x for x in sorted(per_kind.items())), again, cut, lost, back - killed, at, sum(m[3].get("drained", 0) for m in moves),
         sum(m[3].get("cut", 0) for m in moves), len(bad)))
     return 1 if bad else 0
 
