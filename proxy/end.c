@@ -42,17 +42,37 @@ int end_watch(struct end *e)
 	return event_add(&e->ev, NULL) < 0 ? -ENOMEM : 0;
 }
 
-void end_await_writable(struct end *e)
+/* Watches for these events instead. It has been in the poll set before, so there is room; what is true already is told anew. */
+static void watch_for(struct end *e, short what)
 {
 	struct event *ev = &e->ev;
 
-	e->writable = false;
-	if (event_get_events(ev) & EV_WRITE)
-		return;
 	event_del(ev);
-	event_assign(ev, event_get_base(ev), e->fd, EV_READ | EV_CLOSED | EV_WRITE | EV_ET | EV_PERSIST, event_get_callback(ev),
-		     event_get_callback_arg(ev));
-	event_add(ev, NULL); /* it has been in the poll set before: there is room */
+	event_assign(ev, event_get_base(ev), e->fd, what, event_get_callback(ev), event_get_callback_arg(ev));
+	event_add(ev, NULL);
+}
+
+void end_await_writable(struct end *e)
+{
+	e->writable = false;
+	if (!(event_get_events(&e->ev) & EV_WRITE))
+		watch_for(e, event_get_events(&e->ev) | EV_WRITE);
+}
+
+void end_pause(struct end *e)
+{
+	if (!e->paused)
+		watch_for(e, event_get_events(&e->ev) & ~EV_READ);
+	e->paused = true;
+}
+
+void end_resume(struct end *e)
+{
+	if (!e->paused)
+		return;
+	e->paused = false;
+	e->readable = true;
+	watch_for(e, event_get_events(&e->ev) | EV_READ);
 }
 
 void end_note(struct end *e, short what)

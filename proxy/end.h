@@ -33,6 +33,7 @@ struct end {
 	bool nagle : 1;    /* TCP_NODELAY is still to be set: before the first send that Nagle's algorithm could delay */
 	bool heard : 1;    /* it has spoken since our last send, so that has been acknowledged */
 	uint8_t sends : 2; /* so far, while nagle */
+	bool paused : 1;   /* end_pause() */
 	bool watched : 1;  /* end_keep_alive() has been called */
 	bool moved : 1;    /* it gave or took bytes; whoever watches for idleness clears it */
 	struct rest *rest; /* not taken yet, NULL mostly */
@@ -47,7 +48,10 @@ void end_assign(struct end *e, struct event_base *base, bool connecting, event_c
 		void *arg); /* what end_watch() will watch for */
 /* From now on events come. Read first what is there already: an edge would tell of it once more. -ENOMEM. */
 int end_watch(struct end *e);
-void end_await_writable(struct end *e);   /* a call would block: an event will tell when it no longer does */
+void end_await_writable(struct end *e); /* a call would block: an event will tell when it no longer does */
+/* Stops and starts hearing of bytes from a peer: while nobody takes a fast sender's bytes, each arrival would wake us for nothing. */
+void end_pause(struct end *e);
+void end_resume(struct end *e);           /* there may be something to read; nothing if not paused */
 void end_note(struct end *e, short what); /* an event: sets the flags */
 /* Closes. With reset the peer gets RST instead of FIN, and what it has not taken is thrown away. Twice is fine. */
 void end_close(struct end *e, struct worker *w, bool reset);

@@ -104,6 +104,7 @@ enum relayed relay_move(struct worker *w, struct end *from, struct end *to, uint
 		if (end_blocked(to))
 			return RELAY_BLOCKED;
 	}
+	end_resume(from);
 	if (*left == 0)
 		return RELAY_DONE;
 	if (from->eof)
@@ -119,7 +120,9 @@ enum relayed relay_move(struct worker *w, struct end *from, struct end *to, uint
 		r = to->pipe ? through_pipe(from, to, left, count, &share) : copy(w, from, to, left, count, &share);
 	}
 	if (r == RELAY_BLOCKED && !end_blocked(to) && !flushed && *count - before < SPLICE_LEAST)
-		to->splicing = false;          /* the sender is slow */
+		to->splicing = false; /* the sender is slow */
+	if (r == RELAY_BLOCKED && to->splicing && end_blocked(to))
+		end_pause(from);
 	if (to->pipe && to->pipe->held == 0) { /* an idle connection holds nothing */
 		pipes_put(w->pipes, to->pipe);
 		to->pipe = NULL;
