@@ -78,6 +78,19 @@ def talk(out, host, tls, n):
         out(r)
 
 
+def arrivals(out, host, scheme):
+    """Newcomers, one after the other whether or not the last one has been served yet: some meet the gate at each moment of a move."""
+    n, here = 0, []
+    while not stopping.is_set():
+        n += 1
+        v = Visitor(out, "%s-new%s%d" % (host.split(".")[0], scheme, n), host, scheme, src=VISITOR[4], keep=1)
+        here = [t for t in here if t.is_alive()] + [threading.Thread(target=v.one, args=(n,), daemon=True)]
+        here[-1].start()
+        time.sleep(0.04)
+    for t in here:
+        t.join(45)
+
+
 def traffic(w):
     out = Recorder(w + "/visits")
     crowd = []
@@ -86,6 +99,7 @@ def traffic(w):
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     others = [threading.Thread(target=f, args=(out, h, tls, n), daemon=True) for f in (uploads, talk)
               for n, (h, tls) in enumerate([(h, t) for h in HOSTS for t in (False, True)])]
+    others += [threading.Thread(target=arrivals, args=(out, HOSTS[0], s), daemon=True) for s in ("http", "https")]
     for t in crowd + others:
         t.start()
     stopping.wait()
@@ -187,9 +201,10 @@ def verdict(w, rounds):
             bad.append("%s was answered by %s, and the logs have it at %r" % (last, r["side"], where))
     per_kind = {}
     for i in logged:
-        per_kind[i.split("-")[0] + "-" + i.split("-")[1].rstrip("0123456789")] = per_kind.get(i.split("-")[0] + "-" + i.split("-")[1].rstrip("0123456789"), 0) + 1
+        kind = "-".join(i.split("-")[:2]).rstrip("0123456789")
+        per_kind[kind] = per_kind.get(kind, 0) + 1
     # 3. the story is about something: all kinds of traffic, on both sides
-    if min(at.values()) < 100 * min(rounds, 20) / 20 or len(per_kind) < 8:
+    if min(at.values()) < 100 * min(rounds, 20) / 20 or len(per_kind) < 10:
         bad.append("too little traffic: %r %r" % (at, per_kind))
     for line in bad[:30]:
         print(line)
