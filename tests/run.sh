@@ -71,15 +71,16 @@ wanted() { # NAME: is it to run?
 # ---- packages
 need_packages() {
 	local p missing=()
-	for p in gcc make autoconf automake autoconf-archive pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libcmocka-dev; do
+	for p in gcc libc6-dev make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libcmocka-dev; do
 		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
 	done
-	# gcc brings the sanitizers' libraries, but libc6-dev only recommends nothing of make: programs are looked for by name.
+	# Programs are looked for by name: who has another nginx package keeps it.
 	while read -r tool p; do
 		command -v "$tool" >/dev/null || missing+=("$p")
 	done <<-END
 		nginx nginx-light
-		python3 python3-minimal
+		python3 python3
+		systemd-analyze systemd
 		curl curl
 		openssl openssl
 		ip iproute2
