@@ -26,6 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 LOAD_IP, BACK_IP = "10.90.1.2", "10.90.2.1"
 CLIENT_IP, TRANSIT_IP = "10.90.2.2", "10.90.2.3"
 ACCOUNTS = 1000  # in every proxy's map; account n is on the transit side if n is odd
+SOURCES = [f"10.90.1.{n}" for n in range(100, 164)]  # of idle connections: a proxy may well refuse ten thousand from one address
 NAMES = 16  # of them, the ones that get traffic
 PREFIX = "shbench"
 
@@ -75,7 +76,7 @@ class Stage:
         for ns in self.names.values():
             run("ip", "netns", "add", ns)
             run("ip", "-n", ns, "link", "set", "lo", "up")
-        self.join("load", [LOAD_IP], "proxy", ["10.90.1.1"] + proxy_addresses)
+        self.join("load", [LOAD_IP] + SOURCES, "proxy", ["10.90.1.1"] + proxy_addresses)
         self.join("proxy", [BACK_IP], "back", [CLIENT_IP, TRANSIT_IP])
         for ns in self.names.values():
             # cubic where namespaces may choose it; else reno, which also does without bbr's pacing timers.
@@ -252,7 +253,7 @@ class Nginx(Plane):
     def argv(self, stage, limits):
         with open(os.path.join(stage.dir, "nginx.map"), "w") as f:
             f.writelines(f"a{n}.bench.example {side(n)};\n" for n in range(ACCOUNTS))
-        extra = {"NOFILE": limits["nofile"], "CONNECTIONS": limits["nofile"] // 2}
+        extra = {"NOFILE": limits["nofile"], "CONNECTIONS": limits["nofile"] - 100}
         return ["nginx", "-e", os.path.join(stage.dir, "nginx.log"), "-c", self.fill(stage, "nginx.conf", extra)]
 
     def version(self):
@@ -309,7 +310,7 @@ class Bench:
         self.ends_cpu, self.proxy_cpu = cpus[0], cpus[1]
         self.limits = {"nofile": raise_nofile(65536)}
         # One descriptor per connection at the ends and two in a proxy, with room for the rest.
-        self.idle = min(2000 if opt.quick else 10000, (self.limits["nofile"] - 600) // 2)
+        self.idle = min(2000 if opt.quick else 10000, (self.limits["nofile"] - 1200) // 2)
         if self.idle < 10000 and not opt.quick:
             print(f"note: the descriptor limit is {self.limits['nofile']}: {self.idle} idle connections instead of 10000", file=sys.stderr)
 
@@ -387,7 +388,7 @@ class Bench:
         plane.restart(self.stage, self.proxy_cpu, self.limits)
         self.finish(self.load(plane, ["connect", "-c", "32", "-n", "500"], 443), plane, "warm-up")
         before = pss_bytes(plane.process.pid)
-        p = self.load(plane, ["idle", "-c", str(self.idle)], 443)
+        p = self.load(plane, ["idle", "-c", str(self.idle), "-f", SOURCES[0], "-S", str(len(SOURCES))], 443)
         self.ready(p, plane, "idle connections")
         during = pss_bytes(plane.process.pid)
         self.go(p)

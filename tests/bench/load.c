@@ -59,6 +59,8 @@ struct load {
 	enum mode mode;
 	struct sockaddr_in to;
 	unsigned n_conns, n_names, warm;
+	unsigned n_sources; /* addresses, counted up from `from`; 0: the system's choice */
+	struct sockaddr_in from;
 	uint64_t count, reply_len; /* reply_len of the measured requests */
 	uint64_t asked_len;        /* of the requests being sent now */
 	bool gate, rotate;
@@ -262,6 +264,13 @@ static void conn_open(struct load *l, struct conn *c)
 	int on = 1;
 	if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
 		fail("socket: %s", strerror(errno));
+	if (l->n_sources) {
+		struct sockaddr_in from = l->from;
+		from.sin_addr.s_addr = htonl(ntohl(from.sin_addr.s_addr) + l->opened % l->n_sources);
+		if (setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0 ||
+		    bind(c->fd, (struct sockaddr *)&from, sizeof(from)) < 0)
+			fail("bind: %s", strerror(errno));
+	}
 	if (connect(c->fd, (struct sockaddr *)&l->to, sizeof(l->to)) < 0 && errno != EINPROGRESS)
 		fail("connect: %s", strerror(errno));
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c};
@@ -488,7 +497,8 @@ static void parse_pids(struct pids *p, char *text)
 static void usage(void)
 {
 	fprintf(stderr, "usage: load connect|exchange|http|idle -a ADDRESS -p PORT -c CONNS -n COUNT [-s REPLY-BYTES] [-N NAMES]\n"
-			"            [-w WARM-UP-REQUESTS] [-r (another name each request)] [-P PROXY-PIDS] [-E END-PIDS] [-g]\n");
+			"            [-w WARM-UP-REQUESTS] [-r (another name each request)] [-P PROXY-PIDS] [-E END-PIDS] [-g]\n"
+			"            [-f FIRST-SOURCE-ADDRESS -S SOURCES]\n");
 	exit(2);
 }
 
@@ -508,11 +518,19 @@ int main(int argc, char **argv)
 	if (!known)
 		usage();
 	optind = 2;
-	for (int o; (o = getopt(argc, argv, "a:p:c:n:s:N:w:rP:E:g")) != -1;) {
+	for (int o; (o = getopt(argc, argv, "a:p:c:n:s:N:w:rP:E:gf:S:")) != -1;) {
 		switch (o) {
 		case 'a':
 			if (inet_pton(AF_INET, optarg, &l->to.sin_addr) != 1)
 				usage();
+			break;
+		case 'f':
+			l->from.sin_family = AF_INET;
+			if (inet_pton(AF_INET, optarg, &l->from.sin_addr) != 1)
+				usage();
+			break;
+		case 'S':
+			l->n_sources = (unsigned)atoi(optarg);
 			break;
 		case 'p':
 			l->to.sin_port = htons((uint16_t)atoi(optarg));
@@ -548,7 +566,8 @@ int main(int argc, char **argv)
 			usage();
 		}
 	}
-	if (!l->n_conns || !l->count || !l->warm || !l->n_names || l->n_names > NAMES_MAX || !l->to.sin_port || optind != argc)
+	if (!l->n_conns || !l->count || !l->warm || !l->n_names || l->n_names > NAMES_MAX || !l->to.sin_port ||
+	    (l->n_sources && !l->from.sin_family) || optind != argc)
 		usage();
 	if (l->mode == MODE_CONNECT && l->count < l->n_conns)
 		l->count = l->n_conns;
