@@ -16,8 +16,8 @@ c = Checks()
 
 def connect(timeout=15):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(timeout)
     s.connect(PATH)
+    s.settimeout(timeout)
     return s
 
 

@@ -17,8 +17,8 @@ class Refused(Exception):
 class Control:
     def __init__(self, path, timeout=60):
         self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.s.connect(path)  # waits for a place in the queue, which a socket with a time limit does not (EAGAIN)
         self.s.settimeout(timeout)
-        self.s.connect(path)
         self.f = self.s.makefile("rb")
         self.n = 0
 
