@@ -1,0 +1,94 @@
+#include "netctl/op.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct op_kind *const kinds[] = {&op_addr,   &op_route,    &op_rule,      &op_local_rule, &op_neigh, &op_link, &op_nft_table,
+					      &op_sysctl, &op_announce, &op_duplicate, &op_reset,      &op_peer,  &op_probe};
+
+const char *op_string(const json_t *op, const char *member)
+{
+	return json_string_value(json_object_get(op, member));
+}
+
+bool op_absent(const json_t *op)
+{
+	const char *state = op_string(op, "state");
+
+	return state && strcmp(state, "absent") == 0;
+}
+
+int op_need(const json_t *op, const char *member, const char **out, struct err *err)
+{
+	const char *kind = op_string(op, "op");
+
+	*out = op_string(op, member);
+	if (*out)
+		return 0;
+	return err_set(err, -EINVAL, "op \"%s\": found no text \"%s\"", kind ? kind : "?", member);
+}
+
+static const struct op_kind *find(const json_t *op)
+{
+	const char *name = op_string(op, "op");
+
+	for (size_t i = 0; name && i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i]->name, name) == 0)
+			return kinds[i];
+	return NULL;
+}
+
+int op_check(json_t *op, struct err *err)
+{
+	const struct op_kind *k = find(op);
+	const char *name = op_string(op, "op"), *state = op_string(op, "state");
+
+	if (!k)
+		return err_set(err, -EINVAL, "found an op \"%.40s\", which this version does not know", name ? name : "");
+	if (state && strcmp(state, "present") != 0 && strcmp(state, "absent") != 0)
+		return err_set(err, -EINVAL, "op \"%s\": found state \"%.40s\", expected present or absent", name, state);
+	return k->check(op, err);
+}
+
+int op_undo(struct world *w, json_t *op, json_t *undo, struct err *err)
+{
+	const struct op_kind *k = find(op);
+	char text[OP_TEXT_MAX];
+
+	assert(k);
+	if (!k->undo || k->undo(w, op, undo, err) == 0)
+		return 0;
+	return err_wrap(err, "what undoes \"%s\"", op_text(op, text));
+}
+
+int op_apply(struct world *w, json_t *op, struct err *err)
+{
+	const struct op_kind *k = find(op);
+	char text[OP_TEXT_MAX];
+
+	assert(k);
+	return k->apply(w, op, err) == 0 ? 0 : err_wrap(err, "%s", op_text(op, text));
+}
+
+int op_verify(struct world *w, json_t *op, struct err *err)
+{
+	const struct op_kind *k = find(op);
+	char text[OP_TEXT_MAX];
+
+	assert(k);
+	if (!k->verify || k->verify(w, op, err) == 0)
+		return 0;
+	return err_wrap(err, "after \"%s\"", op_text(op, text));
+}
+
+char *op_text(json_t *op, char out[OP_TEXT_MAX])
+{
+	const struct op_kind *k = find(op);
+
+	assert(k);
+	*out = '\0';
+	k->text(op, out, OP_TEXT_MAX);
+	return out;
+}
