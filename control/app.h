@@ -6,7 +6,7 @@
 #include "control/journal.h"
 #include "control/lock.h"
 #include "control/move.h"
-#include "control/out.h"
+#include "lib/out.h"
 #include "control/proxylink.h"
 
 struct app {

@@ -1,7 +1,7 @@
 #pragma once
 /* cmd - the command line: one table of commands, one of options. Options may stand before and after a command's words.
  * What is wrong is refused before anything is opened: the text names the word and, where one is near, what may have been meant. */
-#include "control/exits.h"
+#include "lib/exits.h"
 #include "lib/err.h"
 
 #include <stdbool.h>

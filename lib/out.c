@@ -1,4 +1,4 @@
-#include "control/out.h"
+#include "lib/out.h"
 
 #include <stdarg.h>
 #include <stdio.h>
