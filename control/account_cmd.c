@@ -411,8 +411,7 @@ static void show_list(struct app *a, const char *label, const json_t *list)
 {
 	size_t i;
 	json_t *v;
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach (list, i, v) {
 		if (json_is_string(v))
 			out_line(&a->out, "%-12s %s", i ? "" : label, json_string_value(v));
 		else

@@ -6,8 +6,8 @@
 #include "control/journal.h"
 #include "control/lock.h"
 #include "control/move.h"
-#include "lib/out.h"
 #include "control/proxylink.h"
+#include "lib/out.h"
 
 struct app {
 	struct options opt;

@@ -1,8 +1,8 @@
 #pragma once
 /* cmd - the command line: one table of commands, one of options. Options may stand before and after a command's words.
  * What is wrong is refused before anything is opened: the text names the word and, where one is near, what may have been meant. */
-#include "lib/exits.h"
 #include "lib/err.h"
+#include "lib/exits.h"
 
 #include <stdbool.h>
 #include <stddef.h>

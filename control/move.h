@@ -5,11 +5,11 @@
  * move_resume() asks the proxy which side the account is on and what its gate does, and goes from there; what was intended only
  * says which steps may have left something behind.
  * The caller holds the account's lock (lock.h) all the while. Ownership: all borrowed but row.evidence and what move_done() frees. */
-#include "lib/exits.h"
 #include "control/journal.h"
 #include "control/progress.h"
 #include "control/proxylink.h"
 #include "lib/conf.h"
+#include "lib/exits.h"
 
 /* What moves need of the world around them. */
 struct mover {

@@ -355,8 +355,7 @@ static void recover(struct app *a, json_t *results)
 {
 	size_t i;
 	json_t *o;
-	json_array_foreach(results, i, o)
-	{
+	json_array_foreach (results, i, o) {
 		struct err err = {0};
 		struct move_rows open;
 		const char *name = json_string_value(json_object_get(o, "account"));
@@ -442,8 +441,7 @@ static enum exit_code verdict(struct app *a, json_t *results, struct err *err)
 	size_t i, bad = 0;
 	json_t *o;
 	const char *first = NULL;
-	json_array_foreach(results, i, o)
-	{
+	json_array_foreach (results, i, o) {
 		enum exit_code x = (enum exit_code)json_integer_value(json_object_get(o, "exit"));
 		bad += x != EXIT_DONE;
 		if (x > worst)

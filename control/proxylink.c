@@ -220,8 +220,7 @@ int proxylink_list(struct proxylink *l, json_t **out, struct err *err)
 		rc = proxylink_ask(l, "list", json_pack("{s:s, s:i}", "from", from, "max", 1000), 0, &answer, err);
 		if (rc < 0)
 			break;
-		json_array_foreach(json_object_get(answer, "accounts"), i, a)
-		{
+		json_array_foreach (json_object_get(answer, "accounts"), i, a) {
 			const char *name = json_string_value(json_object_get(a, "name"));
 			enum side side;
 			enum gate gate;

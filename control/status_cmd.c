@@ -331,8 +331,9 @@ enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 		 json_is_string(json_object_get(answer, "target")) ? " at " : "", text_of(answer, "target", ""),
 		 text_of(answer, "account", "none"), text_of(answer, "gate", "open"));
 	say_why(a, answer);
-	json_object_foreach(answer, key, v) if (strcmp(key, "v") && strcmp(key, "id") && strcmp(key, "ok"))
-		out_set(&a->out, key, json_incref(v));
+	json_object_foreach (answer, key, v)
+		if (strcmp(key, "v") && strcmp(key, "id") && strcmp(key, "ok"))
+			out_set(&a->out, key, json_incref(v));
 	json_decref(answer);
 	return EXIT_DONE;
 }
@@ -392,8 +393,7 @@ enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)
 	int rc = journal_log(a->db, n ? words[0] : NULL, since * 1000, &list, err);
 	if (rc < 0)
 		return exit_of(rc);
-	json_array_foreach(list, i, e)
-	{
+	json_array_foreach (list, i, e) {
 		const json_t *evidence = json_object_get(e, "evidence");
 		char *text = json_is_object(evidence) ? json_dumps(evidence, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 		out_line(&a->out, "%s  %s  %s: %s%s%s", text_of(e, "at", "?"), text_of(e, "who", "?"), text_of(e, "account", "-"),

@@ -88,8 +88,7 @@ static void compare(const struct acctset *set, json_t *list, struct difference *
 		json_object_set_new(ours, set->defs[i].name, json_true());
 		d->missing += !json_object_get(list, set->defs[i].name);
 	}
-	json_object_foreach(list, name, state)
-	{
+	json_object_foreach (list, name, state) {
 		if (json_object_get(ours, name))
 			continue;
 		d->extra++;

@@ -461,8 +461,7 @@ static int read_account(struct acctdef *d, const json_t *object, struct err *err
 		return rc;
 	}
 	/* json_object_foreach() wants a json_t it may change; nothing is changed here */
-	json_object_foreach((json_t *)object, key, v)
-	{
+	json_object_foreach ((json_t *)object, key, v) {
 		rc = read_field(d, key, v, err);
 		if (rc < 0) {
 			err_wrap(err, "account %s", d->name);

@@ -14,10 +14,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ACCOUNT_NAME_MAX 64 /* letters, digits, and . _ - after the first: safe as a path's component and in a log */
-#define DOMAIN_MAX 253      /* RFC 1035 2.3.4 */
-#define LOGIN_MAX 254       /* RFC 5321 4.5.3.1.3, without the angle brackets */
-#define IMPORT_MAX (512u << 20) /* bytes of an import file: some ten million domains */
+#define ACCOUNT_NAME_MAX 64           /* letters, digits, and . _ - after the first: safe as a path's component and in a log */
+#define DOMAIN_MAX       253          /* RFC 1035 2.3.4 */
+#define LOGIN_MAX        254          /* RFC 5321 4.5.3.1.3, without the angle brackets */
+#define IMPORT_MAX       (512u << 20) /* bytes of an import file: some ten million domains */
 
 enum side { SIDE_CLIENT, SIDE_TRANSIT };
 enum gate {
@@ -45,10 +45,10 @@ struct acctdef {
 bool account_name_ok(const char *name);
 /* The form in which names are kept and looked up; out has room for DOMAIN_MAX + 1. False: *expected says what a domain looks like. */
 bool domain_canon(char *out, const char *text, bool wildcard_ok, const char **expected);
-bool login_canon(char *out, const char *text, const char **expected); /* the same for logins; room for LOGIN_MAX + 1 */
+bool login_canon(char *out, const char *text, const char **expected);              /* the same for logins; room for LOGIN_MAX + 1 */
 int acctdef_from_json(struct acctdef *out, const json_t *object, struct err *err); /* unknown fields are refused */
-json_t *acctdef_to_json(const struct acctdef *d, bool with_state);               /* returns new; NULL when memory is out */
-int acctdef_copy(struct acctdef *out, const struct acctdef *from);               /* -ENOMEM */
+json_t *acctdef_to_json(const struct acctdef *d, bool with_state);                 /* returns new; NULL when memory is out */
+int acctdef_copy(struct acctdef *out, const struct acctdef *from);                 /* -ENOMEM */
 void acctdef_done(struct acctdef *d);
 
 struct acctset {

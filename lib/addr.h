@@ -17,18 +17,18 @@ struct addr {
 };
 #define ADDR_TEXT_MAX 64 /* "[v6%scope]:port" and its NUL */
 
-bool addr_parse(struct addr *a, const char *text);                /* an address without a port; port becomes 0 */
-bool addr_parse_port(struct addr *a, const char *text);           /* an address with a port */
+bool addr_parse(struct addr *a, const char *text);                  /* an address without a port; port becomes 0 */
+bool addr_parse_port(struct addr *a, const char *text);             /* an address with a port */
 bool addr_from_sockaddr(struct addr *a, const struct sockaddr *sa); /* false for other families; unmaps ::ffff:0:0/96 */
 socklen_t addr_len(const struct addr *a);
 int addr_family(const struct addr *a); /* AF_INET, AF_INET6, or AF_UNSPEC for a zeroed one */
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);
-bool addr_same_ip(const struct addr *a, const struct addr *b);    /* ports aside */
-bool addr_same(const struct addr *a, const struct addr *b);       /* with ports */
-bool addr_is_any(const struct addr *a);                           /* 0.0.0.0 or :: */
-char *addr_text(const struct addr *a, char out[ADDR_TEXT_MAX]);       /* without the port; returns out */
-char *addr_text_port(const struct addr *a, char out[ADDR_TEXT_MAX]);  /* with the port; returns out */
+bool addr_same_ip(const struct addr *a, const struct addr *b);       /* ports aside */
+bool addr_same(const struct addr *a, const struct addr *b);          /* with ports */
+bool addr_is_any(const struct addr *a);                              /* 0.0.0.0 or :: */
+char *addr_text(const struct addr *a, char out[ADDR_TEXT_MAX]);      /* without the port; returns out */
+char *addr_text_port(const struct addr *a, char out[ADDR_TEXT_MAX]); /* with the port; returns out */
 
 /* A prefix such as 10.0.0.0/8 or one address; for access lists. */
 struct addr_net {

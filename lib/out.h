@@ -1,8 +1,8 @@
 #pragma once
 /* out - what a command says: text for people on standard output, or with --json one object for machines, also for errors.
  * Text lines and object members are both given by the command; only the kind that was asked for is printed. */
-#include "lib/exits.h"
 #include "lib/err.h"
+#include "lib/exits.h"
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -30,7 +30,7 @@ struct account {
 	atomic_uint refs;
 	atomic_uint word;        /* side | gate << 1 */
 	atomic_uint eta;         /* seconds from eta_at until the hold should end; 0 is unknown */
-	atomic_uint max_wait; /* of this hold: 1 + seconds; 0: hold-max-wait holds */
+	atomic_uint max_wait;    /* of this hold: 1 + seconds; 0: hold-max-wait holds */
 	_Atomic uint64_t eta_at; /* ms, CLOCK_MONOTONIC */
 	unsigned n_shards;
 	char name[ACCOUNT_NAME_MAX + 1];

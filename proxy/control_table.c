@@ -129,8 +129,7 @@ static void import_add(struct ctl_call *call, json_t *req, struct acctset *set)
 		ctl_fail(call, CTL_USAGE, "\"accounts\": expected an array");
 		return;
 	}
-	json_array_foreach(list, i, one)
-	{
+	json_array_foreach (list, i, one) {
 		struct acctdef d;
 
 		if (set->n >= IMPORT_ACCOUNTS_MAX) {

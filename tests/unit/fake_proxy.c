@@ -81,7 +81,8 @@ static int set_command(struct fake_proxy *f, const char *cmd, json_t *q, struct 
 	if (strcmp(cmd, "import-begin") == 0) {
 		f->n_staged = 0;
 	} else if (strcmp(cmd, "import-add") == 0) {
-		json_array_foreach(json_object_get(q, "accounts"), i, o) stage(f, &f->staged[f->n_staged++], o);
+		json_array_foreach (json_object_get(q, "accounts"), i, o)
+			stage(f, &f->staged[f->n_staged++], o);
 	} else if (strcmp(cmd, "import-commit") == 0) {
 		for (int k = 0; k < f->n; k++) {
 			if (f->accounts[k].gate != GATE_OPEN && !find(f->staged, f->n_staged, f->accounts[k].name))

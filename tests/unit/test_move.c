@@ -232,8 +232,7 @@ static void undone(struct world *w, char *out, size_t cap)
 	size_t i;
 	*out = '\0';
 	assert_int_equal(journal_log(j, "alice", 0, &list, &err), 0);
-	json_array_foreach(list, i, e)
-	{
+	json_array_foreach (list, i, e) {
 		const char *what = json_string_value(json_object_get(e, "what"));
 		if (strncmp(what, "undo: ", 6) == 0)
 			snprintf(out + strlen(out), cap - strlen(out), "%s ", what + 6);

@@ -17,8 +17,7 @@ static struct acctset set_of(const char *json)
 	size_t i;
 
 	assert_non_null(list);
-	json_array_foreach(list, i, one)
-	{
+	json_array_foreach (list, i, one) {
 		struct acctdef d;
 
 		assert_int_equal(acctdef_from_json(&d, one, NULL), 0);
