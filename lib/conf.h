@@ -86,10 +86,30 @@ struct conf_dns {
 	int ttl;
 };
 
+enum role { ROLE_CLIENT, ROLE_TRANSIT, ROLE_ROUTER };
+enum topology { TOPOLOGY_SEGMENT, TOPOLOGY_ROUTED, TOPOLOGY_TUNNEL };
+
+/* A vxlan between the client server and the transit server, or between a router and the transit server. */
+struct conf_tunnel {
+	bool present;
+	struct conf_host client, transit; /* where its packets go: addresses that do not move */
+	int id, mtu;
+	uint16_t port;
+	int line;
+};
+
 struct conf_netctl {
 	bool present;
 	char *control, *interface, *journal;
 	int confirm;
+	enum role role; /* of the host that reads this */
+	enum topology topology;
+	enum role forwarder;             /* with a tunnel: who forwards the addresses */
+	char *client, *transit, *router; /* where the shunt-netctl of the other hosts is asked; NULL where not set */
+	int drain;                       /* seconds */
+	char *hook_probe;                /* NULL where not set */
+	struct conf_tunnel tunnel;
+	int line;
 };
 
 struct conf_tls {
@@ -118,3 +138,5 @@ void conf_document(FILE *to);                    /* every key with default, rang
 const char *protocol_name(enum protocol p);
 const char *source_name(enum source s);
 const char *unknown_name(enum unknown u);
+const char *role_name(enum role r);
+const char *topology_name(enum topology t);

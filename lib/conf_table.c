@@ -13,6 +13,9 @@ static const char *const protocol_words[] = {[PROTOCOL_HTTP] = "http", [PROTOCOL
 static const char *const source_words[] = {
 	[SOURCE_PLAIN] = "plain", [SOURCE_HEADERS] = "headers", [SOURCE_PROXY_V2] = "proxy-v2", [SOURCE_TRANSPARENT] = "transparent", NULL};
 static const char *const unknown_words[] = {[UNKNOWN_CLIENT] = "client", [UNKNOWN_TRANSIT] = "transit", [UNKNOWN_REFUSE] = "refuse", NULL};
+static const char *const role_words[] = {[ROLE_CLIENT] = "client", [ROLE_TRANSIT] = "transit", [ROLE_ROUTER] = "router", NULL};
+static const char *const topology_words[] = {
+	[TOPOLOGY_SEGMENT] = "segment", [TOPOLOGY_ROUTED] = "routed", [TOPOLOGY_TUNNEL] = "tunnel", NULL};
 
 const char *protocol_name(enum protocol p)
 {
@@ -27,6 +30,16 @@ const char *source_name(enum source s)
 const char *unknown_name(enum unknown u)
 {
 	return unknown_words[u];
+}
+
+const char *role_name(enum role r)
+{
+	return role_words[r];
+}
+
+const char *topology_name(enum topology t)
+{
+	return topology_words[t];
 }
 
 #define AT(s, field) .at = offsetof(struct conf_##s, field)
@@ -132,11 +145,41 @@ static const struct conf_section server_subs[] = {{.name = "pair",
 						   .keys = pair_keys},
 						  {0}};
 
+static const struct conf_key tunnel_keys[] = {
+	KEY(tunnel, "client", HOST, client, NULL,
+	    "the outer address at the client server (or the router that forwards); one that does not move", .required = true,
+	    .hint = no_port),
+	KEY(tunnel, "transit", HOST, transit, NULL, "the outer address at the transit server", .required = true, .hint = no_port),
+	INT(tunnel, "id", id, "42", 1, 8000, "the VXLAN network identifier; another one for each client server"),
+	{.name = "port", .kind = KIND_PORT, AT(tunnel, port), .dflt = "4789", .min = 1, .max = 65535, .help = "the UDP port of both ends"},
+	INT(tunnel, "mtu", mtu, "0", 0, 9000, "of the inner packets; 0 is what the outer interface leaves"),
+	{0}};
+
+static const struct conf_section netctl_subs[] = {{.name = "tunnel",
+						   .help = "A VXLAN between the two servers, made where a plan needs it.",
+						   AT(netctl, tunnel),
+						   .present_at = offsetof(struct conf_tunnel, present),
+						   .title_at = CONF_NOWHERE,
+						   .line_at = offsetof(struct conf_tunnel, line),
+						   .keys = tunnel_keys},
+						  {0}};
+
 static const struct conf_key netctl_keys[] = {
 	KEY(netctl, "control", SOCKET, control, "unix:/run/shunt/netctl.sock", "the control socket"),
 	KEY(netctl, "interface", NAME, interface, NULL, "the interface that holds the addresses"),
 	INT(netctl, "confirm", confirm, "30", 5, 3600, "seconds after which an unconfirmed change reverts itself"),
 	KEY(netctl, "journal", FILE, journal, "/var/lib/shunt/netctl", "the directory of what is to be undone"),
+	WORD(netctl, "role", role, "client", role_words, "which of the hosts reads this file"),
+	WORD(netctl, "topology", topology, "segment", topology_words,
+	     "how the addresses move: both servers on one segment, by routes of a router, or forwarded through the tunnel"),
+	WORD(netctl, "forwarder", forwarder, "client", role_words, "with topology tunnel: the host that forwards, client or router"),
+	KEY(netctl, "client", PEER, client, NULL, "where shunt-netctl of the client server is asked, by the other hosts"),
+	KEY(netctl, "transit", PEER, transit, NULL, "the same of the transit server"),
+	KEY(netctl, "router", PEER, router, NULL, "the same of the router"),
+	INT(netctl, "drain", drain, "300", 0, DAY,
+	    "seconds that connections of before a takeover are still led to the server that has them"),
+	KEY(netctl, "hook-probe", FILE, hook_probe, NULL,
+	    "program that tells, by its exit code, whether moved addresses answer from outside"),
 	{0}};
 
 static const struct conf_key zone_server_keys[] = {
@@ -196,7 +239,14 @@ const struct conf_section conf_sections[] = {
 	 .keys = no_keys,
 	 .subs = server_subs},
 	{SECTION("proxy", proxy), PRESENT(proxy), .help = "shunt-proxy, on the client server.", .keys = proxy_keys, .subs = proxy_subs},
-	{SECTION("netctl", netctl), PRESENT(netctl), .help = "shunt-netctl.", .keys = netctl_keys},
+	{.name = "netctl",
+	 .at = offsetof(struct conf, netctl),
+	 .title_at = CONF_NOWHERE,
+	 .line_at = offsetof(struct conf_netctl, line),
+	 PRESENT(netctl),
+	 .help = "shunt-netctl.",
+	 .keys = netctl_keys,
+	 .subs = netctl_subs},
 	{SECTION("dns", dns), PRESENT(dns), .help = "shunt-dnsupdate, on the control host.", .keys = dns_keys, .subs = dns_subs},
 	{SECTION("control", control), PRESENT(control), .help = "The shunt command, on the control host.", .keys = control_keys},
 	{SECTION("tls", tls), PRESENT(tls), .help = "Certificates between hosts.", .keys = tls_keys},

@@ -1,5 +1,6 @@
 #include "lib/out.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -38,11 +39,11 @@ int out_finish(struct out *o, enum exit_code x, const struct err *err)
 		putchar('\n');
 	} else if (x && text) {
 		fflush(stdout);
-		fprintf(stderr, "shunt: %s\n", text);
+		fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
 	}
 	json_decref(o->object);
 	o->object = NULL;
 	if (fflush(stdout) != 0 || ferror(stdout))
-		fprintf(stderr, "shunt: the output could not be written\n");
+		fprintf(stderr, "%s: the output could not be written\n", program_invocation_short_name);
 	return (int)x;
 }
