@@ -22,6 +22,7 @@ PROXY=$BUILD/shunt-proxy
 SHUNT=$BUILD/shunt
 W=$(mktemp -d "${TMPDIR:-/tmp}/e2e-$STORY.XXXXXX")
 NS=e2e$$
+NAMESPACES=(v r c t) # they end with the story, and all that runs in them
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=$TOOLS
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:exitcode=99:allocator_may_return_null=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
@@ -86,7 +87,7 @@ addresses() { # NS DEVICE ADDRESS..
 net_up() {
 	local n
 	[ "$(id -u)" = 0 ] || cannot_run "network namespaces need root"
-	for n in v r c t; do
+	for n in "${NAMESPACES[@]}"; do
 		ip netns add "$NS$n" || cannot_run "no network namespace could be made here"
 		ip -n "$NS$n" link set lo up
 	done
@@ -158,7 +159,11 @@ cleanup() {
 			if grep -qE 'Sanitizer|runtime error:' "$f"; then grep -aE -m1 -A60 'Sanitizer|runtime error:' "$f"; else tail -n "${TAIL:-40}" "$f"; fi
 		done >&2
 	fi
-	for f in v r c t; do ip netns del "$NS$f" 2>/dev/null; done
+	for f in "${NAMESPACES[@]}"; do
+		# what our processes have left behind in there, detached
+		for pid in $(ip netns pids "$NS$f" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null; done
+		ip netns del "$NS$f" 2>/dev/null
+	done
 	if [ -n "${KEEP:-}" ]; then echo "kept: $W" >&2; else rm -rf "$W"; fi
 	exit $rc
 }
