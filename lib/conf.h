@@ -33,14 +33,14 @@ struct conf_pair {
 
 struct conf_listener {
 	char *name;
-	char *address;    /* as written; NULL without the key (then intercept must be true) */
-	struct addr bind; /* where it listens, port included */
+	char *address;    /* as written; NULL without the key: it is intercepted, at every pair's client address (intercept is true) */
+	struct addr bind; /* where it listens, port included; AF_UNSPEC where it is intercepted */
 	uint16_t port;
 	uint16_t transit_port; /* the same as port unless given */
 	enum protocol protocol;
-	struct conf_host local;      /* the client side's service; text is NULL without the key */
+	struct conf_host local;      /* the client side's service; text is NULL without the key: where the visitor wanted to go */
 	enum source source[2];       /* by side, client then transit; never SOURCE_UNSET: listener key, else proxy key, else
-					headers for http and plain for tls and tcp */
+					transparent (local, intercepted), headers (http), plain (tls, tcp) */
 	struct addr_net *proxy_from; /* peers whose PROXY headers are believed (and then required) */
 	size_t n_proxy_from;
 	int line;
@@ -53,6 +53,7 @@ struct conf_proxy {
 	struct conf_listener *listeners;
 	size_t n_listeners;
 	bool intercept;
+	uint16_t intercept_port;
 	enum source source[2]; /* as written; a listener's own source is what holds */
 	enum unknown unknown;
 	int hold_max_wait, hold_max_connections, drain;
@@ -110,6 +111,9 @@ struct conf_netctl {
 	char *hook_probe;                /* NULL where not set */
 	struct conf_tunnel tunnel;
 	int line;
+	int mark;     /* one bit; so are twice and four times as much */
+	int table;    /* and the next two numbers */
+	int priority; /* likewise */
 };
 
 struct conf_tls {

@@ -78,15 +78,30 @@ static int check_partner(const struct conf *c, const struct conf_listener *l, st
 	return bad(c, err, l->line, text);
 }
 
+static enum source default_source(const struct conf_listener *l, int side)
+{
+	if (!l->address && side == 0)
+		return SOURCE_TRANSPARENT;
+	return l->protocol == PROTOCOL_HTTP ? SOURCE_HEADERS : SOURCE_PLAIN;
+}
+
 static int check_sources(const struct conf *c, struct conf_listener *l, struct err *err)
 {
-	char text[300];
+	char text[400];
 
 	for (int side = 0; side < 2; side++) {
 		if (l->source[side] == SOURCE_UNSET && !(c->proxy.source[side] == SOURCE_HEADERS && l->protocol != PROTOCOL_HTTP))
 			l->source[side] = c->proxy.source[side];
 		if (l->source[side] == SOURCE_UNSET)
-			l->source[side] = l->protocol == PROTOCOL_HTTP ? SOURCE_HEADERS : SOURCE_PLAIN;
+			l->source[side] = default_source(l, side);
+		if (l->source[side] == SOURCE_TRANSPARENT && !c->proxy.intercept) {
+			snprintf(text, sizeof(text),
+				 "found source-%s = transparent in listener %s, expected it with intercept = true only, add that or use "
+				 "%splain or proxy-v2",
+				 side ? "transit" : "local", LOG_QUOTED(l->name, strlen(l->name)),
+				 l->protocol == PROTOCOL_HTTP ? "headers, " : "");
+			return bad(c, err, l->line, text);
+		}
 		if (l->source[side] != SOURCE_HEADERS || l->protocol == PROTOCOL_HTTP)
 			continue;
 		snprintf(text, sizeof(text),
@@ -95,6 +110,22 @@ static int check_sources(const struct conf *c, struct conf_listener *l, struct e
 		return bad(c, err, l->line, text);
 	}
 	return 0;
+}
+
+static int check_intercepted(const struct conf *c, struct conf_listener *l, struct err *err)
+{
+	char text[400];
+
+	if (c->n_pairs && l->port != c->proxy.intercept_port)
+		return check_sources(c, l, err);
+	if (c->n_pairs)
+		snprintf(text, sizeof(text), "found listener %s on intercept-port, %u, expected another port for one of them",
+			 LOG_QUOTED(l->name, strlen(l->name)), l->port);
+	else
+		snprintf(text, sizeof(text),
+			 "found listener %s without address and no pair whose client address it could take, add a pair to the server",
+			 LOG_QUOTED(l->name, strlen(l->name)));
+	return bad(c, err, l->line, text);
 }
 
 static int check_listener(const struct conf *c, struct conf_listener *l, struct err *err)
@@ -106,14 +137,14 @@ static int check_listener(const struct conf *c, struct conf_listener *l, struct 
 		l->transit_port = l->port;
 	if (!l->address) {
 		if (c->proxy.intercept)
-			return check_sources(c, l, err);
+			return check_intercepted(c, l, err);
 		snprintf(text, sizeof(text),
 			 "found listener %s without address, expected one unless intercept = true, add address and local", name);
 		return bad(c, err, l->line, text);
 	}
 	addr_parse(&l->bind, l->address);
 	addr_set_port(&l->bind, l->port);
-	if (!l->local.text && !c->proxy.intercept) {
+	if (!l->local.text) {
 		snprintf(text, sizeof(text),
 			 "found listener %s with address and without local, expected where its local service is, or its "
 			 "traffic would come back to it; add local = \"ADDRESS:PORT\"",

@@ -17,6 +17,7 @@ int conf_scan(struct conf_scan *out, const char *file, char *text, struct err *e
 /* ---- conf_table.c ---- */
 enum conf_kind {                 /* what a key holds, and the field's type */
 		 KIND_INT,       /* int */
+		 KIND_MARK,      /* int: a power of two, whose double and fourfold fit as well */
 		 KIND_PORT,      /* uint16_t */
 		 KIND_BOOL,      /* bool */
 		 KIND_ENUM,      /* an enum; .words by value, NULL where a value has no word */

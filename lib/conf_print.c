@@ -30,6 +30,7 @@ static bool is_set(const struct conf_key *k, const void *base)
 
 	switch (k->kind) {
 	case KIND_INT:
+	case KIND_MARK:
 	case KIND_BOOL:
 		return true;
 	case KIND_PORT:
@@ -91,6 +92,7 @@ static void print_value(const struct conf_key *k, const void *base, FILE *to)
 
 	switch (k->kind) {
 	case KIND_INT:
+	case KIND_MARK:
 		fprintf(to, "%d", *(const int *)field);
 		return;
 	case KIND_PORT:

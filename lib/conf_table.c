@@ -73,7 +73,8 @@ static const struct conf_key pair_keys[] = {
 	{0}};
 
 static const struct conf_key listener_keys[] = {
-	KEY(listener, "address", ADDRESS, address, NULL, "where to listen: a client address of a pair; not needed with intercept"),
+	KEY(listener, "address", ADDRESS, address, NULL,
+	    "where to listen: a client address of a pair; without it, with intercept, the port is taken at every pair's client address"),
 	{.name = "port", .kind = KIND_PORT, AT(listener, port), .min = 1, .max = 65535, .required = true, .help = "where to listen"},
 	{.name = "transit-port",
 	 .kind = KIND_PORT,
@@ -83,7 +84,8 @@ static const struct conf_key listener_keys[] = {
 	 .help = "the partner's port; the same as port unless given"},
 	WORD(listener, "protocol", protocol, NULL, protocol_words, "how the account is found: by Host, by server name, by address and port",
 	     .required = true),
-	KEY(listener, "local", HOST_PORT, local, NULL, "the client side's own service; needed with address"),
+	KEY(listener, "local", HOST_PORT, local, NULL,
+	    "the client side's own service; what is intercepted goes to where the visitor wanted unless given"),
 	WORD(listener, "source-local", source[0], NULL, source_words,
 	     "how the local service learns the visitor's address; as in the proxy section unless given"),
 	WORD(listener, "source-transit", source[1], NULL, source_words, "the same for the transit side"),
@@ -110,9 +112,18 @@ static const struct conf_key proxy_keys[] = {
 	KEY(proxy, "access-log", LOG, access_log, "none", "one line per request or connection"),
 	KEY(proxy, "intercept", BOOL, intercept, "false",
 	    "take the pairs' client addresses on the listeners' ports (TPROXY); local services stay as they are"),
+	{.name = "intercept-port",
+	 .kind = KIND_PORT,
+	 AT(proxy, intercept_port),
+	 .dflt = "10080",
+	 .min = 1,
+	 .max = 65535,
+	 .help = "where the kernel hands over what is intercepted; nobody connects to it"},
 	WORD(proxy, "source-local", source[0], NULL, source_words,
-	     "how local services learn the visitor's address; where it is not set, headers for http and plain for others"),
-	WORD(proxy, "source-transit", source[1], NULL, source_words, "the same for the transit side"),
+	     "how local services learn the visitor's address; where it is not set, transparent for what is intercepted, else headers for "
+	     "http and plain for others"),
+	WORD(proxy, "source-transit", source[1], NULL, source_words,
+	     "the same for the transit side; where it is not set, headers for http and plain for others"),
 	WORD(proxy, "unknown", unknown, "client", unknown_words, "where names of no account go"),
 	INT(proxy, "hold-max-wait", hold_max_wait, "30", 1, 3600, "seconds a visitor waits while his account moves"),
 	INT(proxy, "hold-max-connections", hold_max_connections, "10000", 0, 10000000,
@@ -180,6 +191,15 @@ static const struct conf_key netctl_keys[] = {
 	    "seconds that connections of before a takeover are still led to the server that has them"),
 	KEY(netctl, "hook-probe", FILE, hook_probe, NULL,
 	    "program that tells, by its exit code, whether moved addresses answer from outside"),
+	{.name = "mark",
+	 .kind = KIND_MARK,
+	 AT(netctl, mark),
+	 .dflt = "16777216",
+	 .min = 1,
+	 .max = 0x20000000,
+	 .help = "the packet mark of the way to local services and back; twice and four times as much are ours too"},
+	INT(netctl, "table", table, "7443", 256, 2000000000, "the first of three routing tables, numbered in a row"),
+	INT(netctl, "priority", priority, "743", 1, 32000, "of the first of three routing rules, numbered in a row"),
 	{0}};
 
 static const struct conf_key zone_server_keys[] = {
@@ -272,6 +292,23 @@ static bool parse_number(const char *text, long min, long max, long *out)
 	}
 	*out = v;
 	return v >= min && v <= max;
+}
+
+/* One bit, in decimal or as 0x and hexadecimal digits. */
+static bool parse_mark(const char *text, long min, long max, long *out)
+{
+	char *end;
+
+	if (strncmp(text, "0x", 2) == 0) {
+		if (strlen(text) > 10 || strspn(text + 2, "0123456789abcdefABCDEF") != strlen(text + 2))
+			return false;
+		*out = (long)strtoul(text + 2, &end, 16);
+		if (end == text + 2 || *out < min || *out > max)
+			return false;
+	} else if (!parse_number(text, min, max, out)) {
+		return false;
+	}
+	return (*out & (*out - 1)) == 0;
 }
 
 static bool parse_bool(const char *text, bool *out)
@@ -416,6 +453,11 @@ int conf_set(const struct conf_key *k, void *base, const char *text, int line)
 			return -EINVAL;
 		*(int *)field = (int)number;
 		return 0;
+	case KIND_MARK:
+		if (!parse_mark(text, k->min, k->max, &number))
+			return -EINVAL;
+		*(int *)field = (int)number;
+		return 0;
 	case KIND_PORT:
 		if (!parse_number(text, k->min, k->max, &number))
 			return -EINVAL;
@@ -453,6 +495,7 @@ void conf_unset(const struct conf_key *k, void *base)
 	char *field = conf_field(base, k->at), *text, **list;
 	switch (k->kind) {
 	case KIND_INT:
+	case KIND_MARK:
 	case KIND_PORT:
 	case KIND_BOOL:
 	case KIND_ENUM:
@@ -496,6 +539,9 @@ const char *conf_expected(const struct conf_key *k, char out[CONF_TEXT_MAX])
 	case KIND_INT:
 	case KIND_PORT:
 		snprintf(out, CONF_TEXT_MAX, "a whole number from %ld to %ld", k->min, k->max);
+		return out;
+	case KIND_MARK:
+		snprintf(out, CONF_TEXT_MAX, "a power of two from 0x%lx to 0x%lx, decimal or hexadecimal", k->min, k->max);
 		return out;
 	case KIND_ENUM:
 		return expected_word(k, out);

@@ -120,6 +120,34 @@ static void sources_are_inherited(void **state)
 	conf_free(c);
 }
 
+#define PAIR "server s { pair { client = 192.0.2.10 transit = 198.51.100.10 } } "
+
+static void interception_has_its_defaults(void **state)
+{
+	struct conf *c = good(PAIR "netctl { mark = 0x100 } proxy { intercept = true\n" L
+				   "listener w { port = 8080 protocol = http } listener t { port = 443 protocol = tls }"
+				   "listener p { port = 8300 protocol = tcp source-local = plain local = \"127.0.0.1:1\" } }");
+	const struct conf_listener *l = c->proxy.listeners;
+
+	(void)state;
+	assert_int_equal(c->proxy.intercept_port, 10080);
+	assert_int_equal(c->netctl.mark, 256);
+	assert_int_equal(c->netctl.table, 7443);
+	assert_int_equal(c->netctl.priority, 743);
+	assert_int_equal(l[0].source[0], SOURCE_HEADERS); /* it has an address: as ever */
+	assert_int_equal(l[1].source[0], SOURCE_TRANSPARENT);
+	assert_int_equal(l[1].source[1], SOURCE_HEADERS);
+	assert_int_equal(l[2].source[0], SOURCE_TRANSPARENT);
+	assert_int_equal(l[2].source[1], SOURCE_PLAIN);
+	assert_int_equal(l[3].source[0], SOURCE_PLAIN);
+	assert_null(l[1].local.text);
+	assert_int_equal(addr_family(&l[1].bind), AF_UNSPEC);
+	conf_free(c);
+	c = good("");
+	assert_int_equal(c->netctl.mark, 16777216);
+	conf_free(c);
+}
+
 static void bad_files_are_refused_by_line(void **state)
 {
 	static const struct {
@@ -132,6 +160,24 @@ static void bad_files_are_refused_by_line(void **state)
 		{"proxy {\n  workers = -1\n}", "x.conf:2:", "-1"},
 		{"proxy { hold-max-wait = 99999999999999999999 }", "x.conf:1:", "hold-max-wait"},
 		{"proxy { unknown = nowhere }", "x.conf:1:", "client, transit, or refuse"},
+		{"proxy { intercept-port = 0 }", "x.conf:1:", "1 to 65535"},
+		{"netctl {\n mark = 3\n}", "x.conf:2:", "a power of two"},
+		{"netctl {\n mark = 0x40000000\n}", "x.conf:2:", "a power of two"},
+		{"netctl {\n mark = 0x\n}", "x.conf:2:", "a power of two"},
+		{"netctl {\n mark = 0x100000001\n}", "x.conf:2:", "a power of two"},
+		{"netctl {\n mark = 0\n}", "x.conf:2:", "a power of two"},
+		{"netctl { table = 255 }", "x.conf:1:", "256"},
+		{PAIR "proxy {\n intercept = true\n listener w { port = 10080 protocol = http } }", "x.conf:3:", "intercept-port"},
+		{"proxy {\n intercept = true\n listener w { port = 80 protocol = http } }", "x.conf:3:", "no pair"},
+		{PAIR "proxy {\n\n listener w { port = 80 protocol = http } }", "x.conf:3:", "without address"},
+		{PAIR "proxy {\n intercept = true\n listener w { address = 192.0.2.10 port = 80 protocol = http } }",
+		 "x.conf:3:", "without local"},
+		{PAIR "proxy {\n source-local = transparent\n listener w { address = 192.0.2.10 port = 80 protocol = http local = "
+		      "\"127.0.0.1:8080\" } }",
+		 "x.conf:3:", "intercept = true only"},
+		{PAIR "proxy {\n source-transit = transparent\n listener w { address = 192.0.2.10 port = 80 protocol = tls local = "
+		      "\"127.0.0.1:8080\" } }",
+		 "x.conf:3:", "source-transit = transparent"},
 		{"proxy { intercept = perhaps }", "x.conf:1:", "true or false"},
 		{"proxy {\n  workers = 1\n  workers = 2\n}", "x.conf:3:", "second time"},
 		{"proxy { workers = 1 }\nproxy { }", "x.conf:2:", "second section"},
@@ -269,9 +315,13 @@ static void every_key_is_documented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_example_reads),          cmocka_unit_test(what_is_absent_has_its_default),
-		cmocka_unit_test(sources_are_inherited),      cmocka_unit_test(bad_files_are_refused_by_line),
-		cmocka_unit_test(what_is_printed_reads_back), cmocka_unit_test(files_that_cannot_be_read),
+		cmocka_unit_test(the_example_reads),
+		cmocka_unit_test(what_is_absent_has_its_default),
+		cmocka_unit_test(sources_are_inherited),
+		cmocka_unit_test(interception_has_its_defaults),
+		cmocka_unit_test(bad_files_are_refused_by_line),
+		cmocka_unit_test(what_is_printed_reads_back),
+		cmocka_unit_test(files_that_cannot_be_read),
 		cmocka_unit_test(every_key_is_documented),
 	};
 
