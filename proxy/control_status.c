@@ -1,5 +1,6 @@
 /* What the proxy tells of itself. */
 #include "config.h"
+#include "proxy/alive.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
 #include "proxy/listener.h"
@@ -187,10 +188,13 @@ static json_t *json_listeners(const struct proxy *p)
 	for (size_t i = 0; i < p->n_listeners; i++) {
 		const struct conf_listener *c = p->listeners[i]->conf;
 
-		json_array_append_new(list,
-				      json_pack("{ss ss ss s{ss ss}}", "name", c->name, "protocol", protocol_name(c->protocol), "address",
-						addr_text_port(&c->bind, text), "source", "client", source_name(c->source[SIDE_CLIENT]),
-						"transit", source_name(c->source[SIDE_TRANSIT])));
+		if (c->address)
+			addr_text_port(&c->bind, text);
+		else
+			snprintf(text, sizeof text, "*:%u", c->port);
+		json_array_append_new(list, json_pack("{ss ss ss s{ss ss}}", "name", c->name, "protocol", protocol_name(c->protocol),
+						      "address", text, "source", "client", source_name(c->source[SIDE_CLIENT]), "transit",
+						      source_name(c->source[SIDE_TRANSIT])));
 	}
 	return list;
 }
@@ -219,6 +223,17 @@ static json_t *json_holds(const struct proxy *p)
 	return list;
 }
 
+static json_t *json_intercept(const struct proxy *p)
+{
+	struct alive_state s = alive_state(p->alive, loop_now(p->loop));
+
+	if (!s.on)
+		return json_pack("{ss}", "state", "off");
+	return json_pack("{ss sb sI si si sI sI so}", "state", "on", "alive", s.alive, "since-ms", (json_int_t)s.since_ms, "port",
+			 (int)p->config->conf->proxy.intercept_port, "mark", (int)p->mark, "renewed", (json_int_t)s.renewed, "failed",
+			 (json_int_t)s.failed, "error", s.error ? json_string(strerror(-s.error)) : json_null());
+}
+
 static void told_status(struct ask *ask)
 {
 	struct count *c = (struct count *)ask;
@@ -229,11 +244,11 @@ static void told_status(struct ask *ask)
 	json_t *table = json_pack("{ss sI sI}", "state", table_state_name(p->table_state), "accounts", (json_int_t)table_size(p->table),
 				  "domains", (json_int_t)table_domains(p->table));
 
-	ctl_answer(c->call, json_pack("{ss ss sI sI si so so so so so so sI}", "program", "shunt-proxy", "version", PACKAGE_VERSION, "pid",
-				      (json_int_t)getpid(), "uptime-s", (json_int_t)((loop_now(p->loop) - p->started_ms) / 1000), "workers",
-				      (int)p->n_workers, "table", table, "listeners", json_listeners(p), "connections", conns, "limits",
-				      json_limits(p), "sides", json_sides(&sum), "held", json_holds(p), "access-lines-lost",
-				      (json_int_t)access_lost(p->access)));
+	ctl_answer(c->call, json_pack("{ss ss sI sI si so so so so so so so sI}", "program", "shunt-proxy", "version", PACKAGE_VERSION,
+				      "pid", (json_int_t)getpid(), "uptime-s", (json_int_t)((loop_now(p->loop) - p->started_ms) / 1000),
+				      "workers", (int)p->n_workers, "table", table, "listeners", json_listeners(p), "connections", conns,
+				      "limits", json_limits(p), "sides", json_sides(&sum), "held", json_holds(p), "intercept",
+				      json_intercept(p), "access-lines-lost", (json_int_t)access_lost(p->access)));
 	count_free(c);
 }
 
@@ -279,7 +294,7 @@ static const struct listener *listener_for(const struct proxy *p, uint64_t port,
 
 		if (port ? c->port != port : c->protocol == PROTOCOL_TCP)
 			continue;
-		if (!to || addr_is_any(&c->bind) || addr_same_ip(&c->bind, to))
+		if (!to || !c->address || addr_is_any(&c->bind) || addr_same_ip(&c->bind, to))
 			return p->listeners[i];
 	}
 	return NULL;
@@ -302,16 +317,13 @@ static struct account *by_login(const struct proxy *p, const char *login)
 static json_t *json_target(const struct listener *l, enum side side, const struct addr *dst)
 {
 	const char *why;
-	uint16_t port;
-	const struct target *t = l ? listener_target(l, side, dst, &port, 0, &why) : NULL;
-	const struct target_addrs *a = t ? target_known(t) : NULL;
+	struct way way;
 	struct addr to;
 	char text[ADDR_TEXT_MAX];
 
-	if (!a)
+	if (!l || !listener_way(&way, l, side, dst, dst, LISTENER_MAIN, &why))
 		return json_null();
-	to = a->addrs[0];
-	addr_set_port(&to, port);
+	to = way_at(&way, 0);
 	return json_string(addr_text_port(&to, text));
 }
 
@@ -325,6 +337,18 @@ static size_t lower(char *out, size_t cap, const char *in)
 		n--;
 	out[n] = '\0';
 	return n;
+}
+
+/* Where a visitor goes who comes to l, if nothing more is known. */
+static struct addr usual_destination(const struct listener *l)
+{
+	for (size_t i = 0; !l->conf->address && i < l->n_partners; i++) {
+		const struct target_addrs *a = target_known(l->partners[i].client);
+
+		if (a)
+			return a->addrs[0];
+	}
+	return l->conf->bind;
 }
 
 void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req)
@@ -346,7 +370,7 @@ void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req)
 	}
 	l = listener_for(p, port, to_text ? &to : NULL);
 	if (l && !to_text)
-		to = l->conf->bind;
+		to = usual_destination(l);
 	if (login && (r.account = by_login(p, login)))
 		r.why = "login";
 	else

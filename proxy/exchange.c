@@ -21,10 +21,11 @@ static enum source source_of(const struct visit *v)
 	return v->v.listener->conf->source[v->v.flow.side];
 }
 
-/* A connection that said whose it is, or one for a name of which nobody knows the owner, serves this visitor alone. */
+/* A connection that said whose it is (its address did, if nothing else), or one for a name of which nobody knows the owner, serves this
+ * visitor alone. */
 static bool is_private(const struct visit *v)
 {
-	return source_of(v) == SOURCE_PROXY_V2 || v->v.flow.account == worker_of(v)->nobody;
+	return source_of(v) == SOURCE_PROXY_V2 || source_of(v) == SOURCE_TRANSPARENT || v->v.flow.account == worker_of(v)->nobody;
 }
 
 /* ---- finding a connection to the back end ---- */
@@ -45,18 +46,14 @@ static int keep_for(struct visit *v, struct upstream *u, struct iovec *iov, int 
 	return rc;
 }
 
-static const struct target_addrs *addresses(const struct visit *v, uint16_t *port, const char **why)
+/* False: nowhere. */
+static bool find_way(const struct visit *v, struct way *way, const char **why)
 {
-	struct addr dst;
-	const struct target *t;
-	const struct target_addrs *a;
+	struct addr dst, here;
 
 	visitor_dst(&v->v, &dst);
-	t = listener_target(v->v.listener, (enum side)v->v.flow.side, &dst, port, worker_of(v)->index, why);
-	a = t ? target_addrs(t, worker_of(v)->index) : NULL;
-	if (t && !a)
-		*why = "its name has no address";
-	return a;
+	visitor_here(&v->v, &here);
+	return listener_way(way, v->v.listener, (enum side)v->v.flow.side, &dst, &here, worker_of(v)->index, why);
 }
 
 static void away(struct visit *v, unsigned status, const char *why)
@@ -70,14 +67,15 @@ static void away(struct visit *v, unsigned status, const char *why)
 static struct upstream *connect_next(struct visit *v, const char *why)
 {
 	struct worker *w = worker_of(v);
-	uint16_t port = 0;
-	const struct target_addrs *a = addresses(v, &port, &why);
+	const char *nowhere;
+	struct way way;
 
-	while (a && v->x.tried < a->n) {
-		struct addr to = a->addrs[v->x.tried++];
+	if (!find_way(v, &way, &nowhere))
+		why = nowhere;
+	while (v->x.tried < way.n) {
+		struct addr to = way_at(&way, v->x.tried++);
 		int rc = 0;
 
-		addr_set_port(&to, port);
 		v->up = upstream_connect(w, v, v->v.flow.account, (enum side)v->v.flow.side, &to, &rc);
 		if (v->up) {
 			visit_arm(v, (uint64_t)w->conf->connect_timeout * 1000);
@@ -96,25 +94,23 @@ static struct upstream *take_kept(struct visit *v, const char *name)
 {
 	struct worker *w = worker_of(v);
 	struct upstream *u = v->up;
-	uint16_t port = 0;
 	const char *why;
-	const struct target_addrs *a = addresses(v, &port, &why);
+	struct way way;
 	struct addr to;
 
+	find_way(v, &way, &why);
 	if (u) {
 		v->up = NULL;
-		for (size_t i = 0; a && i < a->n; i++) {
-			to = a->addrs[i];
-			addr_set_port(&to, port);
+		for (size_t i = 0; i < way.n; i++) {
+			to = way_at(&way, i);
 			if (u->account == v->v.flow.account && u->side == v->v.flow.side && addr_same(&u->addr, &to) &&
 			    strcmp(v->up_name, name) == 0 && (v->x.idempotent || upstream_is_silent(u)))
 				return u;
 		}
 		upstream_close(u, false);
 	}
-	for (size_t i = 0; a && i < a->n && !is_private(v); i++) {
-		to = a->addrs[i];
-		addr_set_port(&to, port);
+	for (size_t i = 0; i < way.n && !is_private(v); i++) {
+		to = way_at(&way, i);
 		u = upstream_from_pool(w, v->v.flow.account, (enum side)v->v.flow.side, &to, !v->x.idempotent);
 		if (u)
 			return u;

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ACCEPT_BATCH    64
 #define BACKLOG         4096
 #define USER_TIMEOUT_MS 120000u /* unacknowledged bytes: as long as this */
 
@@ -45,8 +44,13 @@ static int set(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+static int set_transparent(int fd, int family)
+{
+	return family == AF_INET6 ? set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1) : set(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+}
+
 /* Accepted sockets inherit these, which saves a call each per connection. */
-static int open_socket(const struct addr *at, struct err *err)
+int listener_socket(const struct addr *at, bool transparent, struct err *err)
 {
 	char text[ADDR_TEXT_MAX], owner[128];
 	int fd = socket(addr_family(at), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc = 0;
@@ -55,6 +59,8 @@ static int open_socket(const struct addr *at, struct err *err)
 		return err_errno(err, -errno, "cannot make a socket for %s", addr_text_port(at, text));
 	if (addr_family(at) == AF_INET6)
 		rc = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (rc == 0 && transparent)
+		rc = set_transparent(fd, addr_family(at));
 	if (rc == 0)
 		rc = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (rc == 0)
@@ -97,7 +103,7 @@ static struct sockets *sockets_open(const struct addr *at, unsigned n, int *rc, 
 	for (unsigned i = 0; i < n; i++)
 		s->fds[i] = -1;
 	for (unsigned i = 0; i < n; i++) {
-		s->fds[i] = open_socket(at, err);
+		s->fds[i] = listener_socket(at, false, err);
 		if (s->fds[i] < 0) {
 			*rc = s->fds[i];
 			sockets_unref(s);
@@ -159,8 +165,12 @@ int listener_new(struct listener **out, struct proxy *p, struct config *config, 
 		rc = err_set(err, -ENOMEM, "out of memory");
 		goto fail;
 	}
+	if (!conf->address) { /* intercept.c has the sockets of all such */
+		*out = l;
+		return 0;
+	}
 	for (size_t i = 0; i < n_old && !l->sockets; i++) {
-		if (addr_same(&old[i]->sockets->bound, &conf->bind)) {
+		if (old[i]->sockets && addr_same(&old[i]->sockets->bound, &conf->bind)) {
 			l->sockets = old[i]->sockets;
 			atomic_fetch_add(&l->sockets->refs, 1);
 		}
@@ -197,20 +207,21 @@ void listener_unref(struct listener *l)
 
 void listener_close_sockets(struct listener *l)
 {
-	sockets_close(l->sockets);
+	if (l->sockets)
+		sockets_close(l->sockets);
 }
 
 bool listener_shares_sockets(const struct listener *l, struct listener *const *others, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (others[i] != l && others[i]->sockets == l->sockets)
+		if (others[i] != l && l->sockets && others[i]->sockets == l->sockets)
 			return true;
 	return false;
 }
 
 /* ---- in a worker ---- */
 
-static void take(struct listener *l, struct worker *w, int fd, const struct addr *peer)
+void listener_take(struct listener *l, struct worker *w, int fd, const struct addr *peer)
 {
 	enum source_verdict v = sources_enter(w->sources, peer, loop_now(w->loop));
 	int rc;
@@ -234,34 +245,45 @@ static void take(struct listener *l, struct worker *w, int fd, const struct addr
 	}
 }
 
+int listener_accept(struct worker *w, int fd, struct addr *peer)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	int c;
+
+	if (w->starved)
+		return -EAGAIN;
+	c = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (c >= 0) {
+		addr_from_sockaddr(peer, (struct sockaddr *)&ss);
+		return c;
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		worker_starved(w, errno == EMFILE || errno == ENFILE ? "descriptors" : "memory");
+		return -EAGAIN;
+	}
+	return -errno; /* but for EAGAIN these concern that one connection: ECONNABORTED, EPROTO, EPERM by a firewall, ... */
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
 	struct worker *w = worker_current();
+	struct addr peer;
+	int c;
 
 	(void)what;
-	for (int i = 0; i < ACCEPT_BATCH && !w->starved; i++) {
-		struct sockaddr_storage ss;
-		socklen_t len = sizeof ss;
-		struct addr peer;
-		int c = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (c >= 0) {
-			addr_from_sockaddr(&peer, (struct sockaddr *)&ss);
-			take(l, w, c, &peer);
-		} else if (errno == EAGAIN) {
-			return;
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			worker_starved(w, errno == EMFILE || errno == ENFILE ? "descriptors" : "memory");
-			return;
-		} /* others concern that one connection: ECONNABORTED, EPROTO, EPERM by a firewall, ... */
-	}
+	for (int i = 0; i < ACCEPT_BATCH && (c = listener_accept(w, fd, &peer)) != -EAGAIN; i++)
+		if (c >= 0)
+			listener_take(l, w, c, &peer);
 }
 
 int listener_watch(struct listener *l, struct worker *w)
 {
 	struct event *ev = &l->events[w->index];
 
+	if (!l->sockets)
+		return 0;
 	event_assign(ev, loop_base(w->loop), l->sockets->fds[w->index], EV_READ | EV_PERSIST, on_acceptable, l);
 	if (w->starved)
 		return 0; /* worker.c adds it when accepting goes on */
@@ -284,21 +306,19 @@ static bool has(const struct target_addrs *a, const struct addr *ip)
 	return false;
 }
 
-const struct target *listener_target(const struct listener *l, enum side side, const struct addr *dst, uint16_t *port, unsigned worker,
-				     const char **why)
+static const struct target_addrs *known(const struct target *t, unsigned worker)
+{
+	return worker == LISTENER_MAIN ? target_known(t) : target_addrs(t, worker);
+}
+
+/* The partner of dst; NULL: none, or not to be told. */
+static const struct target *partner_of(const struct listener *l, const struct addr *dst, unsigned worker)
 {
 	const struct target *only = NULL;
 	size_t n_family = 0;
 
-	if (side == SIDE_CLIENT) {
-		*port = l->conf->local.port ? l->conf->local.port : l->conf->port;
-		*why = "no local service";
-		return l->local;
-	}
-	*port = l->conf->transit_port;
-	*why = "no pair for this address";
 	for (size_t i = 0; i < l->n_partners; i++) {
-		const struct target_addrs *a = target_addrs(l->partners[i].client, worker);
+		const struct target_addrs *a = known(l->partners[i].client, worker);
 
 		if (has(a, dst))
 			return l->partners[i].transit;
@@ -311,6 +331,50 @@ const struct target *listener_target(const struct listener *l, enum side side, c
 	if (n_family == 1)
 		return only;
 	return l->n_partners == 1 ? l->partners[0].transit : NULL;
+}
+
+bool listener_way(struct way *out, const struct listener *l, enum side side, const struct addr *dst, const struct addr *here,
+		  unsigned worker, const char **why)
+{
+	const struct target_addrs *a;
+
+	*out = (struct way){.port = l->conf->transit_port};
+	if (side == SIDE_CLIENT && !l->local) {
+		out->self = *here;
+		out->n = addr_family(here) != AF_UNSPEC;
+		out->port = l->conf->port;
+		*why = "nobody knows where the visitor wanted to go";
+		return out->n;
+	}
+	if (side == SIDE_CLIENT)
+		out->port = l->conf->local.port;
+	out->target = side == SIDE_CLIENT ? l->local : partner_of(l, dst, worker);
+	a = out->target ? known(out->target, worker) : NULL;
+	*why = out->target ? "its name has no address" : "no pair for this address";
+	out->addrs = a ? a->addrs : NULL;
+	out->n = a ? a->n : 0;
+	return out->n;
+}
+
+struct addr way_at(const struct way *way, size_t i)
+{
+	struct addr to = way->addrs ? way->addrs[i] : way->self;
+
+	addr_set_port(&to, way->port);
+	return to;
+}
+
+static bool is_loopback(const struct addr *a)
+{
+	return addr_family(a) == AF_INET ? ntohl(a->v4.sin_addr.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+}
+
+bool listener_is_here(const struct listener *l, const struct addr *a, unsigned worker)
+{
+	for (size_t i = 0; i < l->n_partners; i++)
+		if (has(known(l->partners[i].client, worker), a))
+			return true;
+	return is_loopback(a);
 }
 
 bool listener_trusts(const struct listener *l, const struct addr *peer)

@@ -18,9 +18,7 @@ static int check(struct conf *c, bool print)
 		conf_print(c, stdout);
 		return 0;
 	}
-	if (proxy_check(c, &err) == -ENOTSUP) { /* the file is right, this version is not there yet: starting would refuse it */
-		fprintf(stderr, "shunt-proxy: warning: %s\n", err.text);
-	} else if (err.code < 0) {
+	if (proxy_check(c, &err) < 0) {
 		fprintf(stderr, "shunt-proxy: %s\n", err.text);
 		return 2;
 	}
@@ -91,7 +89,7 @@ int main(int argc, char **argv)
 	rc = proxy_new(&proxy, config, &err);
 	if (rc < 0) {
 		log_error("reason=\"%s\"", err.text);
-		return rc == -EINVAL || rc == -ENOTSUP ? 2 : 1;
+		return rc == -EINVAL ? 2 : 1;
 	}
 	rc = proxy_run(proxy);
 	proxy_free(proxy);

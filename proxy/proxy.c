@@ -1,7 +1,9 @@
 #include "proxy/proxy.h"
 
 #include "lib/log.h"
+#include "proxy/alive.h"
 #include "proxy/control.h"
+#include "proxy/intercept.h"
 #include "proxy/listener.h"
 #include "proxy/notify.h"
 #include "proxy/worker.h"
@@ -13,7 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define FD_RESERVE 64 /* descriptors for files, the control socket, loops, look-ups */
+#define FD_RESERVE    64   /* descriptors for files, the control socket, loops, look-ups */
+#define STRAGGLERS_MS 1000 /* handshakes that began before interception ended are still completed */
 
 struct config *config_ref(struct config *c)
 {
@@ -215,9 +218,8 @@ static void swap_in_worker(struct worker *w, struct ask *a)
 	w->conf = s->conf;
 	w->listening = s->new;
 	w->n_listening = s->n_new;
-	for (size_t i = 0; i < s->n_new; i++)
-		if (listener_watch(s->new[i], w) < 0)
-			worker_starved(w, "memory"); /* which tries again */
+	if (!w->starved) /* else worker.c does it when accepting goes on */
+		worker_watch(w);
 	ask_answered(a);
 }
 
@@ -287,19 +289,6 @@ int proxy_check(const struct conf *c, struct err *err)
 
 	if (!p->present || p->n_listeners == 0)
 		return err_set(err, -EINVAL, "%s: found no listener, expected a section `proxy { listener \"web\" { ... } }`", c->file);
-	if (p->intercept)
-		return err_set(
-			err, -ENOTSUP,
-			"%s: found intercept = true, which this version cannot do yet; give every listener `address` and `local` instead",
-			c->file);
-	for (size_t i = 0; i < p->n_listeners; i++)
-		for (int side = 0; side < 2; side++)
-			if (p->listeners[i].source[side] == SOURCE_TRANSPARENT)
-				return err_set(
-					err, -ENOTSUP,
-					"%s:%d: listener \"%s\": found source-%s = transparent, which needs interception; expected plain, "
-					"headers (http) or proxy-v2",
-					c->file, p->listeners[i].line, p->listeners[i].name, side ? "transit" : "local");
 	return 0;
 }
 
@@ -315,6 +304,12 @@ static int refuse_what_only_a_restart_changes(const struct proxy *p, const struc
 		return err_set(err, -EINVAL, "%s: `control` cannot change by a reload: restart shunt-proxy", new->file);
 	if (strcmp(a->access_log, b->access_log))
 		return err_set(err, -EINVAL, "%s: `access-log` cannot change by a reload: restart shunt-proxy", new->file);
+	if (a->intercept != b->intercept)
+		return err_set(err, -EINVAL, "%s: `intercept` cannot change by a reload: restart shunt-proxy", new->file);
+	if (a->intercept && a->intercept_port != b->intercept_port)
+		return err_set(err, -EINVAL, "%s: `intercept-port` cannot change by a reload: restart shunt-proxy", new->file);
+	if (a->intercept && p->config->conf->netctl.mark != new->netctl.mark)
+		return err_set(err, -EINVAL, "%s: `mark` cannot change by a reload: restart shunt-proxy", new->file);
 	return 0;
 }
 
@@ -358,8 +353,7 @@ static void quit_in_worker(struct worker *w, struct ask *a)
 	if (!w->draining)
 		for (size_t i = 0; i < w->n_listening; i++)
 			listener_unwatch(w->listening[i], w);
-	w->n_listening = 0;
-	w->draining = true;
+	w->draining = true; /* what is intercepted is still accepted: handshakes of before the end of interception */
 	for (struct conn_link *c = w->conns, *next; c; c = next) {
 		next = c->next;
 		c->shutdown(c, q->now);
@@ -402,6 +396,7 @@ static void on_terminate(evutil_socket_t sig, short what, void *arg)
 	}
 	log_info("signal=%d connections=%u drain-s=%d reason=\"ending\"", (int)sig, atomic_load(&p->conns), p->config->conf->proxy.drain);
 	p->term_ms = loop_now(p->loop);
+	alive_withdraw(p->alive, p->term_ms); /* first: from now on visitors reach the local services */
 	notify("STOPPING=1");
 	ask_to_quit(p, false);
 }
@@ -425,6 +420,8 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	control_second(p);
 	if (!p->term_ms)
+		return;
+	if (p->intercept && loop_now(p->loop) - p->term_ms < STRAGGLERS_MS)
 		return;
 	if (atomic_load(&p->conns) == 0)
 		loop_stop(p->loop);
@@ -501,6 +498,12 @@ int proxy_new(struct proxy **out, struct config *config, struct err *err)
 		if (!p->sources || !p->nobody)
 			rc = err_set(err, -ENOMEM, "out of memory");
 	}
+	if (rc == 0 && c->intercept) {
+		p->mark = (uint32_t)config->conf->netctl.mark;
+		rc = intercept_new(&p->intercept, p, c->intercept_port, err);
+	}
+	if (rc == 0)
+		rc = alive_new(&p->alive, p->n_workers, c->intercept, p->started_ms, err);
 	if (rc == 0)
 		rc = make_workers(p, err);
 	if (rc == 0) {
@@ -541,6 +544,8 @@ void proxy_free(struct proxy *p)
 			event_del(&p->sigs[i]);
 		event_del(&p->second_ev);
 	}
+	alive_free(p->alive);
+	intercept_free(p->intercept);
 	drop_listeners(p->listeners, p->n_listeners);
 	if (p->loop)
 		loop_drain_inbox(p->loop); /* the last references to listeners come home this way */

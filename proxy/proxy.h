@@ -15,8 +15,10 @@
 #include <signal.h>
 #include <stdatomic.h>
 
+struct alive;
 struct ctl_server;
 struct hold;
+struct intercept;
 struct listener;
 struct worker;
 
@@ -37,6 +39,9 @@ struct proxy {
 	unsigned n_workers;
 	struct listener **listeners;
 	size_t n_listeners;
+	struct intercept *intercept; /* NULL: off */
+	struct alive *alive;
+	uint32_t mark; /* of packets to local services, dial.h; 0 without interception */
 	struct table *table;
 	enum table_state table_state;
 	struct store *store;
@@ -60,7 +65,7 @@ int proxy_new(struct proxy **out, struct config *config, struct err *err); /* ta
 int proxy_run(struct proxy *p);                                            /* until SIGTERM has drained; the exit code */
 void proxy_free(struct proxy *p);
 int proxy_reload(struct proxy *p, struct err *err);     /* reads the file again; all or nothing */
-int proxy_check(const struct conf *c, struct err *err); /* what conf.h cannot know: -ENOTSUP where this version lacks it, -EINVAL */
+int proxy_check(const struct conf *c, struct err *err); /* that the proxy has something to do; -EINVAL */
 /* Takes t: every worker uses it from its next turn on; after the last of them the old one is freed and then(arg) runs (NULL: nothing).
  * p->table_state goes along. -ENOMEM: nothing has changed, t is still the caller's. */
 int proxy_use_table(struct proxy *p, struct table *t, void (*then)(void *), void *arg);

@@ -1,13 +1,13 @@
 #include "proxy/stream.h"
 
 #include "lib/log.h"
+#include "proxy/dial.h"
 #include "proxy/flow.h"
 #include "proxy/listener.h"
 #include "proxy/pp.h"
 #include "proxy/relay.h"
 #include "proxy/route.h"
 #include "proxy/sni.h"
-#include "proxy/upstream.h"
 #include "proxy/visitor.h"
 
 #include <assert.h>
@@ -247,27 +247,22 @@ static void warn_away(struct stream *s, const struct target *t, const char *why)
 static void connect_next(struct stream *s, const char *why)
 {
 	struct worker *w = s->v.flow.worker;
-	uint16_t port;
-	struct addr dst;
-	const char *no_target;
-	const struct target *t;
-	const struct target_addrs *addrs;
+	enum side side = (enum side)s->v.flow.side;
+	struct addr dst, here;
+	const char *nowhere;
+	struct way way;
 
 	visitor_dst(&s->v, &dst);
-	t = listener_target(s->v.listener, (enum side)s->v.flow.side, &dst, &port, w->index, &no_target);
-	addrs = t ? target_addrs(t, w->index) : NULL;
+	visitor_here(&s->v, &here);
 	enter(s, STREAM_CONNECT);
 	end_close(&s->server, w, false);
-	if (!t)
-		why = no_target;
-	else if (!addrs)
-		why = "its name has no address";
-	while (addrs && s->tried < addrs->n) {
-		struct addr to = addrs->addrs[s->tried++];
-		int fd;
+	if (!listener_way(&way, s->v.listener, side, &dst, &here, w->index, &nowhere))
+		why = nowhere;
+	while (s->tried < way.n) {
+		struct addr to = way_at(&way, s->tried++);
+		const struct dial d = {s->v.listener, side, visitor_peer(&s->v), &to};
+		int fd = dial_start(w, &d);
 
-		addr_set_port(&to, port);
-		fd = connect_start(&to);
 		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS)
 			worker_starved(w, fd == -ENOMEM || fd == -ENOBUFS ? "memory" : "descriptors");
 		if (fd < 0) {
@@ -282,7 +277,7 @@ static void connect_next(struct stream *s, const char *why)
 		deadline_arm(w->loop, &s->v.flow.deadline, on_deadline, (uint64_t)w->conf->connect_timeout * 1000);
 		return;
 	}
-	warn_away(s, t, why);
+	warn_away(s, way.target, why);
 	stream_close(s, why, true);
 }
 
@@ -471,7 +466,7 @@ static void on_shutdown(struct conn_link *link, bool now)
 	if (now)
 		stream_close(s, "shutdown", true);
 	else if (s->state == STREAM_HELLO || s->state == STREAM_PROXY)
-		stream_close(s, "shutdown", false);
+		deadline_arm(s->v.flow.worker->loop, &s->v.flow.deadline, on_deadline, FRESH_MS); /* its hello is on the way */
 }
 
 int stream_accept(struct worker *w, struct listener *l, int fd, const struct addr *peer)

@@ -1,24 +1,13 @@
 #include "proxy/upstream.h"
 
 #include "proxy/account.h"
+#include "proxy/dial.h"
+#include "proxy/exchange.h"
 #include "proxy/visit.h"
 #include "proxy/worker.h"
 
 #include <errno.h>
 #include <unistd.h>
-
-int connect_start(const struct addr *to)
-{
-	int fd = socket(addr_family(to), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc;
-
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, &to->sa, addr_len(to)) == 0 || errno == EINPROGRESS)
-		return fd;
-	rc = -errno;
-	close(fd);
-	return rc;
-}
 
 static void unpool(struct upstream *u)
 {
@@ -68,8 +57,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 
 struct upstream *upstream_connect(struct worker *w, struct visit *v, struct account *a, enum side side, const struct addr *addr, int *rc)
 {
+	const struct dial d = {v->v.listener, side, visitor_peer(&v->v), addr};
 	struct upstream *u;
-	int fd = connect_start(addr);
+	int fd = dial_start(w, &d);
 
 	if (fd < 0) {
 		*rc = fd;

@@ -1,7 +1,8 @@
 #pragma once
 /* upstream - one connection to a back end, for HTTP: who it may serve, and the pool in which it waits between requests.
  * A connection belongs to one account on one side at one address for life. With the sources plain and headers it may serve any visitor of
- * that account, one after the other; with proxy-v2 it said whose it is and stays with that visitor's connection. It goes back only after an
+ * that account, one after the other; with proxy-v2 it said whose it is, with transparent its address does, and it stays with that visitor's
+ * connection. It goes back only after an
  * exchange in which nothing was unusual. What waits in the pool longer than POOL_IDLE_MS is closed: before common servers would close it
  * under our request. Ownership: the visit that uses it, or the shard's pool. Threads: the worker's. */
 #include "lib/acctdef.h"
@@ -39,6 +40,3 @@ void upstream_close(struct upstream *u, bool reset); /* NULL is fine */
 void upstreams_close_idle(struct worker *w, struct shard *s);
 bool upstream_is_silent(const struct upstream *u); /* alive as far as the kernel knows, and has said nothing unasked */
 int upstream_error(const struct upstream *u);      /* SO_ERROR as -errno, after an event of a connect; 0: connected */
-
-/* Begins a nonblocking TCP connection. The descriptor, or -errno. */
-int connect_start(const struct addr *to);

@@ -344,7 +344,7 @@ static void begin(struct visit *v)
 {
 	struct worker *w = v->v.flow.worker;
 
-	deadline_arm(w->loop, &v->v.flow.deadline, on_deadline, (uint64_t)w->conf->keep_alive * 1000);
+	visit_arm(v, w->draining ? FRESH_MS : (uint64_t)w->conf->keep_alive * 1000);
 }
 
 static void read_proxy_header(struct visit *v)
@@ -540,7 +540,9 @@ static void on_shutdown(struct conn_link *link, bool now)
 
 	if (now)
 		visit_close(v, "shutdown", true);
-	else if ((v->state == VISIT_HEAD && !v->began_head) || v->state == VISIT_PROXY)
+	else if (v->state == VISIT_PROXY || (v->state == VISIT_HEAD && !v->began_head && !v->x.began))
+		visit_arm(v, FRESH_MS); /* its first request is on the way */
+	else if (v->state == VISIT_HEAD && !v->began_head)
 		visit_close(v, "shutdown", false);
 }
 

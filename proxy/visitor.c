@@ -69,17 +69,24 @@ const struct addr *visitor_peer(const struct visitor *v)
 	return v->via ? &v->via->src : &v->source;
 }
 
-void visitor_dst(const struct visitor *v, struct addr *out)
+void visitor_here(const struct visitor *v, struct addr *out)
 {
+	const struct addr *bind = &v->listener->conf->bind;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof ss;
 
-	if (v->via)
-		*out = v->via->dst;
-	else if (!addr_is_any(&v->listener->conf->bind))
-		*out = v->listener->conf->bind;
+	if (addr_family(bind) != AF_UNSPEC && !addr_is_any(bind))
+		*out = *bind;
 	else if (getsockname(v->client.fd, (struct sockaddr *)&ss, &len) < 0 || !addr_from_sockaddr(out, (struct sockaddr *)&ss))
 		*out = (struct addr){0};
+}
+
+void visitor_dst(const struct visitor *v, struct addr *out)
+{
+	if (v->via)
+		*out = v->via->dst;
+	else
+		visitor_here(v, out);
 }
 
 long visitor_gather(struct visitor *v)

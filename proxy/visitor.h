@@ -46,7 +46,8 @@ void visitor_open(struct visitor *v, struct worker *w, struct listener *l, int f
 void visitor_close(struct visitor *v, bool reset, void (*free_fn)(struct later *));
 uint32_t visitor_now(const struct visitor *v);
 const struct addr *visitor_peer(const struct visitor *v);
-void visitor_dst(const struct visitor *v, struct addr *out);
+void visitor_dst(const struct visitor *v, struct addr *out);  /* where the visitor wanted to go */
+void visitor_here(const struct visitor *v, struct addr *out); /* our own end of the connection; zeroed where it is gone */
 
 /* Gathers what was kept and what can be read now in worker->in. > 0: so many bytes; 0: nothing new; -ENODATA: the visitor has ended; other
  * -errno: broken. What was kept stays kept until kept_set(). */
@@ -65,3 +66,4 @@ bool visitor_still_taken(struct visitor *v, const struct end *other);
 bool visitor_look_again(struct visitor *v, struct end *other);
 #define LOOK_AGAIN_MS 500 /* see end_look_again() */
 #define PP_TIMEOUT_MS 3000
+#define FRESH_MS      1000 /* after SIGTERM: how long a new connection may take to say what it wants */

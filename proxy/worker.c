@@ -1,6 +1,8 @@
 #include "proxy/worker.h"
 
 #include "lib/log.h"
+#include "proxy/alive.h"
+#include "proxy/intercept.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
@@ -124,6 +126,16 @@ void worker_again_cancel(struct worker *w, struct again *a)
 	a->link = NULL;
 }
 
+void worker_watch(struct worker *w)
+{
+	int rc = intercept_watch(w->proxy->intercept, w);
+
+	for (size_t i = 0; rc == 0 && !w->draining && i < w->n_listening; i++)
+		rc = listener_watch(w->listening[i], w);
+	if (rc < 0)
+		worker_starved(w, "memory"); /* which tries again */
+}
+
 static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
@@ -131,8 +143,7 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	w->starved = false;
-	for (size_t i = 0; i < w->n_listening; i++)
-		listener_watch(w->listening[i], w);
+	worker_watch(w);
 }
 
 void worker_starved(struct worker *w, const char *of_what)
@@ -146,6 +157,7 @@ void worker_starved(struct worker *w, const char *of_what)
 			  w->n_conns, of_what);
 	w->starved_at = now;
 	w->starved = true;
+	intercept_unwatch(w->proxy->intercept, w);
 	for (size_t i = 0; i < w->n_listening; i++)
 		listener_unwatch(w->listening[i], w);
 	event_add(&w->accept_ev, &(struct timeval){.tv_usec = STARVED_MS * 1000});
@@ -178,6 +190,16 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	access_flush(w->access);
 }
 
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	bool accepts = !w->starved && !w->draining && intercept_watched(w->proxy->intercept, w);
+
+	(void)fd;
+	(void)what;
+	alive_beat(w->proxy->alive, w->index, accepts, loop_now(w->loop));
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -204,6 +226,7 @@ static void free_worker(struct worker *w)
 		loop_free(w->loop);
 	access_free(w->access);
 	pipes_free(w->pipes);
+	dialer_done(&w->dialer);
 	slabs_done(&w->streams);
 	slabs_done(&w->visits);
 	slabs_done(&w->upstreams);
@@ -225,6 +248,7 @@ int worker_new(struct worker **out, struct proxy *p, unsigned index, struct err 
 	w->sources = p->sources;
 	w->nobody = p->nobody;
 	w->again_tail = &w->again;
+	dialer_init(&w->dialer, index, p->n_workers);
 	w->pipes = pipes_new(p->budget / 8 / p->n_workers + 1);
 	w->access = access_new(p->access);
 	if (!w->pipes || !w->access) {
@@ -237,6 +261,8 @@ int worker_new(struct worker **out, struct proxy *p, unsigned index, struct err 
 	event_assign(&w->again_ev, loop_base(w->loop), -1, 0, on_again, w);
 	event_assign(&w->accept_ev, loop_base(w->loop), -1, 0, on_accept_again, w);
 	event_assign(&w->second_ev, loop_base(w->loop), -1, EV_PERSIST, on_second, w);
+	event_assign(&w->beat_ev, loop_base(w->loop), -1, EV_PERSIST, on_beat, w);
+	event_add(&w->beat_ev, &(struct timeval){.tv_usec = ALIVE_BEAT_MS * 1000});
 	if (access_wanted(w->access))
 		event_add(&w->second_ev, &(struct timeval){.tv_sec = 1});
 	*out = w;

@@ -6,6 +6,7 @@
 #include "lib/conf.h"
 #include "lib/loop.h"
 #include "proxy/access.h"
+#include "proxy/dial.h"
 #include "proxy/pipes.h"
 #include "proxy/source.h"
 #include "proxy/table.h"
@@ -48,7 +49,9 @@ struct worker {
 	struct account *nobody;  /* for names of no account; never held; its side follows `unknown` */
 	struct again *again, **again_tail;
 	struct event again_ev, second_ev, accept_ev; /* accept_ev: try to accept again after running out of something */
-	bool starved;                                /* accepting is paused */
+	struct event beat_ev;                        /* the sign of life */
+	struct dialer dialer;
+	bool starved; /* accepting is paused */
 	bool running;
 	unsigned n_conns;
 	struct conn_link *conns; /* every stream and visit, for shutdown */
@@ -76,6 +79,7 @@ void worker_free(struct worker *w);                  /* ends the thread, resets 
 struct worker *worker_current(void);                 /* this thread's */
 void worker_again(struct worker *w, struct again *a, void (*fn)(struct again *)); /* once, next turn; queued already is fine */
 void worker_again_cancel(struct worker *w, struct again *a);
+void worker_watch(struct worker *w);                        /* accepts from now on; not while starved */
 void worker_starved(struct worker *w, const char *of_what); /* out of descriptors or memory: accept nothing for 100 ms; said once */
 
 /* log_warn(), but at most one a second and worker: a back end that is away would fill the disk. */

@@ -26,7 +26,8 @@ if [ "$score" -gt "$limit" ]; then
 	systemd-analyze security --offline=yes --no-pager "$unit" | grep '✗'
 	exit 1
 fi
-for fact in Restart=always RestartSec=100ms StartLimitIntervalSec=0 CapabilityBoundingSet=CAP_NET_BIND_SERVICE User=shunt; do
+for fact in Restart=always RestartSec=100ms StartLimitIntervalSec=0 WatchdogSec=2s User=shunt \
+	'AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN' 'CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN'; do
 	grep -qx "$fact" "$unit" || { echo "unit_score: $fact is missing from $unit"; exit 1; }
 done
 echo "unit_score: exposure $((score / 10)).$((score % 10)), at most 2.0"
