@@ -54,6 +54,8 @@ void ctl_close(struct ctl_server *s); /* unlinks the path; open calls are droppe
 
 void ctl_answer(struct ctl_call *call, json_t *fields); /* takes fields (an object, or NULL for none); adds v, id, ok */
 void ctl_fail(struct ctl_call *call, enum ctl_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Who asks, for the audit: "uid 0 pid 12". Borrowed until the answer; the peer may be gone by then. */
+const char *ctl_peer(const struct ctl_call *call);
 
 /* ---- the asking side, blocking ---- */
 struct ctl_client;

@@ -51,6 +51,8 @@ static void on_call(struct ctl_call *call, const char *cmd, json_t *request, voi
 		memset(text, 'b', len);
 		ctl_answer(call, json_pack("{s:s#}", "text", text, (int)len));
 		free(text);
+	} else if (strcmp(cmd, "who") == 0) {
+		ctl_answer(call, json_pack("{s:s}", "peer", ctl_peer(call)));
 	} else if (strcmp(cmd, "keep") == 0) {
 		f->kept = call;
 	} else if (strcmp(cmd, "release") == 0) {
@@ -241,6 +243,11 @@ static void requests_are_answered(void **state)
 	memset(text, 't', CTL_LINE_MAX);
 	assert_int_equal(ctl_request(c, "echo", json_pack("{s:s}", "say", text), PATIENCE_MS, &answer, &code, &err), -EMSGSIZE);
 	free(text);
+	char self[64];
+	snprintf(self, sizeof(self), "uid %u pid %d", getuid(), (int)getpid());
+	assert_int_equal(ctl_request(c, "who", NULL, PATIENCE_MS, &answer, &code, &err), 0);
+	assert_string_equal(json_string_value(json_object_get(answer, "peer")), self);
+	json_decref(answer);
 	ask(c, "echo", json_pack("{s:i}", "say", 1));
 	ctl_disconnect(c);
 }
