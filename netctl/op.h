@@ -1,7 +1,7 @@
 #pragma once
 /* op - one change of the kernel's state (an address, a route, a rule, a table of nftables ...), as a JSON object, and its exact undo.
  * "op" names the kind, "state" says "present" or "absent" where the kind knows both; the other members are the kind's (op_net.c, op_nft.c,
- * op_host.c say which). Being JSON, an op can be shown, journalled, and sent to another host as it is.
+ * op_host.c, op_wire.c say which). Being JSON, an op can be shown, journalled, and sent to another host as it is.
  * Order: op_check(), op_undo() - from what the kernel has now, never from what was intended -, the journal, op_apply(), op_verify().
  * Every op is idempotent: applying what is so already, or removing what is gone, is success.
  * What is ours is tagged (OP_TAG as protocol of routes, rules and addresses; tables of nftables named shunt_*; links with the alias
@@ -44,7 +44,8 @@ struct op_kind {
 };
 extern const struct op_kind op_addr, op_route, op_rule, op_local_rule, op_neigh, op_link; /* op_net.c */
 extern const struct op_kind op_nft_table;                                                 /* op_nft.c */
-extern const struct op_kind op_sysctl, op_announce, op_duplicate, op_reset;               /* op_host.c */
+extern const struct op_kind op_sysctl;                                                    /* op_host.c */
+extern const struct op_kind op_announce, op_duplicate, op_reset;                          /* op_wire.c */
 extern const struct op_kind op_peer, op_probe;                                            /* op_peer.c */
 
 /* What all kinds need of their JSON. */
