@@ -1,7 +1,7 @@
 #include "proxy/alive.h"
 
 #include "lib/log.h"
-#include "proxy/notify.h"
+#include "lib/notify.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

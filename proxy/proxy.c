@@ -5,7 +5,7 @@
 #include "proxy/control.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
-#include "proxy/notify.h"
+#include "lib/notify.h"
 #include "proxy/worker.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "proxy/notify.h"
+#include "lib/notify.h"
 
 #include <stddef.h>
 #include <stdlib.h>
