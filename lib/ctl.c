@@ -4,6 +4,7 @@
 #include "lib/ctl_parts.h"
 
 #include "lib/log.h"
+#include "lib/tls.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -126,6 +127,8 @@ void ctl_conn_free(struct ctl_conn *c)
 	if (c->call)
 		c->call->conn = NULL;
 	evtimer_del(&c->timer);
+	if (s->opt.tls)
+		tls_last_words(c->bev, NULL, 0);
 	bufferevent_free(c->bev);
 	if (c->session && s->opt.session_free)
 		s->opt.session_free(c->session);

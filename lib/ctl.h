@@ -1,11 +1,13 @@
 #pragma once
-/* ctl - control messages: one JSON object per line over a Unix stream socket.
+/* ctl - control messages: one JSON object per line, over a Unix stream socket on one host, over mutual TLS 1.3 between hosts.
  * Request  {"v":1, "id":"...", "cmd":"hold", ...}      id is the caller's, echoed; optional
  * Answer   {"v":1, "id":"...", "ok":true, ...}  or  {"v":1, "id":"...", "ok":false, "code":"refused", "error":"..."}
  * code is one of refused, usage, failed, stuck: the exit codes 1 to 4 of DESIGN 7.
- * The peer must be root or of the group "shunt" (SO_PEERCRED, SO_PEERGROUPS), else the connection is logged and closed.
- * Limits: a line is at most CTL_LINE_MAX; an unfinished line is waited for 5 s; CTL_CONNECTIONS at once, the last of
- * them kept for root; an answer not read within 10 s ends the connection.
+ * On a Unix socket the peer must be root or of the group "shunt" (SO_PEERCRED, SO_PEERGROUPS), from the network it must show a
+ * certificate of our authority (lib/tls.h); else the connection is logged and closed. Who holds a certificate counts as root.
+ * Limits of each server: a line is at most CTL_LINE_MAX; an unfinished line is waited for 5 s; CTL_CONNECTIONS at once, the last of
+ * them kept for root; an answer not read within 10 s ends the connection. A TLS handshake has 5 s and takes none of the connections'
+ * places: CTL_HANDSHAKES may be in progress, and of more the source (IPv4 address, IPv6 /64) with the most loses its oldest.
  * Requests of one connection are answered in order, one at a time; what follows waits in the socket. An answer too is at most
  * CTL_LINE_MAX: a longer one becomes a failure that says so. What is no request at all is answered with "usage" and closed.
  * When all connections are taken, root also gets the place of one that is idle (no call, no session).
@@ -18,9 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CTL_VERSION 1
-#define CTL_LINE_MAX (1u << 20)
+#define CTL_VERSION     1
+#define CTL_LINE_MAX    (1u << 20)
 #define CTL_CONNECTIONS 64
+#define CTL_HANDSHAKES  16
 
 enum ctl_code { CTL_REFUSED = 1, CTL_USAGE = 2, CTL_FAILED = 3, CTL_STUCK = 4 };
 const char *ctl_code_name(enum ctl_code code);
@@ -33,6 +36,7 @@ int ctl_unix_address(struct sockaddr_un *out, const char *address, struct err *e
 
 struct event_base;
 struct ctl_server;
+struct tls;
 struct ctl_call; /* one request that has not been answered */
 
 /* Borrows request until the answer. Must lead to exactly one ctl_answer() or ctl_fail(), now or later; the peer may be gone by
@@ -40,26 +44,34 @@ struct ctl_call; /* one request that has not been answered */
 typedef void ctl_handler(struct ctl_call *call, const char *cmd, json_t *request, void **session, void *arg);
 
 struct ctl_options {
-	const char *address; /* "unix:/run/shunt/proxy.sock" */
+	const char *address; /* "unix:/run/shunt/proxy.sock", or "tls://192.0.2.10:7443", "tls://[2001:db8::10]:7443" */
 	const char *group;   /* of the socket's file, and of the peers that are let in; NULL is "shunt" */
 	ctl_handler *handler;
 	void (*session_free)(void *session); /* NULL where sessions are not used */
 	void *arg;
 	int line_timeout_ms, answer_timeout_ms; /* 0: the 5 s and 10 s of above */
+	const struct tls *tls;                  /* for a "tls://" address; borrowed as long as the server lives */
+	int handshake_timeout_ms;               /* 0: the 5 s of above */
 };
-/* Refuses (-EEXIST, -EPERM) a path that is a symlink, lies in a directory that group or others may write (sticky ones are no
- * exception), or at which another server answers; a dead server's socket is replaced. The file's mode is 0660. */
+/* A program may have several servers, one per address. A path: refuses (-EEXIST, -EPERM) a path that is a symlink, lies in a directory that
+ * group or others may write (sticky ones are no exception), or at which another server answers; a dead server's socket is replaced. The
+ * file's mode is 0660. A port: -EADDRINUSE, -EADDRNOTAVAIL; -EINVAL without tls. */
 int ctl_listen(struct ctl_server **out, struct event_base *base, const struct ctl_options *opt, struct err *err);
 void ctl_close(struct ctl_server *s); /* unlinks the path; open calls are dropped */
 
 void ctl_answer(struct ctl_call *call, json_t *fields); /* takes fields (an object, or NULL for none); adds v, id, ok */
 void ctl_fail(struct ctl_call *call, enum ctl_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Who asks, for the audit: "uid 0 pid 12". Borrowed until the answer; the peer may be gone by then. */
+/* Who asks, for the audit: "uid 0 pid 12", or "certificate \"web42\" at 192.0.2.10:40112". Borrowed until the answer; the peer may be gone
+ * by then. */
 const char *ctl_peer(const struct ctl_call *call);
 
 /* ---- the asking side, blocking ---- */
 struct ctl_client;
-int ctl_connect(struct ctl_client **out, const char *address, struct err *err); /* -ECONNREFUSED, -ENOENT: nobody there */
+/* To "unix:/PATH"; to "tls://HOST:PORT" as well, where HOST is an address or a name and must be in the server's certificate. Takes at most
+ * 5 s, finding the name's addresses aside. Borrows tls until ctl_disconnect(). -ECONNREFUSED, -ENOENT: nobody there; -EACCES: one side
+ * refuses the other's certificate. Where it is ours that is refused, it is the first ctl_request() that says so (lib/tls.h). */
+int ctl_connect(struct ctl_client **out, const char *address, struct err *err);
+int ctl_connect_tls(struct ctl_client **out, const char *address, const struct tls *tls, struct err *err);
 void ctl_disconnect(struct ctl_client *c);
 /* Sends fields (taken; adds v, id, cmd) and waits for its answer at most timeout_ms (-ETIMEDOUT). 0: *answer is the object with
  * "ok":true (returned new). A refusal is -EPROTO with its text in err and its code in *code (CTL_FAILED where nothing came back). */

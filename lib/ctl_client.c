@@ -1,116 +1,61 @@
-/* The asking side: plain sockets, one deadline per request, no event loop. */
-#include "lib/ctl.h"
+/* The asking side: lines over a wire, one deadline per request, no event loop. */
+#include "lib/ctl_parts.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_MS 5000
 
 struct ctl_client {
-	int fd;
+	struct ctl_wire wire;
 	unsigned asked;       /* makes ids */
 	char *in;             /* CTL_LINE_MAX + 1 bytes: what came and is not yet a whole line */
 	size_t in_len, taken; /* bytes in it, and of these the line handed out last */
-	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	bool cut;             /* a request went out in part: what is sent now would be taken for its rest */
+	char *name;           /* for messages */
 };
 
-static int64_t now_ms(void)
+int ctl_connect_tls(struct ctl_client **out, const char *address, const struct tls *tls, struct err *err)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* 0 when fd is ready, or -ETIMEDOUT. */
-static int wait_for(int fd, short events, int64_t deadline)
-{
-	for (;;) {
-		int64_t left = deadline - now_ms();
-		struct pollfd p = {.fd = fd, .events = events};
-		int n = poll(&p, 1, left > 0 ? (int)left : 0);
-		if (n > 0)
-			return 0;
-		if (n == 0)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
+	struct ctl_wire wire;
+	int rc = ctl_wire_dial(&wire, address, tls, CONNECT_TIMEOUT_MS, err);
+	if (rc < 0)
+		return rc;
+	struct ctl_client *c = calloc(1, sizeof(*c));
+	if (!c) {
+		ctl_wire_close(&wire);
+		return err_set(err, -ENOMEM, "out of memory");
 	}
+	c->wire = wire;
+	c->in = malloc(CTL_LINE_MAX + 1);
+	c->name = strdup(strncmp(address, "unix:", 5) == 0 ? address + 5 : address);
+	if (!c->in || !c->name) {
+		ctl_disconnect(c);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*out = c;
+	return 0;
 }
 
 int ctl_connect(struct ctl_client **out, const char *address, struct err *err)
 {
-	struct sockaddr_un sa;
-	int rc = ctl_unix_address(&sa, address, err);
-	if (rc < 0)
-		return rc;
-	struct ctl_client *c = calloc(1, sizeof(*c));
-	if (c)
-		c->in = malloc(CTL_LINE_MAX + 1);
-	if (!c || !c->in) {
-		free(c);
-		return err_set(err, -ENOMEM, "out of memory");
-	}
-	memcpy(c->name, sa.sun_path, sizeof(c->name));
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd < 0) {
-		rc = err_errno(err, -errno, "socket");
-		goto fail;
-	}
-	/* A Unix socket connects at once or says EAGAIN while the server's queue is full; no event tells when it is not. */
-	for (int64_t deadline = now_ms() + CONNECT_TIMEOUT_MS; connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0;) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN || now_ms() >= deadline) {
-			rc = err_errno(err, errno == EAGAIN ? -ETIMEDOUT : -errno, "%s", c->name);
-			goto fail;
-		}
-		poll(NULL, 0, 10);
-	}
-	*out = c;
-	return 0;
-fail:
-	ctl_disconnect(c);
-	return rc;
+	return ctl_connect_tls(out, address, NULL, err);
 }
 
 void ctl_disconnect(struct ctl_client *c)
 {
 	if (!c)
 		return;
-	if (c->fd >= 0)
-		close(c->fd);
+	ctl_wire_close(&c->wire);
+	free(c->name);
 	free(c->in);
 	free(c);
 }
 
-static int send_all(struct ctl_client *c, const char *data, size_t len, int64_t deadline)
-{
-	while (len) {
-		ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
-		if (n >= 0) {
-			data += n;
-			len -= (size_t)n;
-		} else if (errno == EPIPE || errno == ECONNRESET) {
-			return 0; /* the server may have said why before it closed: read on */
-		} else if (errno == EAGAIN) {
-			int rc = wait_for(c->fd, POLLOUT, deadline);
-			if (rc < 0)
-				return rc;
-		} else if (errno != EINTR) {
-			return -errno;
-		}
-	}
-	return 0;
-}
-
-static int receive_line(struct ctl_client *c, char **line, size_t *len, int64_t deadline)
+static int receive_line(struct ctl_client *c, char **line, size_t *len, int64_t deadline, struct err *err)
 {
 	size_t scanned = 0;
 	c->in_len -= c->taken;
@@ -126,19 +71,11 @@ static int receive_line(struct ctl_client *c, char **line, size_t *len, int64_t 
 		}
 		scanned = c->in_len;
 		if (c->in_len == CTL_LINE_MAX + 1)
-			return -EMSGSIZE;
-		ssize_t n = recv(c->fd, c->in + c->in_len, CTL_LINE_MAX + 1 - c->in_len, 0);
-		if (n > 0) {
-			c->in_len += (size_t)n;
-		} else if (n == 0) {
-			return -ECONNRESET;
-		} else if (errno == EAGAIN) {
-			int rc = wait_for(c->fd, POLLIN, deadline);
-			if (rc < 0)
-				return rc;
-		} else if (errno != EINTR) {
-			return -errno;
-		}
+			return err_set(err, -EMSGSIZE, "%s", strerror(EMSGSIZE));
+		ssize_t n = ctl_wire_receive(&c->wire, c->in + c->in_len, CTL_LINE_MAX + 1 - c->in_len, deadline, err);
+		if (n < 0)
+			return (int)n;
+		c->in_len += (size_t)n;
 	}
 }
 
@@ -155,11 +92,14 @@ static int send_request(struct ctl_client *c, const char *cmd, json_t *fields, c
 	size_t len = strlen(text);
 	if (len > CTL_LINE_MAX) {
 		rc = err_set(err, -EMSGSIZE, "%s: the request has %zu bytes, expected at most %u", cmd, len, CTL_LINE_MAX);
+	} else if (c->cut) {
+		rc = err_set(err, -ENOTCONN, "%s: %s: an earlier request did not go out whole, connect again", c->name, cmd);
 	} else {
 		text[len] = '\n'; /* over the final NUL: nothing reads it as a string any more */
-		rc = send_all(c, text, len + 1, deadline);
+		rc = ctl_wire_send(&c->wire, text, len + 1, deadline, err);
+		c->cut = rc < 0;
 		if (rc < 0)
-			err_errno(err, rc, "%s: %s", c->name, cmd);
+			err_wrap(err, "%s: %s", c->name, cmd);
 	}
 	free(text);
 	return rc;
@@ -177,7 +117,7 @@ static int refused(const json_t *answer, enum ctl_code *code, struct err *err)
 int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
 		struct err *err)
 {
-	int64_t deadline = now_ms() + (timeout_ms > 0 ? timeout_ms : 0);
+	int64_t deadline = ctl_now_ms() + (timeout_ms > 0 ? timeout_ms : 0);
 	enum ctl_code unused;
 	char id[32];
 	code = code ? code : &unused;
@@ -189,9 +129,11 @@ int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeo
 		char *line = NULL;
 		size_t len = 0;
 		json_error_t why;
-		rc = receive_line(c, &line, &len, deadline);
-		if (rc < 0)
-			return err_errno(err, rc, "%s: no answer to %s", c->name, cmd);
+		rc = receive_line(c, &line, &len, deadline, err);
+		if (rc < 0) {
+			err_wrap(err, "%s: no answer to %s", c->name, cmd);
+			return rc;
+		}
 		json_t *o = json_loadb(line, len, 0, &why);
 		const char *got = json_string_value(json_object_get(o, "id"));
 		if (!json_is_object(o)) {

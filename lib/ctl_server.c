@@ -1,4 +1,4 @@
-/* Listening, and who is let in: on a Unix socket the kernel says who asks. */
+/* Listening, and who is let in. On a Unix socket the kernel says who asks; who comes from the network has a handshake before it. */
 #include "lib/ctl_parts.h"
 
 #include "lib/log.h"
@@ -12,9 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINE_TIMEOUT_MS   5000
-#define ANSWER_TIMEOUT_MS 10000
-#define ACCEPT_PAUSE_MS   1000 /* after descriptors ran out */
+#define LINE_TIMEOUT_MS      5000
+#define ANSWER_TIMEOUT_MS    10000
+#define HANDSHAKE_TIMEOUT_MS 5000
+#define ACCEPT_PAUSE_MS      1000 /* after descriptors ran out */
+#define ACCEPT_TURN          64   /* a crowd at the door must not keep the loop from its other work */
 
 bool ctl_has_room(struct ctl_server *s, bool favoured)
 {
@@ -111,9 +113,17 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 {
 	struct ctl_server *s = arg;
 	(void)what;
-	for (;;) {
-		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0) {
+	for (int i = 0; i < ACCEPT_TURN; i++) {
+		union {
+			struct sockaddr_storage any;
+			struct sockaddr sa;
+		} from;
+		socklen_t len = sizeof(from);
+		struct addr peer = {0};
+		int fd = accept4(listener, &from.sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0 && addr_from_sockaddr(&peer, &from.sa)) {
+			ctl_shake_start(s, fd, &peer);
+		} else if (fd >= 0) {
 			admit(s, fd);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			struct timeval pause = {ACCEPT_PAUSE_MS / 1000, 0};
@@ -156,10 +166,17 @@ int ctl_listen(struct ctl_server **out, struct event_base *base, const struct ct
 	s->group.name = opt->group ? opt->group : "shunt";
 	s->opt.line_timeout_ms = opt->line_timeout_ms ? opt->line_timeout_ms : LINE_TIMEOUT_MS;
 	s->opt.answer_timeout_ms = opt->answer_timeout_ms ? opt->answer_timeout_ms : ANSWER_TIMEOUT_MS;
+	s->opt.handshake_timeout_ms = opt->handshake_timeout_ms ? opt->handshake_timeout_ms : HANDSHAKE_TIMEOUT_MS;
 	evtimer_assign(&s->accept_pause, base, on_accept_again, s);
 	event_assign(&s->accept_event, base, -1, EV_READ | EV_PERSIST, on_accept, s);
 	find_group(s);
-	int rc = ctl_path_open(&s->path, opt->address, &s->group, &s->fd, err);
+	int rc;
+	if (strncmp(opt->address, "tls:", 4) == 0) {
+		rc = ctl_shake_open(opt->address, opt->tls, &s->fd, err);
+	} else {
+		s->opt.tls = NULL;
+		rc = ctl_path_open(&s->path, opt->address, &s->group, &s->fd, err);
+	}
 	if (rc == 0) {
 		event_assign(&s->accept_event, base, s->fd, EV_READ | EV_PERSIST, on_accept, s);
 		if (event_add(&s->accept_event, NULL) < 0)
@@ -177,6 +194,8 @@ void ctl_close(struct ctl_server *s)
 {
 	if (!s)
 		return;
+	while (s->shakes)
+		ctl_shake_free(s->shakes);
 	while (s->conns)
 		ctl_conn_free(s->conns);
 	event_del(&s->accept_event);
