@@ -57,7 +57,9 @@ struct ctl_options {
  * group or others may write (sticky ones are no exception), or at which another server answers; a dead server's socket is replaced. The
  * file's mode is 0660. A port: -EADDRINUSE, -EADDRNOTAVAIL; -EINVAL without tls. */
 int ctl_listen(struct ctl_server **out, struct event_base *base, const struct ctl_options *opt, struct err *err);
-void ctl_close(struct ctl_server *s); /* unlinks the path; open calls are dropped */
+/* Unlinks the path; open calls are dropped. Connections over TLS are gone for good at the next turn of base, so it must turn once more
+ * before it is freed (loop_free() sees to that). */
+void ctl_close(struct ctl_server *s);
 
 void ctl_answer(struct ctl_call *call, json_t *fields); /* takes fields (an object, or NULL for none); adds v, id, ok */
 void ctl_fail(struct ctl_call *call, enum ctl_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -247,6 +247,10 @@ void loop_free(struct loop *l)
 	event_del(&l->inbox_ev);
 	event_del(&l->tick_ev);
 	event_del(&l->later_ev);
+	/* libevent ends a freed bufferevent by a callback of its own, which loop_stop() may have left waiting: nobody else would free it.
+	 */
+	if (event_base_get_num_events(l->base, EVENT_BASE_COUNT_ACTIVE))
+		event_base_loop(l->base, EVLOOP_NONBLOCK);
 	event_base_free(l->base);
 	close(l->inbox_fd);
 	pthread_mutex_destroy(&l->lock);

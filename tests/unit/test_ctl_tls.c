@@ -372,6 +372,7 @@ static int end(void **state)
 	tls_free(f->client_tls);
 	event_free(f->quit_event);
 	close(f->quit[0]);
+	event_base_loop(f->base, EVLOOP_NONBLOCK); /* as loop_free() does */
 	event_base_free(f->base);
 	fflush(stderr);
 	dup2(f->real_stderr, STDERR_FILENO);
