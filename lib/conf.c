@@ -31,6 +31,7 @@ struct reading {
 	int rc;
 	struct conf_scan scan;
 	size_t ended; /* sections */
+	int tls_line; /* of the first tls:// address */
 	cfg_opt_t opts[TABLES_MAX][OPTS_MAX];
 	size_t n_tables;
 };
@@ -153,6 +154,9 @@ static int fill_key(const struct conf_section *s, const struct conf_key *k, cfg_
 		rc = conf_set(k, base, v->text, v->line);
 		if (rc == -EINVAL)
 			return bad_value(k, v);
+		if ((k->kind == KIND_PEER || k->kind == KIND_LISTEN) && strncmp(v->text, "tls:", 4) == 0 &&
+		    (!reading->tls_line || v->line < reading->tls_line))
+			reading->tls_line = v->line;
 	}
 	if (n == 0 && k->required)
 		return err_set(reading->err, -EINVAL, "%s:%d: found the section %s without %s, expected %s, add it", reading->file,
@@ -240,6 +244,7 @@ static int read_tree(struct conf *c, char *text)
 		rc = reading->rc < 0 ? reading->rc : err_set(reading->err, -EINVAL, "%s: cannot be read", reading->file);
 	if (rc == 0)
 		rc = fill(conf_sections, tree, c);
+	c->tls.needed_line = reading->tls_line;
 	cfg_free(tree);
 	return rc;
 }

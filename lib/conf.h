@@ -102,6 +102,7 @@ struct conf_tunnel {
 struct conf_netctl {
 	bool present;
 	char *control, *interface, *journal;
+	char *listen; /* "tls://ADDRESS:PORT"; NULL where not set */
 	int confirm;
 	enum role role; /* of the host that reads this */
 	enum topology topology;
@@ -119,6 +120,7 @@ struct conf_netctl {
 struct conf_tls {
 	bool present;
 	char *ca, *cert, *key;
+	int needed_line; /* where a tls:// address stands first, which takes this section; 0: nowhere */
 };
 
 struct conf {

@@ -1,4 +1,5 @@
-/* What keys say together: a listener must be able to listen, must not lead back to itself, and must know its partner. */
+/* What keys say together: a listener must be able to listen, must not lead back to itself, and must know its partner; where other hosts
+ * are spoken to there must be certificates. */
 #include "lib/conf_parts.h"
 
 #include "lib/log.h"
@@ -182,6 +183,11 @@ int conf_check(struct conf *c, struct err *err)
 	char text[500];
 	int rc = check_pairs(c, err);
 
+	if (rc == 0 && c->tls.needed_line && !c->tls.present)
+		return bad(
+			c, err, c->tls.needed_line,
+			"found a tls:// address and no section tls, expected the certificates to use there, add tls { ca = \"...\" cert = "
+			"\"...\" key = \"...\" }");
 	for (size_t i = 0; rc == 0 && i < p->n_listeners; i++) {
 		struct conf_listener *l = &p->listeners[i];
 

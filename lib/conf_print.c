@@ -48,6 +48,7 @@ static bool is_set(const struct conf_key *k, const void *base)
 	case KIND_NAME:
 	case KIND_SOCKET:
 	case KIND_PEER:
+	case KIND_LISTEN:
 	case KIND_ADDRESS:
 		break;
 	}
@@ -117,6 +118,7 @@ static void print_value(const struct conf_key *k, const void *base, FILE *to)
 	case KIND_NAME:
 	case KIND_SOCKET:
 	case KIND_PEER:
+	case KIND_LISTEN:
 	case KIND_ADDRESS:
 		memcpy(&text, field, sizeof(text));
 		quoted(to, text);

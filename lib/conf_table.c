@@ -177,6 +177,7 @@ static const struct conf_section netctl_subs[] = {{.name = "tunnel",
 
 static const struct conf_key netctl_keys[] = {
 	KEY(netctl, "control", SOCKET, control, "unix:/run/shunt/netctl.sock", "the control socket"),
+	KEY(netctl, "listen", LISTEN, listen, NULL, "where other hosts' programs may ask, over mutual TLS"),
 	KEY(netctl, "interface", NAME, interface, NULL, "the interface that holds the addresses"),
 	INT(netctl, "confirm", confirm, "30", 5, 3600, "seconds after which an unconfirmed change reverts itself"),
 	KEY(netctl, "journal", FILE, journal, "/var/lib/shunt/netctl", "the directory of what is to be undone"),
@@ -388,6 +389,12 @@ static bool is_peer(const char *text)
 	return ok || is_socket(text);
 }
 
+static bool is_listen(const char *text)
+{
+	struct addr a;
+	return strncmp(text, "tls://", 6) == 0 && addr_parse_port(&a, text + 6) && addr_port(&a) != 0;
+}
+
 static bool is_interface(const char *text)
 {
 	size_t len = strlen(text);
@@ -477,6 +484,8 @@ int conf_set(const struct conf_key *k, void *base, const char *text, int line)
 		return set_text(field, is_socket(text), text);
 	case KIND_PEER:
 		return set_text(field, is_peer(text), text);
+	case KIND_LISTEN:
+		return set_text(field, is_listen(text), text);
 	case KIND_ADDRESS:
 		return set_text(field, addr_parse(&addr, text), text);
 	case KIND_HOST:
@@ -515,6 +524,7 @@ void conf_unset(const struct conf_key *k, void *base)
 	case KIND_NAME:
 	case KIND_SOCKET:
 	case KIND_PEER:
+	case KIND_LISTEN:
 	case KIND_ADDRESS:
 	case KIND_NETS:
 		memcpy(&text, field, sizeof(text));
@@ -557,6 +567,8 @@ const char *conf_expected(const struct conf_key *k, char out[CONF_TEXT_MAX])
 		return "unix:/PATH with at most 107 bytes of path";
 	case KIND_PEER:
 		return "unix:/PATH or tls://HOST:PORT";
+	case KIND_LISTEN:
+		return "tls://ADDRESS:PORT or tls://[IPv6]:PORT";
 	case KIND_ADDRESS:
 		return "an IPv4 or IPv6 address without a port";
 	case KIND_HOST:

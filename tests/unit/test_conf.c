@@ -28,7 +28,8 @@ static const char example[] =
 	"  unknown = \"client\"                        # names of no account: client | transit | refuse\n"
 	"  hold-max-wait = 30      # seconds         hold-max-connections = 10000        drain = 10\n"
 	"}\n"
-	"netctl  { control = \"unix:/run/shunt/netctl.sock\"  interface = \"eth0\"  confirm = 30  journal = \"/var/lib/shunt/netctl\" }\n"
+	"netctl  { control = \"unix:/run/shunt/netctl.sock\"  listen = \"tls://[2001:db8::10]:7443\"  interface = \"eth0\"  confirm = 30  "
+	"journal = \"/var/lib/shunt/netctl\" }\n"
 	"dns     { control = \"unix:/run/shunt/dnsupdate.sock\"  nameservers = {\"ns1.provider.example\", \"ns2.provider.example\"}\n"
 	"          zone-server { address = \"192.0.2.53\" port = 53 key-file = \"/etc/shunt/tsig.key\" }  journal = \"/var/lib/shunt/dns\" "
 	" ttl = 60 }\n"
@@ -71,6 +72,7 @@ static void the_example_reads(void **state)
 	assert_string_equal(c->dns.zone_servers[0].key_file, "/etc/shunt/tsig.key");
 	assert_string_equal(c->control.hook_copy, "/a");
 	assert_string_equal(c->tls.key, "/key");
+	assert_string_equal(c->netctl.listen, "tls://[2001:db8::10]:7443");
 	assert_int_equal(c->control.rollback_days, 7);
 	conf_free(c);
 }
@@ -219,6 +221,13 @@ static void bad_files_are_refused_by_line(void **state)
 		 "{\"10.0.0.1/8\"} }\n}",
 		 "x.conf:2:", "10.0.0.1/8"},
 		{"tls { ca = \"/ca\" }", "x.conf:1:", "cert"},
+		{"netctl {\n listen = \"tls://192.0.2.10:7443\"\n}", "x.conf:2:", "no section tls"},
+		{"netctl {\n listen = \"unix:/run/x\"\n}", "x.conf:2:", "tls://ADDRESS:PORT"},
+		{"netctl {\n listen = \"tls://web42.example:7443\"\n}", "x.conf:2:", "tls://ADDRESS:PORT"},
+		{"netctl {\n listen = \"tls://192.0.2.10:0\"\n}", "x.conf:2:", "tls://ADDRESS:PORT"},
+		{"control {\n proxy = \"unix:/run/x\"\n netctl-client = \"tls://web42.example:7443\"\n}", "x.conf:3:", "no section tls"},
+		{"control {\n\n netctl-client = \"tls://a.example:1\"\n}\nnetctl { listen = \"tls://[::1]:1\" }",
+		 "x.conf:3:", "no section tls"},
 		{"proxy { workers 2 }", "x.conf:1:", ""},
 		{"proxy { workers = }", "x.conf:1:", ""},
 		{"proxy { workers = {1, 2} }", "x.conf:1:", "without braces"},
