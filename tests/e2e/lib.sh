@@ -180,7 +180,7 @@ certificate() { # one self-made certificate for every name the stories use
 		-subj /CN=shunt-test -addext 'subjectAltName=DNS:alice.example,DNS:*.alice.example,DNS:bob.example,DNS:*.bob.example,DNS:carol.example,DNS:dave.example,DNS:nobody.example' \
 		2>"$W/log/openssl"
 }
-# nginx of one side. It logs, tab separated: start end status id host uri peer proxied-for real-ip proxy-address scheme.
+# nginx of one side. It logs, tab separated: start end status id host uri peer proxied-for real-ip proxy-address scheme server-address peer-port.
 #   http 8080/80, https 8443/443, with PROXY protocol http 81 and https 8444. /app/ is tools/app.py (uploads, downloads, WebSockets).
 nginx_up() { # c|t ADDRESS HTTP HTTPS
 	local side=$1 address=$2 http=$3 https=$4 name=client
@@ -193,7 +193,7 @@ nginx_up() { # c|t ADDRESS HTTP HTTPS
 		error_log $W/log/nginx-$side warn;
 		events { worker_connections 4096; }
 		http {
-			log_format story '\$msec\t\$request_time\t\$status\t\$http_x_req_id\t\$host\t\$request_uri\t\$remote_addr\t\$http_x_forwarded_for\t\$http_x_real_ip\t\$proxy_protocol_addr\t\$scheme';
+			log_format story '\$msec\t\$request_time\t\$status\t\$http_x_req_id\t\$host\t\$request_uri\t\$remote_addr\t\$http_x_forwarded_for\t\$http_x_real_ip\t\$proxy_protocol_addr\t\$scheme\t\$server_addr\t\$remote_port';
 			access_log $W/nginx-$side/access story;
 			client_body_temp_path $W/nginx-$side/body; proxy_temp_path $W/nginx-$side/proxy; fastcgi_temp_path $W/nginx-$side/f;
 			uwsgi_temp_path $W/nginx-$side/u; scgi_temp_path $W/nginx-$side/s;
@@ -203,6 +203,7 @@ nginx_up() { # c|t ADDRESS HTTP HTTPS
 			server {
 				listen $address:$http; listen $address:$https ssl;
 				listen $address:81 proxy_protocol; listen $address:8444 ssl proxy_protocol;
+				$([ "$address" = 0.0.0.0 ] && echo "listen [::]:$http; listen [::]:$https ssl;")
 				$([ "$side" = t ] && echo "listen [2001:db8:1::10]:80; listen [2001:db8:1::10]:443 ssl; listen [2001:db8:1::10]:81 proxy_protocol; listen [2001:db8:1::10]:8444 ssl proxy_protocol; listen 198.51.100.11:80; listen 198.51.100.11:443 ssl;")
 				default_type text/plain;
 				add_header X-Side $name always;
