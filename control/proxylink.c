@@ -1,6 +1,7 @@
 #include "control/proxylink.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,9 +23,11 @@ static int wire_connect(void *self, struct err *err)
 	return ctl_connect(&w->client, w->address, err);
 }
 
-static int wire_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, struct err *err)
+static int wire_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
+			struct err *err)
 {
 	struct wire *w = self;
+	ctl_cancel_on(w->client, cancel_fd);
 	return ctl_request(w->client, cmd, fields, timeout_ms, answer, code, err);
 }
 
@@ -58,6 +61,7 @@ int proxylink_with(struct proxylink **out, const char *address, const struct pro
 	}
 	l->ops = ops;
 	l->self = self;
+	l->cancel_fd = -1;
 	return 0;
 }
 
@@ -135,7 +139,7 @@ static int ask_once(struct proxylink *l, const char *cmd, json_t *fields, int ti
 	if (rc < 0)
 		return rc;
 	*answer = NULL;
-	rc = l->ops->request(l->self, cmd, json_incref(fields), timeout_ms, answer, &code, err);
+	rc = l->ops->request(l->self, cmd, json_incref(fields), timeout_ms, answer, &code, l->cancel_fd, err);
 	if (rc < 0 && rc != -EPROTO)
 		drop(l);
 	return rc;
@@ -153,7 +157,9 @@ static int ask_patiently(struct proxylink *l, const char *cmd, json_t *fields, i
 			continue; /* an idle connection may have gone stale: that costs no patience */
 		if (l->in_fresh || mono_ms() >= until)
 			return rc;
-		nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
+		struct pollfd p = {.fd = l->cancel_fd, .events = POLLIN};
+		if (poll(&p, 1, 50) > 0)
+			return err_set(err, -EINTR, "interrupted");
 	}
 }
 

@@ -3,7 +3,7 @@
  * A connection is made when first needed and again when it breaks: all messages are idempotent, so one whose answer was lost is asked
  * again, for at most `patience_ms` (a proxy that was killed is back within a second). After every new connection `fresh` runs first: it
  * is the place to give a proxy without a table its accounts.
- * Errors: -EPROTO is the proxy's own refusal; -ECONNREFUSED: it cannot be reached (proxylink_is_away()). Text in err.
+ * Errors: -EINTR by cancel_fd; -EPROTO is the proxy's own refusal; -ECONNREFUSED: it cannot be reached (proxylink_is_away()). Text in err.
  * How bytes travel is behind struct proxylink_ops, so that tests speak to a proxy in memory. Ownership: the link owns its transport. */
 #include "lib/acctdef.h"
 #include "lib/ctl.h"
@@ -14,7 +14,7 @@
 
 struct proxylink_ops {
 	int (*connect)(void *self, struct err *err);
-	int (*request)(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
+	int (*request)(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
 		       struct err *err); /* as ctl_request() */
 	void (*disconnect)(void *self);
 	void (*free)(void *self);
@@ -25,6 +25,7 @@ struct proxylink {
 	void *self;
 	char *address; /* for messages */
 	int patience_ms;
+	int cancel_fd; /* readable: asking ends with -EINTR, and whether it was done is unknown. -1: none */
 	bool connected, in_fresh;
 	int (*fresh)(struct proxylink *l, void *arg, struct err *err); /* may be NULL */
 	void *fresh_arg;

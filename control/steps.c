@@ -126,6 +126,8 @@ static int ask(struct move *m, const char *cmd, json_t *fields, int timeout_ms, 
 	json_t *answer = NULL;
 	json_object_set_new(fields, "name", json_string(m->row.account));
 	int rc = proxylink_ask(m->with->proxy, cmd, fields, timeout_ms, &answer, err);
+	if (rc == -EINTR)
+		err_set(err, rc, "interrupted");
 	if (rc < 0)
 		return rc;
 	json_object_del(answer, "v");
@@ -179,7 +181,9 @@ static void plan_hold(const struct move *m, char *out, size_t cap)
 
 static int drain(struct move *m, struct err *err)
 {
+	m->with->proxy->cancel_fd = m->with->cancel_fd; /* the only long wait; a drain that comes after the release is refused */
 	int rc = ask(m, "drain", json_pack("{s:i}", "seconds", m->row.drain), m->row.drain * 1000 + 15000, err);
+	m->with->proxy->cancel_fd = -1;
 	return rc < 0 ? rc : expect(m, "gate", "held", err);
 }
 

@@ -79,3 +79,5 @@ void ctl_disconnect(struct ctl_client *c);
  * "ok":true (returned new). A refusal is -EPROTO with its text in err and its code in *code (CTL_FAILED where nothing came back). */
 int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
 		struct err *err);
+/* From here on a request ends with -EINTR once fd is readable; whether it was done is unknown then. fd is borrowed, -1 is none. */
+void ctl_cancel_on(struct ctl_client *c, int fd);

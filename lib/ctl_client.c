@@ -55,6 +55,11 @@ void ctl_disconnect(struct ctl_client *c)
 	free(c);
 }
 
+void ctl_cancel_on(struct ctl_client *c, int fd)
+{
+	c->wire.cancel_fd = fd;
+}
+
 static int receive_line(struct ctl_client *c, char **line, size_t *len, int64_t deadline, struct err *err)
 {
 	size_t scanned = 0;

@@ -68,6 +68,7 @@ json_t *ctl_failure(const json_t *request, enum ctl_code code, char *text);
 /* ---- ctl_wire.c: the asking side's way to the server, with deadlines (ms on the monotonic clock) ---- */
 struct ctl_wire {
 	int fd;
+	int cancel_fd;          /* readable: waiting ends; -1 is none */
 	struct tls_stream *tls; /* NULL on a Unix socket */
 };
 int64_t ctl_now_ms(void);

@@ -23,15 +23,15 @@ int64_t ctl_now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* 0 when fd is ready, or -ETIMEDOUT. */
-static int wait_for(int fd, short events, int64_t deadline, struct err *err)
+/* 0 when the server is ready, -ETIMEDOUT, or -EINTR: the caller wants no more of it. */
+static int wait_for(const struct ctl_wire *w, short events, int64_t deadline, struct err *err)
 {
 	for (;;) {
 		int64_t left = deadline - ctl_now_ms();
-		struct pollfd p = {.fd = fd, .events = events};
-		int n = poll(&p, 1, left > 0 ? (int)left : 0);
+		struct pollfd p[2] = {{.fd = w->fd, .events = events}, {.fd = w->cancel_fd, .events = POLLIN}};
+		int n = poll(p, 2, left > 0 ? (int)left : 0);
 		if (n > 0)
-			return 0;
+			return p[0].revents ? 0 : err_set(err, -EINTR, "%s", strerror(EINTR));
 		if (n == 0)
 			return err_set(err, -ETIMEDOUT, "%s", strerror(ETIMEDOUT));
 		if (errno != EINTR)
@@ -99,7 +99,7 @@ static int connect_to(struct ctl_wire *w, const struct addrinfo *to, int64_t dea
 		return 0;
 	if (errno != EINPROGRESS)
 		return system_error(errno, err);
-	int rc = wait_for(w->fd, POLLOUT, deadline, err);
+	int rc = wait_for(w, POLLOUT, deadline, err);
 	if (rc == 0 && getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		error = errno;
 	return error ? system_error(error, err) : rc;
@@ -121,7 +121,7 @@ static int shake(struct ctl_wire *w, const char *host, const struct tls *tls, in
 	short wants = 0;
 	int rc = tls_dial(&w->tls, tls, w->fd, host, err);
 	while (rc == 0 && (rc = tls_handshake(w->tls, &wants, err)) == -EAGAIN)
-		rc = wait_for(w->fd, wants, deadline, err);
+		rc = wait_for(w, wants, deadline, err);
 	return rc;
 }
 
@@ -158,7 +158,7 @@ static int dial_tls(struct ctl_wire *w, const char *address, const struct tls *t
 int ctl_wire_dial(struct ctl_wire *w, const char *address, const struct tls *tls, int timeout_ms, struct err *err)
 {
 	bool network = strncmp(address, "tls://", 6) == 0;
-	*w = (struct ctl_wire){.fd = -1};
+	*w = (struct ctl_wire){.fd = -1, .cancel_fd = -1};
 	int rc = network ? dial_tls(w, address, tls, timeout_ms, err) : dial_unix(w, address, timeout_ms, err);
 	if (rc < 0)
 		ctl_wire_close(w);
@@ -196,7 +196,7 @@ int ctl_wire_send(struct ctl_wire *w, const char *bytes, size_t len, int64_t dea
 		} else if (n == -EPIPE || n == -ECONNRESET) {
 			return 0;
 		} else if (n == -EAGAIN) {
-			int rc = wait_for(w->fd, wants, deadline, err);
+			int rc = wait_for(w, wants, deadline, err);
 			if (rc < 0)
 				return rc;
 		} else if (n != -EINTR) {
@@ -221,7 +221,7 @@ ssize_t ctl_wire_receive(struct ctl_wire *w, char *into, size_t cap, int64_t dea
 		short wants = 0;
 		ssize_t n = receive_some(w, into, cap, &wants, err);
 		if (n == -EAGAIN) {
-			int rc = wait_for(w->fd, wants, deadline, err);
+			int rc = wait_for(w, wants, deadline, err);
 			if (rc < 0)
 				return rc;
 		} else if (n != -EINTR) {

@@ -268,6 +268,11 @@ static void on_drain_step(struct deadline *dl)
 	uint64_t now = loop_now(w->loop), whole = d->end - d->started;
 	unsigned quiet = whole / 4 < 2000 ? (unsigned)(whole / 4) : 2000;
 
+	if (account_gate(a) == GATE_OPEN) { /* released meanwhile: what is in flight is where it belongs */
+		drained(a, s);
+		account_unref(a);
+		return;
+	}
 	if (now >= d->end) {
 		cut_all(s); /* the last one frees d */
 		account_unref(a);
@@ -357,6 +362,8 @@ int flows_release(struct worker *w, struct account *a, uint64_t spread_ms, drain
 	struct shard *s = a->shards[w->index];
 	struct spread *sp;
 
+	if (s && s->drains)
+		drained(a, s);               /* nothing is left to drain for; whoever asked hears of it */
 	if (!s || !s->parked || s->spread) { /* a release that is under way already takes all */
 		fn(w, arg);
 		return 0;

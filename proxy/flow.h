@@ -52,7 +52,7 @@ void flows_hold(struct worker *w,
 void flows_tally(struct worker *w, struct account *a, struct tally *out);
 typedef void drained_fn(struct worker *w, void *arg);
 /* Calls fn once nothing of the account flies here: at once, when the last has left, or after ms, having cut the rest. A second drain
- * replaces the first one's time; both are called. -ENOMEM. */
+ * replaces the first one's time; both are called. A release ends it, and cuts nothing. -ENOMEM. */
 int flows_drain(struct worker *w, struct account *a, uint64_t ms, drained_fn *fn, void *arg);
 /* The gate is open: lets what is parked go, evenly over spread_ms; fn when the last has gone. -ENOMEM: all have gone at once. */
 int flows_release(struct worker *w, struct account *a, uint64_t spread_ms, drained_fn *fn, void *arg);

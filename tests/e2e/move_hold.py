@@ -1,4 +1,5 @@
 """Holds by hand, message by message, with visitors of all kinds at the gate."""
+import json
 import os
 import threading
 import time
@@ -133,6 +134,21 @@ c.ok("who waited is at the new side", status == 200 and fields["x-side"] == "tra
 idle.send(get())
 status, fields, _ = idle.response()
 c.ok("a kept connection goes on at the new side", status == 200 and fields["x-side"] == "transit", (status, fields))
+
+# ---- released in the middle of a drain: what is in flight stays there, also when the drain would have ended
+ctl.ask("hold", name="alice")
+ctl.ask("release", name="alice")
+ws = WebSocket("alice.example", "/app/ws")
+ctl.ask("hold", name="alice")
+began = time.monotonic()
+ctl.s.sendall(b'{"v":1,"cmd":"drain","name":"alice","seconds":2}\n')
+for _ in range(3):  # each goes through all workers, as the drain did before
+    other.ask("account", name="alice")
+other.ask("release", name="alice")
+answer = json.loads(ctl.f.readline())
+c.ok("whoever drained hears of the release", answer["ok"] is False and time.monotonic() - began < 1.5, (answer, time.monotonic() - began))
+c.ok("a release ends the drain, and cuts nothing", not ws.ended(2.5) and ws.say("still here") == "transit:still here", "")
+ws.close()
 
 # ---- the release is spread
 ctl.ask("hold", name="alice")

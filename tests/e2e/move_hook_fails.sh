@@ -99,13 +99,34 @@ served_by client
 # Ctrl-C in the middle of a copy: undone, at once
 all_fine
 hook copy 'while :; do sleep 0.05; done'
-in_ns c "$SHUNT" -c "$W/shunt.conf" migrate alice >"$W/log/interrupted" 2>&1 &
+# (nsenter itself, since a signal to the shell of a function would not reach the command)
+nsenter --net="/run/netns/${NS}c" "$SHUNT" -c "$W/shunt.conf" migrate alice >"$W/log/interrupted" 2>&1 &
 mover=$!
 wait_for grep -q '^copy apply' "$W/hooks"
 kill -INT $mover
 rc=0
 wait $mover || rc=$?
-case $rc in 3 | 130) ;; *) die "interrupted: exit $rc: $(cat "$W/log/interrupted")" ;; esac
+like "interrupted" "$rc $(cat "$W/log/interrupted")" '^3 .*interrupted'
+served_by client
+
+# Ctrl-C while a download drains: at once as well, and the download goes on
+all_fine
+visit -o "$W/download" "http://alice.example/app/download?kb=300&ms=10" &
+visitor=$!
+in_flight() { [ "$(field "$(ask account '{"name":"alice"}')" flows)" -ge 1 ] && grep -q '"what": "begin".*download' "$W/nginx-c/app"; }
+wait_for in_flight
+nsenter --net="/run/netns/${NS}c" "$SHUNT" -c "$W/shunt.conf" migrate --drain 60 alice >"$W/log/interrupted" 2>&1 &
+mover=$!
+draining() { shunt log alice | tail -n 1 | grep -q 'begin: draining'; }
+wait_for draining
+before=$(now_ms)
+kill -INT $mover
+rc=0
+wait $mover || rc=$?
+like "interrupted while draining" "$rc $(cat "$W/log/interrupted")" '^3 .*interrupted'
+[ $(($(now_ms) - before)) -lt 2000 ] || die "Ctrl-C while draining took $(($(now_ms) - before)) ms"
+wait $visitor || die "a download was cut by a move that was interrupted"
+same "the whole download" "$(stat -c %s "$W/download")" 307200
 served_by client
 
 # one of several fails: the others move

@@ -181,10 +181,12 @@ static int on_connect(void *self, struct err *err)
 	return f->away ? err_set(err, -ECONNREFUSED, "nobody there") : 0;
 }
 
-static int on_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, struct err *err)
+static int on_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
+		      struct err *err)
 {
 	struct fake_proxy *f = self;
 	(void)timeout_ms;
+	(void)cancel_fd;
 	*code = CTL_REFUSED;
 	*answer = NULL;
 	if (strcmp(f->go_away_at, cmd) == 0)
