@@ -42,7 +42,7 @@ int proxylink_ask(struct proxylink *l, const char *cmd, json_t *fields, int time
 int proxylink_tell(struct proxylink *l, const char *cmd, json_t *fields, struct err *err);
 
 int proxylink_account(struct proxylink *l, const char *name, enum side *side, enum gate *gate, struct err *err);
-/* name -> {"side","gate"} of every account the proxy has. */
+/* name -> {"side","gate","digest"} of every account the proxy has. */
 int proxylink_list(struct proxylink *l, json_t **out, struct err *err);
 /* The whole set, with sides and gates, in messages well below the limit; the proxy swaps it in at once or keeps what it has. */
 int proxylink_push(struct proxylink *l, const struct acctset *set, json_t **answer, struct err *err);

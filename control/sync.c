@@ -72,9 +72,10 @@ int sync_fresh(struct proxylink *l, void *app, struct err *err)
 	return rc;
 }
 
-/* Names on one side only. extra_transit: one the proxy has on the transit server and the database lacks; borrowed from the list. */
+/* Names on one side only, and names whose definitions differ. extra_transit: one the proxy has on the transit server and the database
+ * lacks; borrowed from the list. */
 struct difference {
-	size_t missing, extra;
+	size_t missing, extra, changed;
 	const char *extra_transit;
 };
 
@@ -85,8 +86,12 @@ static void compare(const struct acctset *set, json_t *list, struct difference *
 	json_t *ours = json_object();
 	*d = (struct difference){0};
 	for (size_t i = 0; i < set->n; i++) {
+		char text[DIGEST_TEXT_MAX];
 		json_object_set_new(ours, set->defs[i].name, json_true());
-		d->missing += !json_object_get(list, set->defs[i].name);
+		state = json_object_get(list, set->defs[i].name);
+		const char *theirs = json_string_value(json_object_get(state, "digest"));
+		d->missing += !state;
+		d->changed += theirs && strcmp(theirs, acctdef_digest(&set->defs[i], text)) != 0;
 	}
 	json_object_foreach (list, name, state) {
 		if (json_object_get(ours, name))
@@ -159,7 +164,7 @@ static int same_names(struct app *a, bool importing, json_t **list, struct err *
 	if (rc < 0)
 		goto out;
 	compare(&set, *list, &d);
-	if (!d.missing && !d.extra && !pending)
+	if (!d.missing && !d.extra && !d.changed && !pending)
 		goto out;
 	if (!pending && importing)
 		goto out; /* the import settles it, with the proxy's sides */

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -572,6 +573,32 @@ static bool copy_bytes(void *out, size_t *n, const void *from, size_t count, siz
 	memcpy(out, &copy, sizeof copy);
 	*n = count;
 	return true;
+}
+
+/* Each part with its length, so that no two lists of parts run into each other. */
+static void digest(uint64_t h[2], const void *bytes, size_t len)
+{
+	uint64_t next = siphash13(h, bytes, len);
+
+	h[1] = h[0] + len;
+	h[0] = next;
+}
+
+char *acctdef_digest(const struct acctdef *d, char out[DIGEST_TEXT_MAX])
+{
+	uint64_t h[2] = {d->n_domains, d->n_addresses};
+	char text[ADDR_TEXT_MAX];
+
+	digest(h, d->name, strlen(d->name));
+	for (size_t i = 0; i < d->n_domains; i++)
+		digest(h, d->domains[i], strlen(d->domains[i]));
+	for (size_t i = 0; i < d->n_addresses; i++)
+		digest(h, text, strlen(addr_text(&d->addresses[i], text)));
+	for (size_t i = 0; i < d->n_logins; i++)
+		digest(h, d->logins[i], strlen(d->logins[i]));
+	digest(h, d->ports, d->n_ports * sizeof(*d->ports));
+	snprintf(out, DIGEST_TEXT_MAX, "%016" PRIx64, h[0]);
+	return out;
 }
 
 int acctdef_copy(struct acctdef *out, const struct acctdef *from)

@@ -50,6 +50,10 @@ int acctdef_from_json(struct acctdef *out, const json_t *object, struct err *err
 json_t *acctdef_to_json(const struct acctdef *d, bool with_state);                 /* returns new; NULL when memory is out */
 int acctdef_copy(struct acctdef *out, const struct acctdef *from);                 /* -ENOMEM */
 void acctdef_done(struct acctdef *d);
+#define DIGEST_TEXT_MAX 17
+/* Says whether two definitions recognise the same traffic: 16 hexadecimal digits over all but databases_gb, side and gate. The order
+ * counts. Against slips, not against somebody who looks for two with one digest. Returns out. */
+char *acctdef_digest(const struct acctdef *d, char out[DIGEST_TEXT_MAX]);
 
 struct acctset {
 	struct acctdef *defs;

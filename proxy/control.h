@@ -1,33 +1,41 @@
 #pragma once
+/* clang-format off */
 /* control - what the controller may ask of the proxy (lib/ctl.h has the envelope).
  * A command answers when its effect is true in every worker and on disk. All are idempotent: asked twice, they answer the same.
  *
- * hello                            ->
- * {"program":"shunt-proxy","version":"0.1.0","pid":N,"table":"ok"|"empty"|"damaged","accounts":N,"domains":N} import-begin starts a set of
- * this connection's own, forgotten when it closes import-add    {"accounts":[ACCOUNT..]}   ACCOUNT as in DESIGN 6, with "side" and "gate"
- * for those the proxy does not know import-commit                    -> {"accounts":N,"domains":N,"added":N,"removed":N}   swaps the table
- * whole; refused: a clash, or an account that would vanish while it is held. Sides and gates of known accounts stay as they are.
- * account-put   {"account":ACCOUNT}     one account, added or with new names; its side and gate stay if it is known
- * account-remove {"name":S}             refused while it is held or fenced
- * account       {"name":S}         -> {"account":ACCOUNT with side and gate, "flows":N,"parked":N, "stats":{...}}
- * list          {"from":S,"max":N} -> {"accounts":[{"name","side","gate"}..],"next":S|null}     in order of name, from S on, at most 1000
- * hold   {"name":S,"eta":SECONDS?,"max-wait":S?}   -> {"gate":"held","in-flight":N}   new requests and connections wait from here on. A
- * hold that is not fenced within max-hold (drain + 60 s, each drain extends it) ends by itself on the old side and is logged. drain
- * {"name":S,"seconds":N}    -> {"gate":"held","drained":N,"cut":N,"parked":N,"ms":N}    returns when nothing is in flight, cutting at the
- * end fence  {"name":S}                ->
- * {"gate":"fenced","evidence":{"held-at":T,"fenced-at":T,"parked":N,"drained":N,"cut":N,"refused":N, "longest-wait-ms":N}}    refused
- * unless drained; T is RFC 3339 UTC with milliseconds. On disk before the answer. switch {"name":S,"side":SIDE}    ->
- * {"side":SIDE,"gate":G}   refused unless fenced. On disk before the answer. release {"name":S,"spread-ms":N?} ->
- * {"side":SIDE,"gate":"open","evidence":{as fence, with "released":N,"released-at":T}} opens the gate; what waited follows over spread-ms
- * (default 1000). On disk before it opens. eta    {"name":S,"seconds":N}       for Retry-After and the page that refused visitors see route
- * {"host":S?,"port":N?,"to":IP?,"login":S?} ->
- * {"account":S|null,"side":S,"gate":S,"target":"ADDR:PORT"|null,"listener":S|null,"matched":DOMAIN|null,"why":S} status ->
- * {"pid","uptime-s","table":{...},"listeners":[...],"workers":N,"connections":{"now","max","parked"},"limits":{...},
- *                                     "sides":{"client":{"requests","bytes-up","bytes-down","errors"},"transit":{...}},"held":[{"name","gate","in-flight","parked",...}]}
- * traffic {"name":S}               -> {"stats":{"client":{...},"transit":{...}},"flows":N,"parked":N}
+ * hello                            -> {"program":"shunt-proxy","version":S,"pid":N,"table":"ok"|"empty"|"damaged","accounts":N,"domains":N}
+ * import-begin                        starts a set of this connection's own, forgotten when it closes
+ * import-add    {"accounts":[ACCOUNT..]}   ACCOUNT as in DESIGN 6, with "side" and "gate" for those the proxy does not know
+ * import-commit                    -> {"accounts":N,"domains":N,"added":N,"removed":N}   swaps the table whole; refused: a clash, or an
+ *                                     account that would vanish while it is held. Sides and gates of known accounts stay as they are.
+ * account-put   {"account":ACCOUNT}   one account, added or with new names; its side and gate stay if it is known
+ * account-remove {"name":S}           refused while it is held or fenced
+ * account {"name":S}               -> {"account":ACCOUNT with side and gate,"flows":N,"parked":N,"stats":{...}}
+ * list    {"from":S,"max":N}       -> {"accounts":[{"name","side","gate","digest"}..],"next":S|null}   in order of name, from S on, at most
+ *                                     1000; digest as acctdef_digest() makes it
+ * hold    {"name":S,"eta":SECONDS?,"max-wait":S?} -> {"gate":"held","in-flight":N,"parked":N}   new requests and connections wait from here
+ *                                     on. A hold that is not fenced in time (drain + 60 s, each drain extends it) ends by itself on the old
+ *                                     side and is logged.
+ * drain   {"name":S,"seconds":N}   -> {"gate":"held","drained":N,"cut":N,"parked":N,"ms":N}   returns when nothing is in flight, cutting at
+ *                                     the end; a release in between ends it as refused and cuts nothing
+ * fence   {"name":S}               -> {"gate":"fenced","evidence":{"held-at":T,"fenced-at":T,"parked":N,"drained":N,"cut":N,"refused":N,
+ *                                     "released":N,"longest-wait-ms":N}}   refused unless drained; T is RFC 3339 UTC with milliseconds.
+ *                                     On disk before the answer.
+ * switch  {"name":S,"side":SIDE}   -> {"side":SIDE,"gate":G}   refused unless fenced. On disk before the answer.
+ * release {"name":S,"spread-ms":N?} -> {"side":SIDE,"gate":"open","evidence":{as fence, with "released-at":T}}   opens the gate; what waited
+ *                                     follows over spread-ms (default 1000). On disk before it opens.
+ * eta     {"name":S,"seconds":N}      for Retry-After and the page that refused visitors see
+ * route   {"host":S?,"port":N?,"to":IP?,"login":S?} -> {"account":S|null,"side":S,"gate":S,"target":"ADDR:PORT"|null,"listener":S|null,
+ *                                     "matched":DOMAIN|null,"why":S}
+ * status                           -> {"pid","uptime-s","table":{...},"listeners":[...],"workers":N,"connections":{"now","max","parked"},
+ *                                     "limits":{...},"sides":{"client":{"requests","bytes-up","bytes-down","errors"},"transit":{...}},
+ *                                     "held":[{"name","side","gate","evidence"}..],"access-lines-lost":N}
+ * traffic {"name":S}               -> {"stats":{"client":{...},"transit":{...}},"flows":N,"parked":N,"refused":N}
  * reload                           -> {"listeners":N}   as SIGHUP; refused with the file's error, nothing changed
+ *
  * With table "damaged" (the file on disk was not as written) everything is refused until an import of the whole set has come: nobody's
  * side is guessed; the sides and gates that the controller gives are taken. */
+/* clang-format on */
 #include "lib/err.h"
 
 struct proxy;

@@ -278,9 +278,11 @@ void cmd_list(struct proxy *p, struct ctl_call *call, json_t *req)
 	list = json_array();
 	for (hi = lo; hi < n && hi - lo < max; hi++) {
 		const struct account *a = table_at(p->table, hi);
+		char digest[DIGEST_TEXT_MAX];
 
-		json_array_append_new(list, json_pack("{ss ss ss}", "name", a->name, "side", side_name(account_side(a)), "gate",
-						      gate_name(account_gate(a))));
+		json_array_append_new(list,
+				      json_pack("{ss ss ss ss}", "name", a->name, "side", side_name(account_side(a)), "gate",
+						gate_name(account_gate(a)), "digest", acctdef_digest(table_def(p->table, a), digest)));
 	}
 	ctl_answer(call, json_pack("{so so}", "accounts", list, "next", hi < n ? json_string(table_at(p->table, hi)->name) : json_null()));
 }

@@ -49,7 +49,8 @@ static int by_name(const void *a, const void *b)
 
 static json_t *state(const struct fake_account *a)
 {
-	return json_pack("{s:s, s:s, s:s}", "name", a->name, "side", side_name(a->side), "gate", gate_name(a->gate));
+	return json_pack("{s:s, s:s, s:s, s:s*}", "name", a->name, "side", side_name(a->side), "gate", gate_name(a->gate), "digest",
+			 *a->digest ? a->digest : NULL);
 }
 
 static int refused(struct err *err, const char *why)
@@ -64,10 +65,16 @@ static void stage(struct fake_proxy *f, struct fake_account *to, const json_t *o
 	struct fake_account *known = fake_account(f, json_string_value(json_object_get(o, "name")));
 	memset(to, 0, sizeof(*to));
 	snprintf(to->name, sizeof(to->name), "%s", json_string_value(json_object_get(o, "name")));
-	if (known && strcmp(f->table, "ok") == 0) {
+	struct acctdef d;
+	struct err err;
+	if (known && strcmp(f->table, "ok") == 0)
 		*to = *known;
-		return;
+	if (acctdef_from_json(&d, o, &err) == 0) {
+		acctdef_digest(&d, to->digest);
+		acctdef_done(&d);
 	}
+	if (known && strcmp(f->table, "ok") == 0)
+		return;
 	if (side)
 		side_parse(&to->side, side);
 	if (gate)

@@ -10,6 +10,7 @@ struct fake_account {
 	enum side side;
 	enum gate gate;
 	bool drained;
+	char digest[DIGEST_TEXT_MAX]; /* "": not known */
 };
 
 struct fake_proxy {

@@ -449,6 +449,41 @@ static void index_of_many(void **state)
 	index_done(&x);
 }
 
+static void digests(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+		"{\"name\":\"a\",\"domains\":[\"x.example\"]}",
+		"{\"name\":\"b\",\"domains\":[\"x.example\"]}",
+		"{\"name\":\"a\",\"domains\":[\"*.x.example\"]}",
+		"{\"name\":\"a\",\"domains\":[\"x.example\",\"y.example\"]}",
+		"{\"name\":\"a\",\"logins\":[\"x.example\"]}",
+		"{\"name\":\"a\",\"domains\":[\"x.example\"],\"addresses\":[\"192.0.2.1\"]}",
+		"{\"name\":\"a\",\"domains\":[\"x.example\"],\"addresses\":[\"2001:db8::1\"]}",
+		"{\"name\":\"a\",\"domains\":[\"x.example\"],\"ports\":[80]}",
+		"{\"name\":\"a\",\"domains\":[\"x.example\"],\"ports\":[80,81]}",
+		"{\"name\":\"a\",\"domains\":[\"x.example\"],\"ports\":[81]}",
+		"{\"name\":\"a\",\"domains\":[\"X.example.\"],\"databases_gb\":3,\"side\":\"transit\",\"gate\":\"held\"}", /* as the first
+															    */
+	};
+	enum { N = sizeof texts / sizeof *texts };
+	char digest[N][DIGEST_TEXT_MAX];
+
+	for (size_t i = 0; i < N; i++) {
+		struct acctdef d;
+		struct err err;
+		json_t *o = json_loads(texts[i], 0, NULL);
+
+		assert_int_equal(acctdef_from_json(&d, o, &err), 0);
+		assert_int_equal(strlen(acctdef_digest(&d, digest[i])), 16);
+		json_decref(o);
+		acctdef_done(&d);
+	}
+	for (size_t i = 0; i < N; i++)
+		for (size_t k = 0; k < i; k++)
+			assert_int_equal(strcmp(digest[i], digest[k]) == 0, i == N - 1 && k == 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +498,7 @@ int main(void)
 		cmocka_unit_test(files),
 		cmocka_unit_test(cut_files),
 		cmocka_unit_test(no_file),
+		cmocka_unit_test(digests),
 		cmocka_unit_test(hash_vectors),
 		cmocka_unit_test(index_of_many),
 	};

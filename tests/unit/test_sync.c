@@ -176,6 +176,20 @@ static void test_missing_account_is_given(void **state)
 	assert_int_equal(h->proxy->n, 3);
 }
 
+static void test_other_definition_is_corrected(void **state)
+{
+	struct house *h = *state;
+	struct err err = {0};
+	char wrong[DIGEST_TEXT_MAX] = "0123456789abcdef";
+	strcpy(fake_account(h->proxy, "bob")->digest, wrong);
+	assert_int_equal(sync_accounts(&h->app, false, &err), 0);
+	assert_string_equal(h->proxy->calls, "import-begin import-add import-commit ");
+	assert_string_not_equal(fake_account(h->proxy, "bob")->digest, wrong);
+	assert_int_equal(fake_account(h->proxy, "bob")->side, SIDE_TRANSIT);
+	assert_int_equal(sync_accounts(&h->app, false, &err), 0); /* and now they are the same */
+	assert_string_equal(h->proxy->calls, "import-begin import-add import-commit ");
+}
+
 static void test_unknown_on_transit_is_refused(void **state)
 {
 	struct house *h = *state;
@@ -259,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_living_owner_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_database_follows_the_side, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_account_is_given, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_definition_is_corrected, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_on_transit_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_interrupted_change_is_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_account_add, setup, teardown),
