@@ -22,7 +22,7 @@
 
 struct diag_sock {
 	struct addr local, remote; /* with ports */
-	uint32_t uid, inode;       /* of the process' socket; 0 before accept() and when half open */
+	uint32_t uid, inode;       /* of the process; before accept() and when half open inode is 0, and uid may be */
 	uint32_t mark;
 	bool half_open;
 	bool transparent; /* IP_TRANSPARENT; where half_open, false says nothing */

@@ -110,6 +110,9 @@ static void claims(void **state)
 		/* an option of length 0 would go on for ever: 0201 becomes 0200 */
 		{"333300000001 020000000010 86dd 60000000 0020 3a ff " A ALL_NODES "88 00 f8fe 20000000 " A "02 00 020000000010", NULL,
 		 false},
+		/* one that is longer than the packet: 0201 becomes 0202 */
+		{"333300000001 020000000010 86dd 60000000 0020 3a ff " A ALL_NODES "88 00 f8fc 20000000 " A "02 02 020000000010", NULL,
+		 false},
 		/* an IPv4 packet */
 		{"020000000020 020000000010 0800 4500 001c 0000 0000 40 01 0000 cb00710a cb00710b 0800 0000 0000 0000", NULL, false},
 	};
@@ -245,12 +248,12 @@ static void a_muted_host_can_announce(void **state)
 	netns_run(HERE, "nft flush ruleset");
 }
 
-/* Hundreds at once, and each arrives. */
+/* Hundreds at once, and each arrives, as a request and as a reply. */
 static void many(void **state)
 {
 	enum { N = 500 };
 	static struct addr all[N];
-	uint8_t frame[FRAME_MAX], seen[N] = {0};
+	uint8_t frame[FRAME_MAX], seen[N][2] = {{0}};
 	struct err err;
 	struct wire w;
 	int n_seen = 0;
@@ -265,14 +268,19 @@ static void many(void **state)
 	assert_int_equal(wire_open(&w, "there", ETH_P_ARP, &err), 0);
 	netns_enter(HERE);
 	assert_int_equal(announce("here", all, N, &err), 0);
-	for (int tries = 0; n_seen < N;) {
+	for (int tries = 0; n_seen < 2 * N;) {
 		ssize_t len = wire_receive(&w, frame, sizeof frame, &err);
 		struct frame_claim c;
 		if (len <= 0)
 			netns_wait(&tries, "all announcements");
-		for (int i = 0; len > 0 && frame_claim(frame, (size_t)len, &c) && i < N; i++)
-			if (addr_same_ip(&all[i], &c.addr) && !seen[i])
-				n_seen += seen[i] = 1;
+		if (len <= 0 || !frame_claim(frame, (size_t)len, &c))
+			continue;
+		uint8_t *once = NULL;
+		for (int i = 0; i < N; i++)
+			if (addr_same_ip(&all[i], &c.addr) && !c.asking)
+				once = &seen[i][frame[21] - 1]; /* the operation: 1 or 2 */
+		if (once && !*once)
+			n_seen += *once = 1;
 	}
 	wire_close(&w);
 }

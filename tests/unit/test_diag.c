@@ -475,6 +475,33 @@ static void the_other_end_tells(void **state)
 	host_down(h);
 }
 
+/* A proxy that connects with an address of its own says who it is by its mark alone; one that is told of no mark does not know it. */
+static void the_mark_alone_tells(void **state)
+{
+	uint32_t mark = MARK, other = MARK << 1, none = 0;
+
+	(void)state;
+	struct host h = host_up();
+	int fd = sock(AF_INET);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+	connect_to(fd, "192.0.2.10:80");
+	struct pair up = join(fd, h.service);
+	assert_int_equal(reset_by(diag_not_the_proxys, &mark, 0), 0);
+	alive(up);
+	assert_int_equal(reset_by(diag_not_the_proxys, &none, 0), 1);
+	gone(up);
+	drop(up);
+
+	fd = sock(AF_INET);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+	connect_to(fd, "192.0.2.10:80");
+	up = join(fd, h.service);
+	assert_int_equal(reset_by(diag_not_the_proxys, &other, 0), 1); /* another's mark */
+	gone(up);
+	drop(up);
+	host_down(h);
+}
+
 /* ---- half open: the last packet of the handshake is kept back there */
 static void keep_back(bool on)
 {
@@ -614,6 +641,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_the_privilege, fresh, netns_teardown),
 		cmocka_unit_test_setup_teardown(what_is_the_proxys_is_spared, fresh, netns_teardown),
 		cmocka_unit_test_setup_teardown(the_other_end_tells, fresh, netns_teardown),
+		cmocka_unit_test_setup_teardown(the_mark_alone_tells, fresh, netns_teardown),
 		cmocka_unit_test_setup_teardown(half_open_ones_are_waited_for, fresh, netns_teardown),
 		cmocka_unit_test_setup_teardown(half_open_ones_that_stay_so_are_reset, fresh, netns_teardown),
 		cmocka_unit_test_setup_teardown(later_half_open_ones_are_left_alone, fresh, netns_teardown),

@@ -219,6 +219,14 @@ static void many_stations_of_one_address(void **state)
 	}
 }
 
+static int timed_find(struct duplicate *list, size_t n)
+{
+	int64_t began = now_ms();
+
+	find(list, n);
+	return (int)(now_ms() - began);
+}
+
 /* 250 of each family, each second one in use: all found, in the time one takes. */
 static void five_hundred_at_once(void **state)
 {
@@ -233,18 +241,17 @@ static void five_hundred_at_once(void **state)
 	}
 	netns_run(THERE, "for i in $(seq 2 2 250); do echo addr add 198.51.100.$i dev there; "
 			 "printf 'addr add 2001:db8:1::%%x dev there nodad\\n' $i; done | ip -batch -");
-	int64_t began = now_ms();
-	find(list, N);
-	int64_t took = now_ms() - began;
+	int took = timed_find(list, N);
+	for (int tries = 0; tries < 4 && took > DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS + 100; tries++)
+		took = timed_find(list, N); /* the machine may be busy, but not always */
+	if (took < DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS || took > DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS + 100)
+		fail_msg("took %d ms", took);
 	for (int i = 0; i < N; i++) {
 		if (i % 2)
 			one_station(&list[i], THERE_MAC, false);
 		else
 			assert_int_equal(list[i].n_stations, 0);
 	}
-	assert_true(took >= DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS);
-	if (took > DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS + 400) /* the machine may be busy */
-		fail_msg("took %d ms", (int)took);
 }
 
 static void errors_are_named(void **state)

@@ -156,6 +156,13 @@ static void reset(void **state)
 	int l = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(l, (struct sockaddr *)&any, sizeof any), 0);
 	assert_int_equal(listen(l, 8), 0);
+	/* the proxy's own, by its mark */
+	struct addr service;
+	uint32_t mark = 16777216;
+	int marked = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(addr_parse_port(&service, "192.0.2.10:80"));
+	assert_int_equal(setsockopt(marked, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+	assert_int_equal(connect(marked, &service.sa, addr_len(&service)), 0);
 	int four = visit("192.0.2.10:80"), six = visit("[2001:db8::10]:80");
 	assert_int_equal(apply(op, &err), 0);
 	assert_int_equal(json_integer_value(json_object_get(op, "reset")), 2);
@@ -163,8 +170,11 @@ static void reset(void **state)
 	assert_int_equal(errno, ECONNRESET);
 	assert_int_equal(recv(six, &c, 1, 0), -1);
 	assert_int_equal(errno, ECONNRESET);
+	assert_int_equal(recv(marked, &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
 	close(four);
 	close(six);
+	close(marked);
 	close(l);
 	json_decref(op);
 }
@@ -177,7 +187,8 @@ static void as_commands(void **state)
 		{"{\"op\":\"announce\",\"addresses\":[\"192.0.2.50\",\"2001:db8::50\"],\"dev\":\"eth0\"}",
 		 "arping -A -c 1 -I eth0 192.0.2.50; ndsend 2001:db8::50 eth0"},
 		{"{\"op\":\"reset\",\"addresses\":[\"192.0.2.10\",\"2001:db8::10\"],\"ports\":[80,443],\"mark\":16777216}",
-		 "ss -K -t 'not fwmark = 0x1000000/0x1000000 and ( sport = :80 or sport = :443 ) and ( src 192.0.2.10 or src 2001:db8::10 "
+		 "ss -K -t 'not fwmark = 0x1000000/0x1000000 and ( sport = :80 or sport = :443 ) and ( src 192.0.2.10 or src "
+		 "[2001:db8::10] "
 		 ")'"},
 		{"{\"op\":\"reset\",\"addresses\":[\"192.0.2.10\"],\"ports\":[80]}", "ss -K -t '( sport = :80 ) and ( src 192.0.2.10 )'"},
 	};
