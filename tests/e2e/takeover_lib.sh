@@ -1,14 +1,15 @@
 # The laboratory in which addresses move; sourced after lib.sh:  . "$(dirname "$0")/takeover_lib.sh"
 #
 #   visitor (ext)            router (rt)                 switch (sw)      client server (cli)  203.0.113.5  .10 .11 .12 .13
-#   198.51.100.10    ---  .1     203.0.113.1    ------  bridge  ---                            2001:db8:1::5  ::10 ::11 ::12 ::13
-#   2001:db8:f::10        ::1    2001:db8:1::1             |  |
+#   198.51.100.10-15 ---  .1     203.0.113.1    ------  bridge  ---                            2001:db8:1::5  ::10 ::11 ::12 ::13
+#   2001:db8:f::10-15     ::1    2001:db8:1::1             |  |
 #                                                          |  +-------  neighbour (peer)     203.0.113.200       2001:db8:1::200
 #                                                          +----------  transit server (tra) 203.0.113.50 .. .53 2001:db8:1::50 .. ::53
 #
 #   lab_up segment   as drawn: client and transit server share one segment
 #   lab_up routed    the transit server is on a segment of its own behind rt (192.0.2.50 .. .53, 2001:db8:2::50 .. ::53), and what moves is
-#                    routed by rt to the client server as /32 and /128, which has it on lo
+#                    routed by rt to the client server as /32 and /128, which has it on lo; for that the segment is narrower (203.0.113.0/29,
+#                    2001:db8:1::/124, the neighbour is .6 and ::6), so that nobody takes what moves for a neighbour
 #   lab_up tunnel    the transit server is on that segment of its own, what moves is on the client server's segment
 # The addresses that move are the arrays S4, S6 (four each, or as many as `many` has made); S is both. Their partners: T4, T6.
 # One of S4 and of S6 has the segment's prefix length, the others stand alone, as providers' images have it.
@@ -21,6 +22,7 @@ S4=(203.0.113.{10..13}) S6=(2001:db8:1::{10..13})
 T4=(203.0.113.{50..53}) T6=(2001:db8:1::{50..53})
 S=("${S4[@]}" "${S6[@]}")
 TRA_GW4=203.0.113.1 TRA_GW6=2001:db8:1::1
+PEER4=203.0.113.200 PEER6=2001:db8:1::200
 declare -A MAC=([ext]=02:00:00:00:00:0a [rt]=02:00:00:00:00:01 [cli]=02:00:00:00:00:0c [tra]=02:00:00:00:00:0e [peer]=02:00:00:00:00:0f)
 
 [ -x "$PROBER" ] && [ -x "$ANSWERER" ] || cannot_run "no tests/e2e/tools/prober in $PLAIN: make check TESTS= builds it"
@@ -43,9 +45,10 @@ gateway() { # NS IPV4 IPV6
 }
 no_tentative() { ! ip -o -n "$NS$1" addr show tentative | grep -q .; }
 lab_up() { # segment|routed|tunnel
-	local n
+	local n len4=24 len6=64
 	[ "$(id -u)" = 0 ] || cannot_run "network namespaces need root"
 	TOPOLOGY=$1
+	[ "$TOPOLOGY" != routed ] || len4=29 len6=124 PEER4=203.0.113.6 PEER6=2001:db8:1::6
 	for n in "${NAMESPACES[@]}"; do
 		ip netns add "$NS$n" || cannot_run "no network namespace could be made here"
 		ip -n "$NS$n" link set lo up
@@ -56,12 +59,14 @@ lab_up() { # segment|routed|tunnel
 	plug rt lan0
 	plug cli
 	plug peer
+	# the strictest that hosts have; most have less
+	for n in ext rt cli tra peer; do in_ns "$n" sysctl -qw net.ipv4.conf.all.rp_filter=1; done
 	in_ns rt sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	addresses ext eth0 198.51.100.10/24 2001:db8:f::10/64
+	addresses ext eth0 198.51.100.{10..15}/24 2001:db8:f::{10..15}/64
 	addresses rt ext0 198.51.100.1/24 2001:db8:f::1/64
-	addresses rt lan0 203.0.113.1/24 2001:db8:1::1/64
-	addresses cli eth0 203.0.113.5/24 2001:db8:1::5/64
-	addresses peer eth0 203.0.113.200/24 2001:db8:1::200/64
+	addresses rt lan0 203.0.113.1/$len4 2001:db8:1::1/$len6
+	addresses cli eth0 203.0.113.5/$len4 2001:db8:1::5/$len6
+	addresses peer eth0 $PEER4/$len4 $PEER6/$len6
 	gateway ext 198.51.100.1 2001:db8:f::1
 	gateway cli 203.0.113.1 2001:db8:1::1
 	gateway peer 203.0.113.1 2001:db8:1::1
@@ -124,8 +129,8 @@ snapshot() { # NS
 		ip -4 -n "$NS$1" route show table all | sed -E "$volatile" | sort
 		ip -6 -n "$NS$1" route show table all | sed -E "$volatile" | sort
 		echo "# rules"
-		ip -4 -n "$NS$1" rule show
-		ip -6 -n "$NS$1" rule show
+		ip -d -4 -n "$NS$1" rule show
+		ip -d -6 -n "$NS$1" rule show
 		echo "# permanent and proxied neighbours"
 		ip -n "$NS$1" neigh show nud permanent | sort
 		ip -n "$NS$1" neigh show proxy | sort
@@ -180,11 +185,17 @@ answers() { # ADDRESS HOST [FROM-NS]: a new connection is answered by HOST
 }
 
 # ---- the prober
+# Probers in ext come from an address each: the ports of one must not come again from another, whose connections may be at the other host.
+PROBERS=0
 prober_start() { # NAME NS OPTION.. ADDRESS..: runs until prober_stop NAME
-	local name=$1 ns=$2
+	local name=$1 ns=$2 from=()
 	shift 2
+	if [ "$ns" = ext ]; then
+		from=(-b 198.51.100.$((10 + PROBERS % 6)) -b 2001:db8:f::$((10 + PROBERS % 6)))
+		PROBERS=$((PROBERS + 1))
+	fi
 	# ahead of whatever else the machine does: what it is late by it cannot tell from an interruption
-	start "$name" "$ns" bash -c 'exec "$@" >'"'$W/$name.json'" - nice -n -15 "$PROBER" -p $PORT "$@"
+	start "$name" "$ns" bash -c 'exec "$@" >'"'$W/$name.json'" - nice -n -15 "$PROBER" -p $PORT "${from[@]}" "$@"
 	WAIT=10 wait_for grep -qx running "$W/log/$name"
 }
 prober_stop() { # NAME: its result is in $W/NAME.json and, to be read, in $W/log/NAME

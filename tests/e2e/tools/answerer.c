@@ -17,17 +17,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNS_MAX 65536 /* descriptors are below it: a connection is found by its own */
-#define BACKLOG   4096
-#define BATCH     256
-#define IDLE_MS   12000
-#define SWEEP_MS  1000
+#define CONNS_MAX  65536 /* descriptors are below it: a connection is found by its own */
+#define BACKLOG    4096
+#define BATCH      256
+#define ACCEPT_MAX 32
+#define IDLE_MS    12000
+#define SWEEP_MS   1000
 
 struct answerer {
 	int epoll, listener[2];
 	char banner[80];
 	size_t banner_len;
 	uint32_t last_ms[CONNS_MAX]; /* of the last byte, on the monotonic clock; 0: no connection */
+	bool full[CONNS_MAX];        /* its peer does not read: waits to send instead of to receive */
 	int highest;
 };
 
@@ -89,7 +91,8 @@ static void reset(struct answerer *a, int fd)
 static void on_listener(struct answerer *a, int listener)
 {
 	int fd;
-	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+	/* Not to the end of the queue: connections of the other family wait too. */
+	for (int i = 0; i < ACCEPT_MAX && (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0; i++) {
 		if (fd >= CONNS_MAX) {
 			close(fd);
 			continue;
@@ -97,23 +100,33 @@ static void on_listener(struct answerer *a, int listener)
 		if (fd > a->highest)
 			a->highest = fd;
 		a->last_ms[fd] = now_ms();
+		a->full[fd] = false;
 		watch(a, fd);
 		if (send(fd, a->banner, a->banner_len, MSG_NOSIGNAL) != (ssize_t)a->banner_len)
 			reset(a, fd);
 	}
 }
 
+/* What could not be sent back yet stays where it was: in the socket it came from. */
 static void on_conn(struct answerer *a, int fd)
 {
-	char in[4096];
-	ssize_t n = recv(fd, in, sizeof(in), 0);
+	char in[16384];
+	ssize_t n = recv(fd, in, sizeof(in), MSG_PEEK);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	/* Who does not read his echo has filled a whole socket with it: he is not one of ours. */
-	if (n <= 0 || send(fd, in, (size_t)n, MSG_NOSIGNAL) != n)
+	ssize_t sent = n > 0 ? send(fd, in, (size_t)n, MSG_NOSIGNAL) : -1;
+	bool full = n > 0 && (sent < 0 ? errno == EAGAIN : sent < n);
+	if (n <= 0 || (sent < 0 && !full) || (sent > 0 && recv(fd, in, (size_t)sent, 0) != sent)) {
 		reset(a, fd);
-	else
-		a->last_ms[fd] = now_ms();
+		return;
+	}
+	a->last_ms[fd] = now_ms();
+	if (full != a->full[fd]) {
+		struct epoll_event ev = {.events = full ? EPOLLOUT : EPOLLIN, .data.fd = fd};
+		if (epoll_ctl(a->epoll, EPOLL_CTL_MOD, fd, &ev) < 0)
+			die("epoll_ctl");
+		a->full[fd] = full;
+	}
 }
 
 static void sweep(struct answerer *a)

@@ -113,6 +113,7 @@ struct longer {
 struct prober {
 	unsigned port, rate, n_longs, n_targets, seconds;
 	bool fin, icmp;
+	struct address from[2]; /* IPv4, IPv6; without port; any where none is given */
 	struct target *targets;
 	struct attempt *ring; /* attempt i is ring[i % ring_len]; all before `oldest` are over */
 	uint64_t ring_len, oldest, issued, echoes;
@@ -257,9 +258,9 @@ static int socket_open(int family)
 }
 
 /* Connects from the next source port that is free: a socket, and in *error what connect() has said, 0 while it is under way. */
-static int socket_to(struct target *t, int *error)
+static int socket_to(const struct prober *p, struct target *t, int *error)
 {
-	struct address from = {.sa.sa_family = t->to.sa.sa_family, .len = t->to.len};
+	struct address from = p->from[t->to.sa.sa_family == AF_INET6];
 	for (unsigned tries = 0; tries < PORT_TRIES; tries++) {
 		int fd = socket_open(t->to.sa.sa_family);
 		in_port_t port = htons((uint16_t)(PORT_FIRST + t->next_port));
@@ -288,7 +289,7 @@ static void attempt_start(struct prober *p)
 	*a = (struct attempt){.kind = KIND_ATTEMPT, .target = t, .began = p->now};
 	t->attempts++;
 	int error;
-	a->fd = socket_to(t, &error);
+	a->fd = socket_to(p, t, &error);
 	if (error)
 		attempt_lost(p, a, error);
 	else
@@ -392,7 +393,7 @@ static void longs_start(struct prober *p)
 		struct target *t = &p->targets[i % p->n_targets];
 		*l = (struct longer){.kind = KIND_LONG, .target = t};
 		int error;
-		l->fd = socket_to(t, &error);
+		l->fd = socket_to(p, t, &error);
 		if (error)
 			long_end(l);
 		else
@@ -445,7 +446,8 @@ static void echo_send(struct prober *p)
 static void on_echo(struct prober *p, bool v6)
 {
 	char in[256];
-	for (ssize_t n; (n = recv(p->icmp_fd[v6], in, sizeof(in), MSG_DONTWAIT)) >= 0;) {
+	ssize_t n;
+	for (int i = 0; i < BATCH && (n = recv(p->icmp_fd[v6], in, sizeof(in), MSG_DONTWAIT)) >= 0; i++) {
 		size_t head = v6 ? 0 : (size_t)(in[0] & 15) * 4;
 		struct ping ping;
 		if ((size_t)n < head + sizeof(ping))
@@ -484,6 +486,8 @@ static void echo_open(struct prober *p)
 		setsockopt(p->icmp_fd[i], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
 		watch(p, p->icmp_fd[i], &kinds[i]);
 	}
+	if (bind(p->icmp_fd[0], &p->from[0].sa, p->from[0].len) < 0 || bind(p->icmp_fd[1], &p->from[1].sa, p->from[1].len) < 0)
+		fail("raw sockets: %s", strerror(errno));
 	p->ident = htons((uint16_t)getpid());
 }
 
@@ -694,18 +698,27 @@ static void run(struct prober *p)
 	report(p, began_ms);
 }
 
+static struct address address_read(const char *text, unsigned port)
+{
+	struct address a = {.sa.sa_family = AF_UNSPEC};
+	if (inet_pton(AF_INET, text, &a.v4.sin_addr) == 1) {
+		a.sa.sa_family = AF_INET;
+		a.len = sizeof(a.v4);
+		a.v4.sin_port = htons((uint16_t)port);
+	} else if (inet_pton(AF_INET6, text, &a.v6.sin6_addr) == 1) {
+		a.sa.sa_family = AF_INET6;
+		a.len = sizeof(a.v6);
+		a.v6.sin6_port = htons((uint16_t)port);
+	} else {
+		fail("%s is no address", text);
+	}
+	return a;
+}
+
 static void target_init(struct prober *p, struct target *t, const char *text)
 {
-	bool v4 = inet_pton(AF_INET, text, &t->to.v4.sin_addr) == 1;
-	if (!v4 && inet_pton(AF_INET6, text, &t->to.v6.sin6_addr) != 1)
-		fail("%s is no address", text);
+	t->to = address_read(text, p->port);
 	snprintf(t->text, sizeof(t->text), "%s", text);
-	t->to.sa.sa_family = v4 ? AF_INET : AF_INET6;
-	t->to.len = v4 ? sizeof(t->to.v4) : sizeof(t->to.v6);
-	if (v4)
-		t->to.v4.sin_port = htons((uint16_t)p->port);
-	else
-		t->to.v6.sin6_port = htons((uint16_t)p->port);
 	if (p->icmp && !(t->echo = calloc(1, sizeof(*t->echo))))
 		fail("no memory");
 }
@@ -738,8 +751,9 @@ static void prepare(struct prober *p)
 static void __attribute__((noreturn)) usage(void)
 {
 	fprintf(stderr,
-		"usage: prober [-p PORT] [-r ATTEMPTS-PER-SECOND] [-l LONG-PER-ADDRESS] [-s SECONDS] [-i] [-f] ADDRESS..\n"
-		"  -r of all addresses together (1000; up to 20000), -i echo requests too, -f ends attempts by FIN instead of reset\n");
+		"usage: prober [-p PORT] [-r ATTEMPTS-PER-SECOND] [-l LONG-PER-ADDRESS] [-s SECONDS] [-b FROM].. [-i] [-f] ADDRESS..\n"
+		"  -r of all addresses together (1000; up to 20000), -b ADDRESS to come from (one of each family),\n"
+		"  -i echo requests too, -f ends attempts by FIN instead of reset\n");
 	exit(2);
 }
 
@@ -754,8 +768,8 @@ static unsigned number(const char *text, unsigned min, unsigned max)
 
 int main(int argc, char **argv)
 {
-	struct prober p = {.port = 7000, .rate = 1000, .seconds = SECONDS_MAX};
-	for (int o; (o = getopt(argc, argv, "p:r:l:s:if")) != -1;)
+	struct prober p = {.port = 7000, .rate = 1000, .seconds = SECONDS_MAX, .from = {address_read("0.0.0.0", 0), address_read("::", 0)}};
+	for (int o; (o = getopt(argc, argv, "p:r:l:s:b:if")) != -1;)
 		switch (o) {
 		case 'p':
 			p.port = number(optarg, 1, 65535);
@@ -769,6 +783,11 @@ int main(int argc, char **argv)
 		case 's':
 			p.seconds = number(optarg, 1, SECONDS_MAX);
 			break;
+		case 'b': {
+			struct address from = address_read(optarg, 0);
+			p.from[from.sa.sa_family == AF_INET6] = from;
+			break;
+		}
 		case 'i':
 			p.icmp = true;
 			break;
