@@ -1,34 +1,33 @@
-/* prober - is anything lost while addresses move? It connects at a fixed rate whatever the answers do (open loop), keeps long connections,
- * and sends echo requests; what it has seen is one JSON object on standard output and one line per address on standard error.
+/* prober - is anything lost while addresses move? It connects at a fixed rate whatever the answers do (open loop), keeps long
+ * connections, and sends echo requests; what it has seen is one JSON object on standard output and lines on standard error.
  *
- *   attempt      a TCP connection that ends when the banner of tools/answerer.c has been read: ok within SLOW_MS, else slow; lost when it
- *                is refused, reset, closed, unreachable, or still without banner after TIMEOUT_MS
- *   long         sends a line of 9 bytes every LONG_MS and wants it back: survived, reset, or hanging (open, but lines still out at the
- * end) echo         ICMP, ICMPv6 echo requests (-i), at the rate of the attempts: what no reply has come to is lost interruption the
- * longest time in ms between two ok or slow ends in a row, from the first attempt to the last. It cannot be finer than the rate (one
- * address at 1000/s: 1-2 ms), nor than late_ms: how late the prober itself ever was.
+ *   attempt       a TCP connection that ends when the banner of tools/answerer.c has been read: ok within SLOW_MS, else slow;
+ *                 lost when it is refused, reset, closed, unreachable, or still without banner after TIMEOUT_MS
+ *   long          sends a line of 9 bytes every LONG_MS and wants it back: survived, reset, or hanging (open, but lines are out)
+ *   echo          ICMP, ICMPv6 echo requests (-i) at the rate of the attempts: what no reply has come to is lost
+ *   interruption  the longest time between two answers (ok or slow) in a row, in ms, the begin and the end of the run included.
+ *                 It cannot be finer than the rate (one address at 1000/s: 1-2 ms), nor than late_ms: how late the prober
+ *                 itself ever was
  *
- * Attempts go to the addresses in turn. Source ports are taken in order, so that none comes back before PORTS further attempts on its
- * address were made: an old connection that the other host still holds would answer a new one with nonsense. Ends by reset (no TIME_WAIT),
- * or with -f by FIN. Says "running" once every address has answered. All memory is taken at the start; where the limit of
- * descriptors is too low for attempts of TIMEOUT_MS each, the oldest are given up earlier. SIGTERM ends it early; then it still
- * waits for what is under way, TIMEOUT_MS at the most. */
-#include <arpa/inet.h>
+ * Attempts go to the addresses in turn. Source ports are taken in order, so that none comes back before PORTS further attempts
+ * on its address were made: an old connection that the other host still holds would answer a new one with nonsense. Attempts
+ * end by reset (no TIME_WAIT), or with -f by FIN. Says "running" once every address has answered. SIGTERM ends it early; then
+ * it still waits for what is under way, TIMEOUT_MS at the most. All memory is taken at the start; where the limit of
+ * descriptors is too low for attempts of TIMEOUT_MS each, the oldest are given up earlier. */
+#include "tests/e2e/tools/prober.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,8 +40,6 @@
 #define LONGS_MAX       8192
 #define RATE_MAX        20000
 #define SECONDS_MAX     600
-#define HOSTS_MAX       16 /* changes of the answering host that are kept per address */
-#define NAME_MAX_LEN    32
 #define PORT_FIRST      1100 /* above the range that shunt-proxy keeps for itself */
 #define PORTS           30000
 #define PORT_TRIES      64
@@ -50,79 +47,6 @@
 #define DESCRIPTORS_OWN 64
 #define DESCRIPTORS_MIN 1024
 #define TICK_NS         1000000
-
-enum kind { KIND_TIMER, KIND_ATTEMPT, KIND_LONG, KIND_ECHO4, KIND_ECHO6 };
-enum lost { LOST_REFUSED, LOST_RESET, LOST_TIMEOUT, LOST_UNREACHABLE, LOST_OTHER, LOST_N };
-static const char *const lost_name[LOST_N] = {"refused", "reset", "timeout", "unreachable", "other"};
-
-struct address {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	};
-	socklen_t len;
-};
-
-struct gap { /* the longest time between two marks in a row; us since the start */
-	uint64_t last, longest, at;
-	bool over; /* the run has ended: what still comes in has been waited for, and is no mark */
-};
-
-struct host { /* who answered, while nobody else did */
-	char name[NAME_MAX_LEN + 1];
-	uint64_t from, to; /* us: ends of the first and the last attempt */
-	uint64_t count;
-};
-
-struct echo {
-	uint64_t out[1024]; /* one bit per sequence number: no reply yet */
-	uint32_t sent, replied, doubled;
-	struct gap gap;
-};
-
-struct target {
-	char text[INET6_ADDRSTRLEN];
-	struct address to;
-	unsigned next_port;
-	uint64_t attempts, ok, slow, lost[LOST_N], slowest;
-	struct gap gap;
-	struct host host[HOSTS_MAX];
-	unsigned n_hosts;
-	uint64_t hosts_cut; /* changes beyond HOSTS_MAX */
-	uint64_t stall;     /* us from line to line that came back, the worst of its long connections */
-	struct echo *echo;
-};
-
-struct attempt {
-	enum kind kind;
-	int fd; /* -1: over */
-	struct target *target;
-	uint64_t began;
-};
-
-struct longer {
-	enum kind kind;
-	int fd;
-	struct target *target;
-	bool open, wrong;     /* open: the banner has come, lines follow */
-	uint64_t sent, back;  /* bytes of lines */
-	uint64_t next, heard; /* us */
-};
-
-struct prober {
-	unsigned port, rate, n_longs, n_targets, seconds;
-	bool fin, icmp;
-	struct address from[2]; /* IPv4, IPv6; without port; any where none is given */
-	struct target *targets;
-	struct attempt *ring; /* attempt i is ring[i % ring_len]; all before `oldest` are over */
-	uint64_t ring_len, oldest, issued, echoes;
-	struct longer *longs;
-	int epoll, timer, icmp_fd[2];
-	uint64_t start_ns, now, late;
-	bool said;
-	uint16_t ident;
-};
 
 static volatile sig_atomic_t stopped;
 
@@ -401,7 +325,7 @@ static void longs_start(struct prober *p)
 	}
 }
 
-static bool long_hangs(const struct longer *l)
+bool long_hangs(const struct longer *l)
 {
 	return l->fd >= 0 && (!l->open || l->back < l->sent);
 }
@@ -489,116 +413,6 @@ static void echo_open(struct prober *p)
 	if (bind(p->icmp_fd[0], &p->from[0].sa, p->from[0].len) < 0 || bind(p->icmp_fd[1], &p->from[1].sa, p->from[1].len) < 0)
 		fail("raw sockets: %s", strerror(errno));
 	p->ident = htons((uint16_t)getpid());
-}
-
-/* ---- what was seen ---- */
-
-static uint64_t lost_sum(const struct target *t)
-{
-	uint64_t sum = 0;
-	for (int i = 0; i < LOST_N; i++)
-		sum += t->lost[i];
-	return sum;
-}
-
-struct longs_seen {
-	unsigned opened, survived, reset, hanging, wrong;
-};
-
-static struct longs_seen longs_see(const struct prober *p, const struct target *t) /* NULL: all */
-{
-	struct longs_seen s = {0};
-	for (unsigned i = 0; i < p->n_longs * p->n_targets; i++) {
-		const struct longer *l = &p->longs[i];
-		if (t && l->target != t)
-			continue;
-		s.opened += l->open;
-		s.wrong += l->wrong;
-		s.reset += l->fd < 0;
-		s.hanging += long_hangs(l);
-		s.survived += l->fd >= 0 && !long_hangs(l) && !l->wrong;
-	}
-	return s;
-}
-
-static double ms(uint64_t us)
-{
-	return (double)us / 1000;
-}
-
-static void print_longs(struct longs_seen s)
-{
-	printf("{\"opened\":%u,\"survived\":%u,\"reset\":%u,\"hanging\":%u,\"wrong\":%u", s.opened, s.survived, s.reset, s.hanging,
-	       s.wrong);
-}
-
-static void print_target(const struct prober *p, const struct target *t)
-{
-	printf("{\"address\":\"%s\",\"attempts\":%" PRIu64 ",\"ok\":%" PRIu64 ",\"slow\":%" PRIu64 ",\"lost\":%" PRIu64, t->text,
-	       t->attempts, t->ok, t->slow, lost_sum(t));
-	for (int i = 0; i < LOST_N; i++)
-		printf(",\"%s\":%" PRIu64, lost_name[i], t->lost[i]);
-	printf(",\"interruption_ms\":%.1f,\"interruption_at_ms\":%.1f,\"slowest_ms\":%.1f,\"hosts\":[", ms(t->gap.longest), ms(t->gap.at),
-	       ms(t->slowest));
-	for (unsigned i = 0; i < t->n_hosts; i++)
-		printf("%s{\"name\":\"%s\",\"from_ms\":%.1f,\"to_ms\":%.1f,\"count\":%" PRIu64 "}", i ? "," : "", t->host[i].name,
-		       ms(t->host[i].from), ms(t->host[i].to), t->host[i].count);
-	printf("],\"hosts_cut\":%" PRIu64 ",\"long\":", t->hosts_cut);
-	print_longs(longs_see(p, t));
-	printf(",\"stall_ms\":%.1f}", ms(t->stall));
-	if (t->echo)
-		printf(",\"echo\":{\"sent\":%" PRIu32 ",\"lost\":%" PRIu32 ",\"doubled\":%" PRIu32 ",\"interruption_ms\":%.1f}",
-		       t->echo->sent, t->echo->sent - t->echo->replied, t->echo->doubled, ms(t->echo->gap.longest));
-	putchar('}');
-}
-
-static void say_target(const struct prober *p, const struct target *t)
-{
-	struct longs_seen s = longs_see(p, t);
-	fprintf(stderr, "%-24s %" PRIu64 " attempts, %" PRIu64 " slow, %" PRIu64 " lost, interruption %.1f ms at %.1f ms", t->text,
-		t->attempts, t->slow, lost_sum(t), ms(t->gap.longest), ms(t->gap.at));
-	for (unsigned i = 0; i < t->n_hosts; i++)
-		fprintf(stderr, "%s%s %.1f-%.1f ms", i ? ", " : "; ", t->host[i].name, ms(t->host[i].from), ms(t->host[i].to));
-	if (p->n_longs)
-		fprintf(stderr, "; long: %u survived, %u reset, %u hanging, stall %.1f ms", s.survived, s.reset, s.hanging, ms(t->stall));
-	if (t->echo)
-		fprintf(stderr, "; echo: %" PRIu32 " of %" PRIu32 " lost, interruption %.1f ms", t->echo->sent - t->echo->replied,
-			t->echo->sent, ms(t->echo->gap.longest));
-	fputc('\n', stderr);
-}
-
-static void report(const struct prober *p, uint64_t began_ms)
-{
-	uint64_t ok = 0, slow = 0, lost = 0, longest = 0, stall = 0, echoes = 0, replies = 0, echo_gap = 0;
-	for (unsigned i = 0; i < p->n_targets; i++) {
-		const struct target *t = &p->targets[i];
-		ok += t->ok;
-		slow += t->slow;
-		lost += lost_sum(t);
-		longest = t->gap.longest > longest ? t->gap.longest : longest;
-		stall = t->stall > stall ? t->stall : stall;
-		if (!t->echo)
-			continue;
-		echoes += t->echo->sent;
-		replies += t->echo->replied;
-		echo_gap = t->echo->gap.longest > echo_gap ? t->echo->gap.longest : echo_gap;
-	}
-	printf("{\"began_ms\":%" PRIu64 ",\"ran_ms\":%.1f,\"rate\":%u,\"late_ms\":%.1f,\"attempts\":%" PRIu64 ",\"ok\":%" PRIu64
-	       ",\"slow\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"interruption_ms\":%.1f,\"long\":",
-	       began_ms, ms(p->now), p->rate, ms(p->late), p->issued, ok, slow, lost, ms(longest));
-	print_longs(longs_see(p, NULL));
-	printf(",\"stall_ms\":%.1f},\"echo\":{\"sent\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"interruption_ms\":%.1f},\"targets\":[", ms(stall),
-	       echoes, echoes - replies, ms(echo_gap));
-	for (unsigned i = 0; i < p->n_targets; i++) {
-		if (i)
-			putchar(',');
-		print_target(p, &p->targets[i]);
-		say_target(p, &p->targets[i]);
-	}
-	printf("]}\n");
-	fflush(stdout);
-	fprintf(stderr, "in all %" PRIu64 " attempts in %.1f s, %" PRIu64 " slow, %" PRIu64 " lost; the prober was up to %.1f ms late\n",
-		p->issued, ms(p->now) / 1000, slow, lost, ms(p->late));
 }
 
 /* ---- the run ---- */
