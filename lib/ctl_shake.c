@@ -49,7 +49,7 @@ int ctl_shake_open(const char *address, const struct tls *tls, int *fd, struct e
 	if (rc < 0)
 		return rc;
 	if (!tls)
-		return err_set(err, -EINVAL, "%s: found no certificates to use there, expected a section tls", address);
+		return err_set(err, -EINVAL, "%s: found no certificates to use there, expected those of the section tls", address);
 	*fd = socket(addr_family(&a), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (*fd < 0)
 		return err_errno(err, -errno, "socket");

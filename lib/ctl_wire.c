@@ -134,7 +134,7 @@ static int dial_tls(struct ctl_wire *w, const char *address, const struct tls *t
 	if (!split(address + strlen("tls://"), host, &port))
 		return err_set(err, -EINVAL, "control address: found %s, expected tls://HOST:PORT", LOG_QUOTED(address, strlen(address)));
 	if (!tls)
-		return err_set(err, -EINVAL, "%s: found no certificates to use there, expected a section tls", address);
+		return err_set(err, -EINVAL, "%s: found no certificates to use there, expected those of the section tls", address);
 	int rc = find(&found, host, port, err);
 	int64_t deadline = ctl_now_ms() + timeout_ms;
 	for (const struct addrinfo *a = found; a && left < TRIES_MAX; a = a->ai_next)
