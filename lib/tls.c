@@ -48,16 +48,16 @@ static const char *words_of(unsigned long e)
 static int describe(const SSL *ssl, unsigned long e, char out[TLS_TEXT_MAX])
 {
 	static const struct {
-		int reason;
+		int reason, code;
 		const char *text;
 	} rows[] = {
-		{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "it shows no certificate"},
-		{SSL_R_UNEXPECTED_EOF_WHILE_READING, "it ended the connection without a word"},
-		{SSL_R_UNSUPPORTED_PROTOCOL, "it does not speak TLS 1.3"},
-		{SSL_R_WRONG_VERSION_NUMBER, "it does not speak TLS"},
-		{SSL_R_HTTP_REQUEST, "it speaks HTTP, not TLS"},
-		{SSL_R_CALLBACK_FAILED, "it does not ask for the protocol shunt/1"},
-		{SSL_R_NO_APPLICATION_PROTOCOL, "it asks for another protocol than shunt/1"},
+		{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -EACCES, "it shows no certificate"},
+		{SSL_R_UNEXPECTED_EOF_WHILE_READING, -ECONNRESET, "it ended the connection without a word"},
+		{SSL_R_UNSUPPORTED_PROTOCOL, -EPROTO, "it does not speak TLS 1.3"},
+		{SSL_R_WRONG_VERSION_NUMBER, -EPROTO, "it does not speak TLS"},
+		{SSL_R_HTTP_REQUEST, -EPROTO, "it speaks HTTP, not TLS"},
+		{SSL_R_CALLBACK_FAILED, -EPROTO, "it does not ask for the protocol shunt/1"},
+		{SSL_R_NO_APPLICATION_PROTOCOL, -EPROTO, "it asks for another protocol than shunt/1"},
 	};
 	int reason = ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0;
 	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
@@ -72,9 +72,7 @@ static int describe(const SSL *ssl, unsigned long e, char out[TLS_TEXT_MAX])
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (reason == rows[i].reason) {
 			snprintf(out, TLS_TEXT_MAX, "%s", rows[i].text);
-			return reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ? -EACCES
-			       : reason == SSL_R_UNEXPECTED_EOF_WHILE_READING    ? -ECONNRESET
-										 : -EPROTO;
+			return rows[i].code;
 		}
 	snprintf(out, TLS_TEXT_MAX, "TLS failed: %s", words_of(e));
 	return -EPROTO;

@@ -2,12 +2,12 @@
  * else. What the server logs goes to a file, so that tests can read who was refused and why. */
 #include "lib/ctl.h"
 #include "lib/tls.h"
+#include "tests/unit/certs.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,7 +31,6 @@
 #define PORT                 7443
 #define BIG                  900000
 
-static char dir[64];      /* certificates, made once */
 static char address[32];  /* 127.x.y.z of this process */
 static char stranger[32]; /* where strangers come from */
 
@@ -50,68 +47,19 @@ struct fixture {
 	int real_stderr;
 };
 
-/* ---- certificates ---- */
-
-static const char *in_dir(const char *name)
+static int setup(void **state)
 {
-	static _Thread_local char paths[4][160];
-	static _Thread_local unsigned next;
-	char *path = paths[next++ % 4];
-	snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
-	return path;
-}
-
-static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void run(const char *fmt, ...)
-{
-	char command[2048];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	if (system(command) != 0)
-		fail_msg("failed: %s", command);
-}
-
-/* An identity NAME of SET, which believes in the authority of another set. */
-static struct tls *identity(const char *believes, const char *set, const char *name)
-{
-	struct tls *t = NULL;
-	struct err err = {0};
-	char ca[64], cert[64], key[64];
-	snprintf(ca, sizeof(ca), "%s/ca.pem", believes);
-	snprintf(cert, sizeof(cert), "%s/%s.pem", set, name);
-	snprintf(key, sizeof(key), "%s/%s.key", set, name);
-	if (tls_new(&t, in_dir(ca), in_dir(cert), in_dir(key), &err) < 0)
-		fail_msg("%s", err.text);
-	return t;
-}
-
-static int make_certificates(void **state)
-{
-	const char *srcdir = getenv("srcdir");
 	unsigned pid = (unsigned)getpid();
-	char script[4096];
 	(void)state;
-	strcpy(dir, "/tmp/test_ctl_tls.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
 	snprintf(address, sizeof(address), "127.%u.%u.%u", 100 + (pid >> 16) % 100, (pid >> 8) & 255, pid & 255);
 	snprintf(stranger, sizeof(stranger), "127.%u.%u.%u", 200 + (pid >> 16) % 50, (pid >> 8) & 255, pid & 255);
-	snprintf(script, sizeof(script), "%s/conf/make-certificates", srcdir ? srcdir : ".");
-	run("%s %s server.example,%s,::1 client.example other.example >/dev/null", script, in_dir("ours"), address);
-	run("%s %s server.example,%s client.example >/dev/null", script, in_dir("theirs"), address);
-	run("cd %s/ours && openssl x509 -x509toreq -in server.example.pem -signkey server.example.key -out old.csr 2>/dev/null && "
-	    "echo subjectAltName=IP:%s >old.ext && cp server.example.key old.key && "
-	    "openssl x509 -req -in old.csr -CA ca.pem -CAkey ca.key -days -1 -extfile old.ext -out old.pem 2>/dev/null",
-	    dir, address);
-	return 0;
+	return certs_make(address);
 }
 
-static int remove_certificates(void **state)
+static int teardown(void **state)
 {
 	(void)state;
-	run("rm -r %s", dir);
+	certs_remove();
 	return 0;
 }
 
@@ -173,14 +121,14 @@ static int start_as(void **state, const char *set, const char *name)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err err = {0};
 	snprintf(f->url, sizeof(f->url), "tls://%s:%d", address, PORT);
-	snprintf(f->log, sizeof(f->log), "%s/log", dir);
+	snprintf(f->log, sizeof(f->log), "%s", certs_path("log"));
 	f->base = event_base_new();
 	if (pipe(f->quit) < 0)
 		return -1;
 	f->quit_event = event_new(f->base, f->quit[0], EV_READ, on_quit, f->base);
 	event_add(f->quit_event, NULL);
-	f->tls = identity("ours", set, name);
-	f->client_tls = identity("ours", "ours", "client.example");
+	f->tls = certs_identity("ours", set, name);
+	f->client_tls = certs_identity("ours", "ours", "client.example");
 	struct ctl_options opt = options(f);
 	if (ctl_listen(&f->server, f->base, &opt, &err) < 0) {
 		fprintf(stderr, "%s\n", err.text);
@@ -319,8 +267,8 @@ static SSL_CTX *wild_context(void)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_use_certificate_file(ctx, in_dir("ours/client.example.pem"), SSL_FILETYPE_PEM);
-	SSL_CTX_use_PrivateKey_file(ctx, in_dir("ours/client.example.key"), SSL_FILETYPE_PEM);
+	SSL_CTX_use_certificate_file(ctx, certs_path("ours/client.example.pem"), SSL_FILETYPE_PEM);
+	SSL_CTX_use_PrivateKey_file(ctx, certs_path("ours/client.example.key"), SSL_FILETYPE_PEM);
 	SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)"\x07shunt/1", 8);
 	return ctx;
 }
@@ -377,7 +325,7 @@ static int end(void **state)
 	fflush(stderr);
 	dup2(f->real_stderr, STDERR_FILENO);
 	close(f->real_stderr);
-	run("cat %s >&2", f->log);
+	certs_run("cat %s >&2", f->log);
 	free(f);
 	return 0;
 }
@@ -532,8 +480,8 @@ static void expect_client_refused(struct fixture *f, struct tls *as, const char 
 static void strangers_are_refused(void **state)
 {
 	struct fixture *f = *state;
-	expect_client_refused(f, identity("ours", "theirs", "client.example"), "unknown ca", "its certificate is refused");
-	expect_client_refused(f, identity("ours", "ours", "old"), "certificate expired", "certificate has expired");
+	expect_client_refused(f, certs_identity("ours", "theirs", "client.example"), "unknown ca", "its certificate is refused");
+	expect_client_refused(f, certs_identity("ours", "ours", "old"), "certificate expired", "certificate has expired");
 }
 
 static void who_shows_no_certificate_is_refused(void **state)
@@ -799,67 +747,6 @@ static void addresses(void **state)
 	assert_int_equal(ctl_connect_tls(&c, "tls://nobody.invalid:7443", f->client_tls, &err), -EHOSTUNREACH);
 }
 
-/* ---- keys and certificates ---- */
-
-static void expect_unusable(const char *ca, const char *cert, const char *key, int code, const char *says)
-{
-	struct tls *t = NULL;
-	struct err err = {0};
-	int rc = tls_new(&t, in_dir(ca), in_dir(cert), in_dir(key), &err);
-	if (rc != code || !strstr(err.text, says) || !strstr(err.text, dir) || t)
-		fail_msg("expected %d with \"%s\", got %d: %s", code, says, rc, err.text);
-}
-
-static void files_are_checked(void **state)
-{
-	static const unsigned good_modes[] = {0600, 0640, 0400, 0440}, bad_modes[] = {0644, 0660, 0604, 0700, 04600};
-	const char *key = in_dir("ours/client.example.key");
-	char says[64], path[160];
-	(void)state;
-	strcpy(path, key);
-	for (size_t i = 0; i < sizeof(good_modes) / sizeof(*good_modes); i++) {
-		chmod(path, good_modes[i]);
-		tls_free(identity("ours", "ours", "client.example"));
-	}
-	for (size_t i = 0; i < sizeof(bad_modes) / sizeof(*bad_modes); i++) {
-		chmod(path, bad_modes[i]);
-		snprintf(says, sizeof(says), "found mode %04o, expected 0600 or 0640", bad_modes[i]);
-		expect_unusable("ours/ca.pem", "ours/client.example.pem", "ours/client.example.key", -EPERM, says);
-	}
-	chmod(path, 0600);
-	if (getuid() == 0) {
-		assert_int_equal(chown(path, 65534, 0), 0);
-		expect_unusable("ours/ca.pem", "ours/client.example.pem", "ours/client.example.key", -EPERM, "of user 65534");
-		assert_int_equal(chown(path, 0, 0), 0);
-	}
-	run("openssl pkey -in %s -aes128 -passout pass:secret -out %s 2>/dev/null && chmod 600 %s", path, in_dir("locked.key"),
-	    in_dir("locked.key"));
-	expect_unusable("ours/ca.pem", "ours/client.example.pem", "locked.key", -EINVAL, "without a passphrase");
-	expect_unusable("ours/ca.pem", "ours/client.example.pem", "ours/server.example.key", -EINVAL, "server.example.key");
-	expect_unusable("ours/ca.pem", "ours/client.example.pem", "none.key", -ENOENT, "none.key");
-	expect_unusable("ours/ca.pem", "ours/client.example.pem", "ours", -EPERM, "no file");
-	expect_unusable("ours/ca.pem", "none.pem", "ours/client.example.key", -ENOENT, "none.pem");
-	expect_unusable("none.pem", "ours/client.example.pem", "ours/client.example.key", -ENOENT, "none.pem");
-	expect_unusable("ours/client.example.key", "ours/client.example.pem", "ours/client.example.key", -EINVAL, "as ca");
-}
-
-/* What is there stays, in whatever way it is asked for. */
-static void the_script_overwrites_nothing(void **state)
-{
-	const char *srcdir = getenv("srcdir");
-	char script[4096];
-	(void)state;
-	snprintf(script, sizeof(script), "%s/conf/make-certificates", srcdir ? srcdir : ".");
-	run("cd %s && cat ours/* | cksum >before", dir);
-	run("! %s %s new.example client.example 2>/dev/null", script, in_dir("ours"));
-	run("! %s %s 'bad name' 2>/dev/null", script, in_dir("ours"));
-	run("! %s %s twice.example twice.example 2>/dev/null", script, in_dir("ours"));
-	run("! %s %s 999.0.0.1 2>/dev/null", script, in_dir("ours"));
-	run("cd %s && cat ours/* | cksum | cmp -s - before && test \"$(stat -c %%a ours/ca.key ours/client.example.key | uniq)\" = 600",
-	    dir);
-	run("%s --help | grep -q DIRECTORY", script);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -882,9 +769,7 @@ int main(void)
 		SERVED(places_are_for_those_with_certificates),
 		SERVED(peers_may_go_at_any_time),
 		SERVED(addresses),
-		cmocka_unit_test(files_are_checked),
-		cmocka_unit_test(the_script_overwrites_nothing),
 	};
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
