@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct op_kind *const kinds[] = {&op_addr,   &op_route,    &op_rule,      &op_local_rule, &op_neigh, &op_link, &op_nft_table,
-					      &op_sysctl, &op_announce, &op_duplicate, &op_reset,      &op_peer,  &op_probe};
+static const struct op_kind *const kinds[] = {&op_addr,   &op_route,    &op_rule,      &op_local_rule, &op_neigh, &op_link,   &op_nft_table,
+					      &op_sysctl, &op_announce, &op_duplicate, &op_reset,      &op_peer,  &op_settle, &op_probe};
 
 const char *op_string(const json_t *op, const char *member)
 {
@@ -40,47 +40,77 @@ static const struct op_kind *find(const json_t *op)
 	return NULL;
 }
 
+/* What plans say about their ops (plan.h) is not the kind's business. */
+static json_t *bare_op(json_t *op)
+{
+	json_t *bare = json_copy(op);
+
+	json_object_del(bare, "undo");
+	json_object_del(bare, "transient");
+	return bare;
+}
+
 int op_check(json_t *op, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	const char *name = op_string(op, "op"), *state = op_string(op, "state");
+	json_t *bare;
+	int rc;
 
 	if (!k)
 		return err_set(err, -EINVAL, "found an op \"%.40s\", which this version does not know", name ? name : "");
 	if (state && strcmp(state, "present") != 0 && strcmp(state, "absent") != 0)
 		return err_set(err, -EINVAL, "op \"%s\": found state \"%.40s\", expected present or absent", name, state);
-	return k->check(op, err);
+	bare = bare_op(op);
+	rc = bare ? k->check(bare, err) : err_set(err, -ENOMEM, "out of memory");
+	json_decref(bare);
+	return rc;
 }
 
 int op_undo(struct world *w, json_t *op, json_t *undo, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	char text[OP_TEXT_MAX];
+	json_t *bare;
+	int rc;
 
 	assert(k);
-	if (!k->undo || k->undo(w, op, undo, err) == 0)
+	if (!k->undo)
 		return 0;
-	return err_wrap(err, "what undoes \"%s\"", op_text(op, text));
+	bare = bare_op(op);
+	rc = bare ? k->undo(w, bare, undo, err) : err_set(err, -ENOMEM, "out of memory");
+	json_decref(bare);
+	return rc == 0 ? 0 : err_wrap(err, "what undoes \"%s\"", op_text(op, text));
 }
 
 int op_apply(struct world *w, json_t *op, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	char text[OP_TEXT_MAX];
+	json_t *bare = bare_op(op);
+	int rc;
 
 	assert(k);
-	return k->apply(w, op, err) == 0 ? 0 : err_wrap(err, "%s", op_text(op, text));
+	rc = bare ? k->apply(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
+	json_object_update_missing(op, bare); /* what it has to say */
+	json_decref(bare);
+	return rc == 0 ? 0 : err_wrap(err, "%s", op_text(op, text));
 }
 
 int op_verify(struct world *w, json_t *op, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	char text[OP_TEXT_MAX];
+	json_t *bare;
+	int rc;
 
 	assert(k);
-	if (!k->verify || k->verify(w, op, err) == 0)
+	if (!k->verify)
 		return 0;
-	return err_wrap(err, "after \"%s\"", op_text(op, text));
+	bare = bare_op(op);
+	rc = bare ? k->verify(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
+	json_decref(bare);
+	return rc == 0 ? 0 : err_wrap(err, "after \"%s\"", op_text(op, text));
 }
 
 char *op_text(json_t *op, char out[OP_TEXT_MAX])

@@ -18,11 +18,13 @@
 
 struct nl;
 struct conf;
+struct journal;
 
 /* What ops work on: the network namespace of this process. */
 struct world {
 	struct nl *nl;           /* netctl/nl.h */
 	const struct conf *conf; /* for the peers' addresses and keys; may be NULL where no op asks another host */
+	struct journal *journal; /* for `settle`; may be NULL likewise */
 };
 
 int op_check(json_t *op, struct err *err);
@@ -46,7 +48,7 @@ extern const struct op_kind op_addr, op_route, op_rule, op_local_rule, op_neigh,
 extern const struct op_kind op_nft_table;                                                 /* op_nft.c */
 extern const struct op_kind op_sysctl;                                                    /* op_host.c */
 extern const struct op_kind op_announce, op_duplicate, op_reset;                          /* op_wire.c */
-extern const struct op_kind op_peer, op_probe;                                            /* op_peer.c */
+extern const struct op_kind op_peer, op_probe, op_settle;                                 /* op_peer.c */
 
 /* What all kinds need of their JSON. */
 bool op_absent(const json_t *op);                                                     /* "state" is "absent" */

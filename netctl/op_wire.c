@@ -4,7 +4,7 @@
  *         changes nothing; -EADDRINUSE where a station that is not in "allow" (may be missing) has or probes for one of the addresses
  * {"op":"reset","addresses":[..],"ports":[80,..],"mark":M}
  *         ends the TCP connections with these local addresses and ports that are not the proxy's, whose mark is M (may be missing); how
- * many is stored back as "reset". None is fine. */
+ *         many is stored back as "reset". None is fine. With "count": true they are counted alone. */
 #include "netctl/announce.h"
 #include "netctl/diag.h"
 #include "netctl/duplicate.h"
@@ -203,8 +203,7 @@ static void say_commands(json_t *op, const char *v4, const char *v6, char *out, 
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach(json_object_get(op, "addresses"), i, entry)
-	{
+	json_array_foreach (json_object_get(op, "addresses"), i, entry) {
 		const char *ip = json_string_value(entry);
 		say(&w, "%s", i ? "; " : "");
 		say(&w, ip && strchr(ip, ':') ? v6 : v4, dev ? dev : "?", ip ? ip : "?");
@@ -316,6 +315,26 @@ static int reset_check(json_t *op, struct err *err)
 	return check(op, parse_reset, err);
 }
 
+struct count {
+	uint32_t *mark;
+	int n;
+};
+
+static void count_one(const struct diag_sock *s, void *arg)
+{
+	struct count *c = arg;
+
+	c->n += diag_not_the_proxys(s, c->mark, NULL) == DIAG_RESET;
+}
+
+static int count_old(const struct diag_want *want, uint32_t *mark, struct err *err)
+{
+	struct count c = {mark, 0};
+	int rc = diag_list(want, count_one, &c, err);
+
+	return rc < 0 ? rc : c.n;
+}
+
 static int reset_apply(struct world *w, json_t *op, struct err *err)
 {
 	struct parsed p = {0};
@@ -324,7 +343,11 @@ static int reset_apply(struct world *w, json_t *op, struct err *err)
 	(void)w;
 	if (rc == 0) {
 		struct diag_want want = {p.addrs, p.n_addrs, p.ports, p.n_ports};
-		rc = diag_reset(&want, diag_not_the_proxys, &p.mark, HALF_OPEN_MS, err);
+
+		if (json_is_true(json_object_get(op, "count")))
+			rc = count_old(&want, &p.mark, err);
+		else
+			rc = diag_reset(&want, diag_not_the_proxys, &p.mark, HALF_OPEN_MS, err);
 	}
 	parsed_done(&p);
 	if (rc < 0)
@@ -343,10 +366,9 @@ static void reset_text(json_t *op, char *out, size_t cap)
 	say(&w, "ss -K -t '");
 	if (mark)
 		say(&w, "not fwmark = 0x%" PRIx32 "/0x%" PRIx32 " and ", (uint32_t)mark, (uint32_t)mark);
-	json_array_foreach(json_object_get(op, "ports"), i, entry)
+	json_array_foreach (json_object_get(op, "ports"), i, entry)
 		say(&w, "%ssport = :%" JSON_INTEGER_FORMAT, i ? " or " : "( ", json_integer_value(entry));
-	json_array_foreach(json_object_get(op, "addresses"), i, entry)
-	{
+	json_array_foreach (json_object_get(op, "addresses"), i, entry) {
 		const char *ip = json_string_value(entry);
 		bool v6 = ip && strchr(ip, ':');
 		say(&w, "%ssrc %s%s%s", i ? " or " : " ) and ( ", v6 ? "[" : "", ip ? ip : "?", v6 ? "]" : "");

@@ -1,0 +1,187 @@
+#include "netctl/guard.h"
+
+#include "netctl/nl.h"
+#include "netctl/plan.h"
+
+#include "lib/conf.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READY_MS    5000
+#define LOG_MOST    (1 << 20)
+#define LONGEST_NAP 60000
+#define READY_FD    3 /* in the guard */
+
+extern char **environ;
+
+/* ---- the side that wants a guard ---- */
+
+static int wait_ready(int fd, struct err *err)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char c;
+
+	if (poll(&p, 1, READY_MS) <= 0)
+		return err_set(err, -ETIMEDOUT, "the guard does not stand by, so nothing is changed");
+	if (read(fd, &c, 1) != 1)
+		return err_set(err, -EIO,
+			       "the guard could not start, so nothing is changed; guard.log in the journal's directory says why");
+	return 0;
+}
+
+int guard_start(const char *conf, const char *plan, struct err *err)
+{
+	char *argv[] = {"shunt-netctl", "-c", (char *)conf, "guard", (char *)plan, NULL};
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	int pipes[2], status, rc;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return err_errno(err, -errno, "cannot start the guard");
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, pipes[1], READY_FD);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
+	rc = -posix_spawn(&pid, "/proc/self/exe", &files, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	close(pipes[1]);
+	if (rc == 0) {
+		rc = wait_ready(pipes[0], err);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR) /* it has left a child behind that is nobody's */
+			;
+	} else {
+		err_errno(err, rc, "cannot start the guard");
+	}
+	close(pipes[0]);
+	return rc;
+}
+
+/* ---- the guard ---- */
+
+static void write_log_to(const char *dir)
+{
+	char path[4096];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/guard.log", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && st.st_size > LOG_MOST && ftruncate(fd, 0) < 0)
+		log_warn("guard.log cannot be shortened");
+	dup2(fd, STDERR_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	close(fd);
+}
+
+static void nap_until(int64_t at)
+{
+	int64_t left = at - plan_now_ms();
+
+	if (left > 0)
+		poll(NULL, 0, (int)(left < LONGEST_NAP ? left : LONGEST_NAP));
+}
+
+/* Announcements may get lost, and a cache that was just refreshed may ignore one: RFC 5227 2.3 wants two, a second apart and more. */
+static void repeat(struct world *w, struct journal *j, const char *name)
+{
+	static const int at_ms[] = {100, 500, 1000, 3000};
+	json_t *plan = NULL, *ops, *op;
+	int64_t began = plan_now_ms();
+	struct err err = {0};
+	size_t i;
+
+	for (size_t n = 0; n < sizeof at_ms / sizeof *at_ms; n++) {
+		nap_until(began + at_ms[n]);
+		json_decref(plan);
+		if (journal_read(j, name, &plan, &err) < 0)
+			return;
+		ops = json_object_get(plan, "repeat");
+		if (!ops || (strcmp(plan_state(plan), "pending") != 0 && strcmp(plan_state(plan), "confirmed") != 0))
+			break;
+		json_array_foreach (ops, i, op)
+			if (op_apply(w, op, &err) < 0)
+				log_error("plan=%s reason=\"%s\"", name, err.text);
+	}
+	json_decref(plan);
+}
+
+static int stand_by(struct world *w, struct journal *j, const char *name)
+{
+	struct err err = {0};
+	int64_t next = 0;
+	bool repeated = false;
+	int rc;
+
+	do {
+		nap_until(next);
+		if (journal_lock(j, -1, &err) < 0)
+			return EXIT_FAILURE;
+		rc = plan_turn(w, j, name, &next, &err);
+		journal_unlock(j);
+		if (rc == -ENOENT)
+			return EXIT_SUCCESS;
+		if (rc < 0)
+			log_error("plan=%s reason=\"%s\"", name, err.text);
+		if (!repeated)
+			repeat(w, j, name);
+		repeated = true;
+	} while (next >= 0);
+	return EXIT_SUCCESS;
+}
+
+static void detach(void)
+{
+	pid_t pid = fork();
+
+	if (pid > 0)
+		_exit(EXIT_SUCCESS); /* whoever started us waits for this one alone */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN); /* a shutdown reverts nothing: the journal does, at the next boot */
+	if (chdir("/") < 0)
+		log_warn("cannot leave the directory of the start");
+}
+
+int guard_main(const struct conf *conf, const char *plan, int ready_fd)
+{
+	struct world w = {.conf = conf};
+	struct journal *j = NULL;
+	struct err err = {0};
+	int rc;
+
+	write_log_to(conf->netctl.journal);
+	log_open("shunt-netctl guard");
+	detach();
+	rc = journal_open(&j, conf->netctl.journal, &err);
+	if (rc == 0)
+		rc = nl_new(&w.nl, &err);
+	if (rc < 0) {
+		log_error("plan=%s reason=\"%s\"", plan, err.text);
+		return EXIT_FAILURE;
+	}
+	if (ready_fd >= 0) {
+		if (write(ready_fd, "r", 1) != 1)
+			log_warn("plan=%s reason=\"whoever asked for a guard is gone\"", plan);
+		close(ready_fd);
+	}
+	rc = stand_by(&w, j, plan);
+	nl_free(w.nl);
+	journal_close(j);
+	return rc;
+}

@@ -1,0 +1,315 @@
+#include "netctl/journal.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define JOURNAL_VERSION 1
+#define NAME_MAX_LEN    40
+#define FILE_MOST       (16 << 20) /* a plan of 250 addresses of each family has less than one MiB */
+
+struct journal {
+	char *path;
+	int dir, lock;
+};
+
+/* A name becomes a file's name: letters and dashes alone. */
+static bool is_name(const char *plan)
+{
+	size_t n = 0;
+
+	for (; plan[n]; n++)
+		if (!islower((unsigned char)plan[n]) && plan[n] != '-')
+			return false;
+	return n > 0 && n <= NAME_MAX_LEN;
+}
+
+static int make_directory(const char *dir, struct err *err)
+{
+	struct stat st;
+	int fd;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return err_errno(err, -errno, "cannot make the journal's directory %s", dir);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_errno(err, -errno, "cannot open the journal's directory %s", dir);
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+		close(fd);
+		return err_set(err, -EPERM,
+			       "%s: found a directory that others may write, expected one of this user's alone (chown root, chmod 0700)",
+			       dir);
+	}
+	return fd;
+}
+
+int journal_open(struct journal **out, const char *dir, struct err *err)
+{
+	struct journal *j = calloc(1, sizeof *j);
+
+	if (!j || !(j->path = strdup(dir))) {
+		free(j);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	j->lock = -1;
+	j->dir = make_directory(dir, err);
+	if (j->dir >= 0)
+		j->lock = openat(j->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (j->lock < 0) {
+		int rc = j->dir < 0 ? j->dir : err_errno(err, -errno, "%s/lock", dir);
+
+		journal_close(j);
+		return rc;
+	}
+	*out = j;
+	return 0;
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	if (j->lock >= 0)
+		close(j->lock);
+	if (j->dir >= 0)
+		close(j->dir);
+	free(j->path);
+	free(j);
+}
+
+const char *journal_dir(const struct journal *j)
+{
+	return j->path;
+}
+
+int journal_lock(struct journal *j, int wait_ms, struct err *err)
+{
+	struct timespec now;
+	int64_t end;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	end = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + wait_ms;
+	while (flock(j->lock, LOCK_EX | (wait_ms < 0 ? 0 : LOCK_NB)) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_errno(err, -errno, "cannot lock %s", j->path);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (wait_ms >= 0 && (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 >= end)
+			return err_set(err, -EWOULDBLOCK, "another shunt-netctl is changing this host's network (lock %s/lock)", j->path);
+		if (wait_ms >= 0)
+			poll(NULL, 0, 10);
+	}
+	return 0;
+}
+
+void journal_unlock(struct journal *j)
+{
+	flock(j->lock, LOCK_UN);
+}
+
+/* ---- files ---- */
+
+static void file_name(const char *plan, char out[NAME_MAX_LEN + 8])
+{
+	snprintf(out, NAME_MAX_LEN + 8, "%s.json", plan);
+}
+
+static int damaged(const struct journal *j, const char *file, const char *why, struct err *err)
+{
+	return err_set(err, -EBADMSG,
+		       "%s/%s: %s; what it would undo is not guessed: compare it with `shunt-netctl status`, put the network right by "
+		       "hand, then remove "
+		       "the file",
+		       j->path, file, why);
+}
+
+static int read_all(int fd, char **out, size_t *len)
+{
+	struct stat st;
+	char *text;
+	size_t n = 0;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size > FILE_MOST)
+		return -EFBIG;
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	while (n < (size_t)st.st_size) {
+		ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	*out = text;
+	*len = n;
+	return 0;
+}
+
+static int parse(const struct journal *j, const char *file, const char *text, size_t len, json_t **out, struct err *err)
+{
+	json_error_t why;
+	json_t *plan = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
+	const char *name = json_string_value(json_object_get(plan, "plan"));
+	char expected[NAME_MAX_LEN + 8] = "", words[300];
+
+	if (!plan) {
+		snprintf(words, sizeof words, "found no JSON (%s at byte %d)", why.text, why.position);
+		return damaged(j, file, words, err);
+	}
+	if (json_integer_value(json_object_get(plan, "v")) != JOURNAL_VERSION) {
+		json_decref(plan);
+		return damaged(j, file, "found another version than 1, of another shunt-netctl", err);
+	}
+	if (name && is_name(name))
+		file_name(name, expected);
+	if (strcmp(expected, file) != 0 || !json_is_array(json_object_get(plan, "stages")) ||
+	    !json_is_string(json_object_get(plan, "state"))) {
+		json_decref(plan);
+		return damaged(j, file, "found no plan of this name", err);
+	}
+	*out = plan;
+	return 0;
+}
+
+static int read_file(struct journal *j, const char *file, json_t **out, struct err *err)
+{
+	char *text = NULL;
+	size_t len = 0;
+	int fd = openat(j->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
+
+	if (fd < 0)
+		return err_errno(err, -errno, "%s/%s", j->path, file);
+	rc = read_all(fd, &text, &len);
+	close(fd);
+	if (rc < 0)
+		return err_errno(err, rc, "%s/%s", j->path, file);
+	rc = parse(j, file, text, len, out, err);
+	free(text);
+	return rc;
+}
+
+int journal_read(struct journal *j, const char *plan, json_t **out, struct err *err)
+{
+	char file[NAME_MAX_LEN + 8];
+
+	if (!is_name(plan))
+		return err_set(err, -EINVAL, "found a plan \"%.40s\", expected a name of lower-case letters", plan);
+	file_name(plan, file);
+	return read_file(j, file, out, err);
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int journal_write(struct journal *j, json_t *plan, struct err *err)
+{
+	char file[NAME_MAX_LEN + 8], fresh[NAME_MAX_LEN + 16];
+	char *text;
+	int fd, rc;
+
+	json_object_set_new(plan, "v", json_integer(JOURNAL_VERSION));
+	file_name(json_string_value(json_object_get(plan, "plan")), file);
+	snprintf(fresh, sizeof fresh, "%s.new", file);
+	text = json_dumps(plan, JSON_INDENT(1));
+	if (!text)
+		return err_set(err, -ENOMEM, "out of memory");
+	fd = openat(j->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	rc = fd < 0 ? -errno : write_all(fd, text, strlen(text));
+	free(text);
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	if (fd >= 0 && close(fd) < 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0 && renameat(j->dir, fresh, j->dir, file) < 0)
+		rc = -errno;
+	if (rc == 0 && fsync(j->dir) < 0)
+		rc = -errno;
+	if (rc == 0)
+		return 0;
+	unlinkat(j->dir, fresh, 0);
+	return err_errno(err, rc, "cannot write %s/%s", j->path, file);
+}
+
+int journal_remove(struct journal *j, const char *plan, struct err *err)
+{
+	char file[NAME_MAX_LEN + 8];
+
+	file_name(plan, file);
+	if (unlinkat(j->dir, file, 0) < 0 && errno != ENOENT)
+		return err_errno(err, -errno, "cannot remove %s/%s", j->path, file);
+	if (fsync(j->dir) < 0)
+		return err_errno(err, -errno, "cannot sync %s", j->path);
+	return 0;
+}
+
+static bool ends_in(const char *name, const char *tail)
+{
+	size_t n = strlen(name), t = strlen(tail);
+
+	return n > t && strcmp(name + n - t, tail) == 0;
+}
+
+static void insert_by_age(json_t *all, json_t *plan)
+{
+	json_int_t began = json_integer_value(json_object_get(plan, "began-ms"));
+	size_t at = 0;
+
+	while (at < json_array_size(all) && json_integer_value(json_object_get(json_array_get(all, at), "began-ms")) <= began)
+		at++;
+	json_array_insert_new(all, at, plan);
+}
+
+int journal_all(struct journal *j, json_t **out, struct err *err)
+{
+	int fd = openat(j->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	json_t *all = json_array();
+
+	if (!d) {
+		if (fd >= 0)
+			close(fd);
+		json_decref(all);
+		return err_errno(err, -errno, "%s", j->path);
+	}
+	for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+		json_t *plan;
+
+		if (!ends_in(e->d_name, ".json"))
+			continue;
+		rc = read_file(j, e->d_name, &plan, err);
+		if (rc == 0)
+			insert_by_age(all, plan);
+	}
+	closedir(d);
+	if (rc < 0) {
+		json_decref(all);
+		return rc;
+	}
+	*out = all;
+	return 0;
+}

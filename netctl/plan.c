@@ -1,0 +1,620 @@
+#include "netctl/plan.h"
+
+#include "netctl/kill.h"
+
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RETRY_MS 5000 /* after an undo that failed */
+
+int64_t plan_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void boot_id(char out[64])
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, 63);
+
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool of_this_boot(const json_t *plan)
+{
+	char id[64];
+	const char *then = json_string_value(json_object_get(plan, "boot"));
+
+	boot_id(id);
+	return then && strcmp(then, id) == 0;
+}
+
+static const char *name_of(const json_t *plan)
+{
+	return json_string_value(json_object_get(plan, "plan"));
+}
+
+const char *plan_state(const json_t *plan)
+{
+	const char *s = json_string_value(json_object_get(plan, "state"));
+
+	return s ? s : "";
+}
+
+static bool is(const json_t *plan, const char *state)
+{
+	return strcmp(plan_state(plan), state) == 0;
+}
+
+static void set_state(json_t *plan, const char *state)
+{
+	json_object_set_new(plan, "state", json_string(state));
+}
+
+static json_int_t number(const json_t *o, const char *member)
+{
+	return json_integer_value(json_object_get(o, member));
+}
+
+static bool is_peer(const json_t *op)
+{
+	return strcmp(op_string(op, "op"), "peer") == 0;
+}
+
+static json_t *stages(const json_t *plan)
+{
+	return json_object_get(plan, "stages");
+}
+
+/* ---- applying ---- */
+
+static int check_all(json_t *plan, struct err *err)
+{
+	size_t i, k;
+	json_t *stage, *op;
+
+	json_array_foreach (stages(plan), i, stage)
+		json_array_foreach (json_object_get(stage, "ops"), k, op) {
+			int rc = op_check(op, err);
+
+			if (rc < 0)
+				return rc;
+		}
+	return 0;
+}
+
+/* What brings back what is now, in the order of its application: the last op's undo first. */
+static int undo_of_stage(struct world *w, json_t *stage, struct err *err)
+{
+	json_t *ops = json_object_get(stage, "ops"), *undo = json_array();
+	int rc = 0;
+
+	for (size_t i = json_array_size(ops); rc == 0 && i-- > 0;) {
+		json_t *op = json_array_get(ops, i), *own = json_object_get(op, "undo");
+
+		if (own)
+			json_array_extend(undo, own);
+		else
+			rc = op_undo(w, op, undo, err);
+	}
+	if (rc < 0)
+		json_decref(undo);
+	else
+		json_object_set_new(stage, "undo", undo);
+	return rc;
+}
+
+static int verify_all(struct world *w, json_t *ops, struct err *err)
+{
+	size_t i;
+	json_t *op;
+
+	json_array_foreach (ops, i, op) {
+		int rc = op_verify(w, op, err);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t *stage, struct err *err)
+{
+	json_t *ops = json_object_get(stage, "ops"), *op;
+	size_t i;
+	int rc = undo_of_stage(w, stage, err);
+
+	kill_point("undo known");
+	if (rc == 0)
+		rc = journal_write(j, plan, err);
+	if (rc < 0) { /* nothing of it has been done: it must not be undone either */
+		json_object_del(stage, "undo");
+		return rc;
+	}
+	json_array_foreach (ops, i, op) {
+		kill_point("before op");
+		rc = op_apply(w, op, err);
+		if (rc == -EHOSTUNREACH && is_peer(op))
+			json_object_set_new(stage, "undo",
+					    json_array()); /* a stage of its own; it was never asked, so it need not revert */
+		if (rc < 0)
+			return rc;
+	}
+	kill_point("stage applied");
+	return verify_all(w, ops, err);
+}
+
+/* ---- undoing ---- */
+
+/* All of it, also past an op that fails: what can be as it was shall be. The first failure is the one told. */
+static int undo_stage(struct world *w, json_t *stage, bool force, struct err *err)
+{
+	json_t *op;
+	size_t i;
+	int rc = 0;
+	struct err other;
+
+	json_array_foreach (json_object_get(stage, "undo"), i, op) {
+		kill_point("before undo");
+		int r = is_peer(op) && (force || json_object_get(op, "away")) ? 0 : op_apply(w, op, rc == 0 ? err : &other);
+
+		rc = rc == 0 ? r : rc;
+	}
+	if (rc == 0)
+		rc = verify_all(w, json_object_get(stage, "undo"), err);
+	return rc;
+}
+
+/* Another station on the wire has the addresses: whoever was asked to give them has taken them back by itself. */
+static bool taken_back(struct world *w, const json_t *plan)
+{
+	json_t *told = json_array_get(json_object_get(plan, "repeat"), 0), *op;
+	int rc;
+
+	if (!told)
+		return false;
+	op = json_pack("{s:s, s:O, s:O, s:[]}", "op", "duplicate", "addresses", json_object_get(told, "addresses"), "dev",
+		       json_object_get(told, "dev"), "allow");
+	rc = op ? op_apply(w, op, NULL) : -ENOMEM;
+	json_decref(op);
+	return rc == -EADDRINUSE;
+}
+
+/* Going silent for addresses that nobody else would answer for is no way back: first the peers that shall have them again must be there.
+ * One that is not reverts by itself in time, if it lives: then its answers are seen on the wire. */
+static int peers_stand_by(struct world *w, json_t *plan, struct err *err)
+{
+	json_t *stage, *op;
+	size_t i, k;
+
+	json_array_foreach (stages(plan), i, stage)
+		json_array_foreach (json_object_get(stage, "undo"), k, op) {
+			json_t *hello;
+			int rc;
+
+			if (!is_peer(op))
+				continue;
+			hello = json_copy(op);
+			json_object_set_new(hello, "do", json_string("hello"));
+			rc = op_apply(w, hello, err);
+			json_decref(hello);
+			if (rc < 0 && !taken_back(w, plan))
+				return err_wrap(err, "the addresses stay here as long as");
+			if (rc < 0)
+				json_object_set_new(op, "away", json_true());
+		}
+	return 0;
+}
+
+static enum plan_end undo(struct world *w, struct journal *j, json_t *plan, bool force, struct err *err)
+{
+	json_t *all = stages(plan);
+	struct err other;
+	int rc = force ? 0 : peers_stand_by(w, plan, err);
+
+	if (rc < 0)
+		goto stuck;
+
+	set_state(plan, "reverting");
+	if (journal_write(j, plan, &other) < 0) /* a full disk must not keep the network as it is; the undo can be done again */
+		log_error("plan=%s reason=\"%s\" advice=\"undone all the same\"", name_of(plan), other.text);
+	for (size_t i = json_array_size(all); i-- > 0;) {
+		json_t *stage = json_array_get(all, i);
+
+		if (!json_object_get(stage, "undo"))
+			continue;
+		int r = undo_stage(w, stage, force, rc == 0 ? err : &other);
+
+		rc = rc == 0 ? r : rc;
+	}
+	kill_point("undone");
+	if (rc == 0)
+		rc = journal_remove(j, name_of(plan), err);
+	if (rc == 0)
+		return PLAN_UNDONE;
+stuck:
+	set_state(plan, "stuck");
+	json_object_set_new(plan, "error", json_string(err ? err->text : ""));
+	journal_write(j, plan, &other);
+	return PLAN_STUCK;
+}
+
+/* ---- one plan's life ---- */
+
+static void begin(json_t *plan, int confirm_s, const struct plan_owner *o)
+{
+	char id[64], at[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	boot_id(id);
+	strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	set_state(plan, "applying");
+	json_object_set_new(plan, "by", json_string(o->by ? o->by : "?"));
+	json_object_set_new(plan, "began", json_string(at));
+	json_object_set_new(plan, "began-ms", json_integer(plan_now_ms()));
+	json_object_set_new(plan, "boot", json_string(id));
+	json_object_set_new(plan, "confirm", json_integer(confirm_s));
+}
+
+int plan_preview(struct world *w, json_t *plan, struct err *err)
+{
+	json_t *stage;
+	size_t i;
+	int rc = check_all(plan, err);
+
+	json_array_foreach (stages(plan), i, stage) {
+		if (rc < 0)
+			return rc;
+		rc = undo_of_stage(w, stage, err);
+	}
+	return rc;
+}
+
+static int apply_now(struct world *w, struct journal *j, json_t *plan, struct err *err)
+{
+	json_t *stage;
+	size_t i;
+	int rc;
+
+	json_array_foreach (stages(plan), i, stage) {
+		if (number(stage, "delay"))
+			continue;
+		rc = apply_stage(w, j, plan, stage, err);
+		if (rc < 0)
+			return err_wrap(err, "stage \"%s\"", json_string_value(json_object_get(stage, "name")));
+	}
+	return 0;
+}
+
+enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int confirm_s, const struct plan_owner *o, struct err *err)
+{
+	json_t *old = NULL;
+	struct err undo_err = {0};
+	enum plan_end end;
+	int rc = journal_read(j, name_of(plan), &old, err);
+
+	if (rc != -ENOENT) {
+		if (rc == 0)
+			err_set(err, -EEXIST, "%s is in force already (%s, by %s since %s)", name_of(plan), plan_state(old),
+				json_string_value(json_object_get(old, "by")), json_string_value(json_object_get(old, "began")));
+		json_decref(old);
+		return PLAN_REFUSED;
+	}
+	if (check_all(plan, err) < 0)
+		return PLAN_REFUSED;
+	begin(plan, confirm_s, o);
+	kill_point("nothing written");
+	if (journal_write(j, plan, err) < 0)
+		return PLAN_REFUSED;
+	kill_point("begun");
+	if (o->guard && o->guard(o->conf, name_of(plan), err) < 0) {
+		journal_remove(j, name_of(plan), NULL);
+		return PLAN_REFUSED;
+	}
+	rc = apply_now(w, j, plan, err);
+	if (rc == 0) {
+		set_state(plan, confirm_s ? "pending" : "confirmed");
+		json_object_set_new(plan, "deadline-ms", json_integer(plan_now_ms() + confirm_s * 1000LL));
+		if (!confirm_s)
+			json_object_set_new(plan, "confirmed-ms", json_integer(plan_now_ms()));
+		kill_point("applied");
+		rc = journal_write(j, plan, err);
+		kill_point("said");
+	}
+	if (rc == 0)
+		return PLAN_DONE;
+	end = undo(w, j, plan, false, &undo_err);
+	if (end == PLAN_STUCK)
+		err_wrap(err, "the undo failed too (%s)", undo_err.text);
+	return end;
+}
+
+enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, struct err *err)
+{
+	json_t *all = stages(in_force), *stage, *copy;
+	size_t i, before = json_array_size(all);
+	struct err undo_err = {0};
+	int rc = check_all(plan, err);
+
+	if (rc < 0)
+		return PLAN_REFUSED;
+	json_array_foreach (stages(plan), i, stage) {
+		if (number(stage, "delay"))
+			continue;
+		copy = json_deep_copy(stage);
+		json_array_append_new(all, copy);
+		rc = apply_stage(w, j, in_force, copy, err);
+		if (rc < 0)
+			break;
+	}
+	while (rc < 0 && json_array_size(all) > before) {
+		stage = json_array_get(all, json_array_size(all) - 1);
+		if (json_object_get(stage, "undo") && undo_stage(w, stage, false, &undo_err) < 0) {
+			err_wrap(err, "the undo failed too (%s)", undo_err.text);
+			return PLAN_STUCK;
+		}
+		json_array_remove(all, json_array_size(all) - 1);
+	}
+	if (journal_write(j, in_force, &undo_err) < 0 && rc == 0)
+		log_warn("plan=%s reason=\"%s\"", name_of(in_force), undo_err.text);
+	return rc < 0 ? PLAN_UNDONE : PLAN_DONE;
+}
+
+/* The peers that were asked to do their part, each once. */
+static int confirm_peers(struct world *w, json_t *plan, struct err *err)
+{
+	json_t *stage, *op;
+	size_t i, k;
+
+	json_array_foreach (stages(plan), i, stage)
+		json_array_foreach (json_object_get(stage, "ops"), k, op) {
+			json_t *ask;
+			int rc;
+
+			if (!is_peer(op) || strcmp(op_string(op, "do"), "apply") != 0)
+				continue;
+			ask = json_copy(op);
+			json_object_set_new(ask, "do", json_string("confirm"));
+			rc = op_apply(w, ask, err);
+			json_decref(ask);
+			if (rc < 0)
+				return rc;
+		}
+	return 0;
+}
+
+int plan_confirm(struct world *w, struct journal *j, const char *name, struct err *err)
+{
+	json_t *plan;
+	int rc = journal_read(j, name, &plan, err);
+
+	if (rc < 0)
+		return rc == -ENOENT ? err_set(err, -ENOENT, "%s is not in force: there is nothing to confirm", name) : rc;
+	if (is(plan, "confirmed")) {
+		json_decref(plan);
+		return 0;
+	}
+	if (!is(plan, "pending") || !of_this_boot(plan) || number(plan, "deadline-ms") <= plan_now_ms())
+		rc = err_set(err, -ETIME, "%s is %s: too late to confirm it, it is being undone", name, plan_state(plan));
+	if (rc == 0)
+		rc = confirm_peers(w, plan, err);
+	if (rc == 0) {
+		set_state(plan, "confirmed");
+		json_object_set_new(plan, "confirmed-ms", json_integer(plan_now_ms()));
+		rc = journal_write(j, plan, err);
+	}
+	json_decref(plan);
+	return rc;
+}
+
+enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, struct err *err)
+{
+	json_t *plan;
+	enum plan_end end;
+	int rc = journal_read(j, name, &plan, err);
+
+	if (rc < 0) {
+		if (rc == -ENOENT)
+			err_set(err, rc, "%s is not in force: there is nothing to revert", name);
+		return PLAN_REFUSED;
+	}
+	end = undo(w, j, plan, force, err);
+	json_decref(plan);
+	return end;
+}
+
+/* What of a plan's undo is applied when it ends for good. */
+typedef bool wanted_fn(const char *kind);
+
+static bool quiet(const char *kind)
+{
+	return strcmp(kind, "announce") != 0 && strcmp(kind, "peer") != 0;
+}
+
+static bool host_setting(const char *kind)
+{
+	return strcmp(kind, "sysctl") == 0;
+}
+
+static int end(struct world *w, struct journal *j, json_t *plan, wanted_fn *wanted, struct err *err)
+{
+	json_t *all = stages(plan), *op;
+	size_t k;
+
+	for (size_t i = json_array_size(all); i-- > 0;)
+		json_array_foreach (json_object_get(json_array_get(all, i), "undo"), k, op) {
+			int rc = wanted(op_string(op, "op")) ? op_apply(w, op, err) : 0;
+
+			if (rc < 0)
+				return rc;
+		}
+	return journal_remove(j, name_of(plan), err);
+}
+
+int plan_settle(struct world *w, struct journal *j, const char *name, struct err *err)
+{
+	json_t *plan;
+	int rc = journal_read(j, name, &plan, err);
+
+	if (rc < 0)
+		return rc;
+	rc = end(w, j, plan, quiet, err);
+	json_decref(plan);
+	return rc;
+}
+
+/* The first delayed stage that has not been applied; NULL: none. */
+static json_t *delayed_stage(const json_t *plan)
+{
+	json_t *stage;
+	size_t i;
+
+	json_array_foreach (stages(plan), i, stage)
+		if (number(stage, "delay") && !json_object_get(stage, "undo"))
+			return stage;
+	return NULL;
+}
+
+static int turn_confirmed(struct world *w, struct journal *j, json_t *plan, int64_t *next_ms, struct err *err)
+{
+	json_t *stage = delayed_stage(plan);
+	const char *last = json_string_value(json_object_get(stage, "last"));
+	int64_t at;
+	int rc;
+
+	*next_ms = -1;
+	if (!stage)
+		return 0;
+	at = number(plan, "confirmed-ms") + number(stage, "delay") * 1000;
+	*next_ms = at;
+	if (at > plan_now_ms())
+		return 0;
+	rc = apply_stage(w, j, plan, stage, err);
+	if (rc == 0 && last)
+		return end(w, j, plan, strcmp(last, "settle") == 0 ? quiet : host_setting, err);
+	if (rc == 0)
+		rc = journal_write(j, plan, err);
+	*next_ms = rc < 0 ? plan_now_ms() + RETRY_MS : plan_now_ms();
+	if (rc < 0 && undo_stage(w, stage, false, NULL) == 0) {
+		json_object_del(stage, "undo");
+		journal_write(j, plan, NULL);
+	}
+	return rc < 0 ? err_wrap(err, "stage \"%s\"", json_string_value(json_object_get(stage, "name"))) : 0;
+}
+
+int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *next_ms, struct err *err)
+{
+	json_t *plan;
+	int rc = journal_read(j, name, &plan, err);
+
+	*next_ms = -1;
+	if (rc < 0)
+		return rc;
+	if (is(plan, "confirmed") && of_this_boot(plan)) {
+		rc = turn_confirmed(w, j, plan, next_ms, err);
+	} else if (is(plan, "confirmed")) {
+		rc = 0; /* plan_reboot()'s */
+	} else if (is(plan, "pending") && of_this_boot(plan) && number(plan, "deadline-ms") > plan_now_ms()) {
+		*next_ms = number(plan, "deadline-ms");
+	} else {
+		const char *was = is(plan, "pending") ? "nobody confirmed it in time"
+				  : is(plan, "stuck") ? "its undo failed"
+						      : "its owner has died";
+
+		log_warn("plan=%s reason=\"%s: undoing it\"", name, was);
+		rc = 0;
+		if (undo(w, j, plan, false, err) == PLAN_STUCK) {
+			*next_ms = plan_now_ms() + RETRY_MS;
+			rc = err ? err->code : -EIO;
+		} else {
+			log_info("plan=%s reason=\"undone, all is as it was\"", name);
+		}
+	}
+	json_decref(plan);
+	return rc;
+}
+
+/* The kernel has forgotten everything: each stage again, with an undo of its own for this boot. What fails leaves nothing behind, and the
+ * plan stays in the journal for the next try. */
+static int apply_anew(struct world *w, struct journal *j, json_t *plan, struct err *err)
+{
+	json_t *all = stages(plan), *stage;
+	size_t i, done = 0;
+	int rc = 0;
+
+	json_array_foreach (all, i, stage) {
+		if (!json_object_get(stage, "undo"))
+			continue; /* it was not due yet */
+		rc = apply_stage(w, j, plan, stage, err);
+		done = i + 1;
+		if (rc < 0)
+			break;
+	}
+	while (rc < 0 && done-- > 0) {
+		stage = json_array_get(all, done);
+		if (json_object_get(stage, "undo"))
+			undo_stage(w, stage, false, NULL);
+	}
+	return rc;
+}
+
+int plan_reboot(struct world *w, struct journal *j, const char *name, struct err *err)
+{
+	json_t *plan;
+	int rc = journal_read(j, name, &plan, err);
+	char id[64];
+
+	if (rc < 0)
+		return rc;
+	if (of_this_boot(plan)) {
+		json_decref(plan);
+		return 0;
+	}
+	if (!is(plan, "confirmed")) {
+		rc = undo(w, j, plan, false, err) == PLAN_STUCK ? err->code : 0;
+		json_decref(plan);
+		return rc;
+	}
+	rc = apply_anew(w, j, plan, err);
+	if (rc == 0) {
+		boot_id(id);
+		json_object_set_new(plan, "boot", json_string(id));
+		json_object_set_new(plan, "confirmed-ms", json_integer(plan_now_ms()));
+		rc = journal_write(j, plan, err);
+	}
+	json_decref(plan);
+	return rc;
+}
+
+int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err)
+{
+	json_t *stage, *op;
+	size_t i, k;
+
+	json_array_foreach (stages(plan), i, stage) {
+		if (!json_object_get(stage, "undo"))
+			continue;
+		json_array_foreach (json_object_get(stage, "ops"), k, op) {
+			int rc = json_is_true(json_object_get(op, "transient")) ? 0 : op_verify(w, op, err);
+
+			if (rc == -ENOENT)
+				json_array_append_new(texts, json_string(err->text));
+			else if (rc < 0)
+				return rc;
+		}
+	}
+	return 0;
+}
