@@ -1,0 +1,34 @@
+#pragma once
+/* build - what should be: makes plans (plan.h) from the configuration. Looks at the network (who has an address, which gateways there are),
+ * changes nothing.
+ *
+ *   plan        host     what it is
+ *   intercept   client   TPROXY for the pairs' client addresses on the listeners' ports; the way to local services and back
+ *   reply       transit  answers to visitors' addresses that came from the proxy go back to it (source-transit = transparent)
+ *   takeover    transit  the addresses come to the transit server; it asks the host that gives or routes them
+ *   give        client   lets go of the addresses: silent for them, but still there for its established connections  (topology segment)
+ *   reroute     router   the addresses' routes lead to the transit server                                            (routed; tunnel with a
+ * router) forward     client   forwards the addresses through the tunnel                                                   (tunnel) return
+ * client   the addresses come home yield       transit  give, the other way round (segment) unforward   client   forwards what is
+ * established only, then nothing                                             (tunnel)
+ *
+ * Who gains addresses leads: it is ready for them before the other lets go, so that at no moment nobody answers (make before break).
+ * Errors: -EINVAL: the configuration lacks what the plan needs (err says which key); -EPERM: not this host's role; -ENODEV, -EHOSTUNREACH.
+ */
+#include "lib/conf.h"
+
+#include <jansson.h>
+
+struct nl;
+
+#define BUILD_TABLE_INTERCEPT "shunt_intercept"
+#define BUILD_LINK            "shunt0"
+
+struct build_wish {
+	bool without_peer; /* takeover, return: the other server is dead and will not be asked */
+	json_t *moved;     /* intercept: addresses all of whose accounts have moved; NULL: as before */
+};
+int build_plan(json_t **out, const struct conf *c, struct nl *nl, const char *name, const struct build_wish *wish, struct err *err);
+const char *const *build_names(void); /* ends with NULL */
+/* Addresses of the pairs: an array of texts, client's or transit's. -EINVAL where one is a name. */
+int build_addresses(json_t **out, const struct conf *c, bool transit, struct err *err);
