@@ -1,0 +1,217 @@
+#include "netctl/serve.h"
+
+#include "netctl/act.h"
+
+#include "lib/ctl.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/notify.h"
+#include "lib/tls.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define OVERDUE_S 1
+
+struct serve {
+	const struct conf *conf;
+	struct loop *loop;
+	struct tls *tls;
+	struct ctl_server *here, *there;
+	struct event sigs[2], second;
+};
+
+static enum ctl_code code_of(enum exit_code x)
+{
+	switch (x) {
+	case EXIT_DONE:
+	case EXIT_REFUSED:
+		return CTL_REFUSED;
+	case EXIT_USAGE:
+		return CTL_USAGE;
+	case EXIT_UNDONE:
+		return CTL_FAILED;
+	case EXIT_STUCK:
+		return CTL_STUCK;
+	}
+	return CTL_STUCK;
+}
+
+static int seconds_of(json_t *request, int *out, struct err *err)
+{
+	json_t *v = json_object_get(request, "confirm");
+
+	*out = -1;
+	if (!v)
+		return 0;
+	if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > 3600)
+		return err_set(err, -EINVAL, "\"confirm\": expected seconds from 0 to 3600");
+	*out = (int)json_integer_value(v);
+	return 0;
+}
+
+static int check_moved(json_t *moved, struct err *err)
+{
+	struct addr unused;
+	size_t i;
+	json_t *a;
+
+	if (moved && !json_is_array(moved))
+		return err_set(err, -EINVAL, "\"moved\": expected a list of addresses");
+	json_array_foreach (moved, i, a)
+		if (!json_is_string(a) || !addr_parse(&unused, json_string_value(a)))
+			return err_set(err, -EINVAL, "\"moved\": found something that is no address");
+	return 0;
+}
+
+static enum exit_code act_by_name(struct act *a, const char *cmd, json_t *request, json_t *answer, struct err *err)
+{
+	const char *plan = json_string_value(json_object_get(request, "plan"));
+	struct build_wish wish = {.without_peer = json_is_true(json_object_get(request, "without-peer")),
+				  .moved = json_object_get(request, "moved")};
+	bool force = json_is_true(json_object_get(request, "force"));
+	int confirm;
+
+	if (seconds_of(request, &confirm, err) < 0 || check_moved(wish.moved, err) < 0)
+		return EXIT_USAGE;
+	if (strcmp(cmd, "status") == 0)
+		return act_status(a, answer, err);
+	if (strcmp(cmd, "recover") == 0)
+		return act_recover(a, answer, err);
+	if (strcmp(cmd, "confirm") == 0)
+		return act_confirm(a, plan, answer, err);
+	if (strcmp(cmd, "reset-old") == 0)
+		return act_reset_old(a, answer, err);
+	if (!plan && (strcmp(cmd, "plan") == 0 || strcmp(cmd, "apply") == 0 || strcmp(cmd, "revert") == 0 || strcmp(cmd, "settle") == 0)) {
+		err_set(err, -EINVAL, "\"plan\": expected the name of a plan");
+		return EXIT_USAGE;
+	}
+	if (strcmp(cmd, "plan") == 0)
+		return act_plan(a, plan, &wish, answer, err);
+	if (strcmp(cmd, "apply") == 0)
+		return act_apply(a, plan, confirm, &wish, answer, err);
+	if (strcmp(cmd, "revert") == 0)
+		return act_revert(a, plan, force, answer, err);
+	if (strcmp(cmd, "settle") == 0)
+		return act_settle(a, plan, answer, err);
+	err_set(err, -EINVAL, "there is no command \"%.40s\"", cmd);
+	return EXIT_USAGE;
+}
+
+static void on_request(struct ctl_call *call, const char *cmd, json_t *request, void **session, void *arg)
+{
+	struct serve *s = arg;
+	struct act a = {.by = ctl_peer(call)};
+	json_t *answer = json_object();
+	struct err err = {0};
+	enum exit_code x = EXIT_REFUSED;
+
+	(void)session;
+	json_object_set_new(answer, "role", json_string(role_name(s->conf->netctl.role)));
+	if (strcmp(cmd, "hello") == 0) {
+		ctl_answer(call, answer);
+		return;
+	}
+	if (act_open(&a, s->conf, &err) == 0)
+		x = act_by_name(&a, cmd, request, answer, &err);
+	act_close(&a);
+	if (strcmp(cmd, "status") != 0)
+		log_info("cmd=%s plan=%s by=%s exit=%d%s%s", cmd, json_string_value(json_object_get(request, "plan")) ?: "-",
+			 LOG_QUOTED(ctl_peer(call), strlen(ctl_peer(call))), x, x ? " reason=" : "",
+			 x ? LOG_QUOTED(err.text, strlen(err.text)) : "");
+	if (x == EXIT_DONE) {
+		ctl_answer(call, answer);
+		return;
+	}
+	json_decref(answer);
+	ctl_fail(call, code_of(x), "%s", err.text);
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *s = arg;
+	struct act a = {.by = "shunt-netctl serve"};
+	struct err err = {0};
+
+	(void)fd;
+	(void)what;
+	if (act_open(&a, s->conf, &err) == 0)
+		act_overdue(&a);
+	act_close(&a);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct serve *s = arg;
+
+	(void)sig;
+	(void)what;
+	loop_stop(s->loop);
+}
+
+static int listen_at(struct serve *s, const char *address, struct ctl_server **out, struct err *err)
+{
+	struct ctl_options opt = {.address = address, .handler = on_request, .arg = s, .tls = s->tls};
+
+	return ctl_listen(out, loop_base(s->loop), &opt, err);
+}
+
+static int open_all(struct serve *s, struct err *err)
+{
+	const struct conf_netctl *n = &s->conf->netctl;
+	int rc = loop_new(&s->loop, err);
+
+	if (rc == 0 && n->listen)
+		rc = tls_new(&s->tls, s->conf->tls.ca, s->conf->tls.cert, s->conf->tls.key, err);
+	if (rc == 0)
+		rc = listen_at(s, n->control, &s->here, err);
+	if (rc == 0 && n->listen)
+		rc = listen_at(s, n->listen, &s->there, err);
+	return rc;
+}
+
+static void watch(struct serve *s)
+{
+	struct event_base *b = loop_base(s->loop);
+
+	event_assign(&s->sigs[0], b, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal, s);
+	event_assign(&s->sigs[1], b, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal, s);
+	event_add(&s->sigs[0], NULL);
+	event_add(&s->sigs[1], NULL);
+	event_assign(&s->second, b, -1, EV_PERSIST, on_second, s);
+	event_add(&s->second, &(struct timeval){.tv_sec = OVERDUE_S});
+}
+
+int serve_main(const struct conf *conf)
+{
+	struct serve s = {.conf = conf};
+	struct act a = {.by = "shunt-netctl serve"};
+	struct err err = {0};
+	int rc = act_open(&a, conf, &err);
+
+	signal(SIGPIPE, SIG_IGN);
+	if (rc == 0 && act_recover(&a, NULL, &err) != EXIT_DONE)
+		log_error("reason=\"%s\"", err.text);
+	act_close(&a);
+	if (rc == 0)
+		rc = open_all(&s, &err);
+	if (rc == 0) {
+		watch(&s);
+		log_info("role=%s control=%s listen=%s reason=\"ready\"", role_name(conf->netctl.role), conf->netctl.control,
+			 conf->netctl.listen ? conf->netctl.listen : "none");
+		notify("READY=1");
+		loop_run(s.loop);
+		event_del(&s.sigs[0]);
+		event_del(&s.sigs[1]);
+		event_del(&s.second);
+	} else {
+		log_error("reason=\"%s\"", err.text);
+	}
+	ctl_close(s.there);
+	ctl_close(s.here);
+	tls_free(s.tls);
+	if (s.loop)
+		loop_free(s.loop);
+	return rc < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
