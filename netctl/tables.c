@@ -182,7 +182,8 @@ char *table_intercept(const struct conf *c, json_t *addresses, json_t *moved)
 	/* What the proxy sends to the local services, and their answers to it, go round through lo with the mark on. */
 	fprintf(f, "\tiifname \"lo\" meta mark & %#x == %#x return\n", m, m);
 	/* Answers to a visitor's address that the proxy speaks as: they are for it, wherever they come in. */
-	fprintf(f, "\tmeta l4proto tcp socket transparent 1 meta mark set meta mark | %#x accept\n", m);
+	/* (A SYN may find one of them in TIME_WAIT, when the visitor uses the port again: that is TPROXY's to handle.) */
+	fprintf(f, "\t" NOT_NEW " socket transparent 1 meta mark set meta mark | %#x accept\n", m);
 	if (bypass)
 		fprintf(f, "\tct direction original ct mark & %#x == %#x meta mark set meta mark | %#x accept\n", t, t, t);
 	/* All packets, not SYN alone: with SYN cookies it is the ACK that makes the connection. */

@@ -33,10 +33,13 @@ all_true() { # WHAT VIA
 		logged "$1: $scheme, IPv6, transit" t "$via" "2001:db8:f::14 $scheme 2001:db8:1::10" visit6 --interface 2001:db8:f::14 $scheme://bob.example/
 	done
 }
-dump() { in_ns c sh -c 'ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; nft list ruleset' | grep -v fe80; }
+dump() { # SIDE
+	in_ns "$1" sh -c 'ip -d rule; ip -d -6 rule; ip route show table all; ip -6 route show table all; ip -o link; ip neigh show nud permanent
+		nft list ruleset; sysctl net.ipv4.tcp_fwmark_accept net.ipv4.fwmark_reflect net.ipv6.fwmark_reflect' | grep -v fe80
+}
 
 # before: everybody is served by the client server itself
-dump >"$W/before"
+for side in c t; do dump $side >"$W/before-$side"; done
 same "before" "$(side_of http://alice.example/) $(side_of http://bob.example/) $(side_of https://bob.example/)" "client client client"
 
 # the proxy alone changes nothing: its port is no service, and says so
@@ -78,7 +81,6 @@ tcp 192.0.2.10 203.0.113.12 >"$W/out" 2>&1 || rc=$?
 [ $rc != 0 ] || [ ! -s "$W/out" ] || die "nobody listens there: $(cat "$W/out")"
 
 # whose address a trusted peer's PROXY header tells; a local of our own choosing, of one family
-in_ns c nft 'add element inet shunt_intercept svc4 { 192.0.2.10 . 8082, 192.0.2.10 . 8083 }; add element inet shunt_intercept svc6 { 2001:db8::10 . 8083 }'
 in_ns v python3 -c 'import socket
 s = socket.create_connection(("192.0.2.10", 8082), 10, ("203.0.113.11", 0))
 s.sendall(b"PROXY TCP4 198.18.0.7 198.18.0.1 4000 80\r\nGET / HTTP/1.1\r\nHost: alice.example\r\nX-Req-Id: lb\r\nConnection: close\r\n\r\n")
@@ -146,7 +148,6 @@ same "while reloading" "$(awk -F '\t' '{print $4}' "$W/reload.tsv" | sort -u)" t
 # towards the transit server from the visitor's own address and port: through a tunnel
 stop proxy
 tunnel_up
-sed -i 's/ transit-port = 81 / /; s/ transit-port = 8444 / /; s/source-transit = "proxy-v2"/source-transit = "transparent"/' "$W/shunt.conf"
 proxy_start
 wait_for is_alive true
 all_true "through the tunnel" 7
@@ -169,9 +170,9 @@ like "which capability, which unit" "$out" 'CAP_NET_ADMIN.*shunt-proxy\.service'
 
 # after: as before
 intercept_off
-ip -n "${NS}c" link del shunt0
-for family in -4 -6; do ip $family -n "${NS}c" rule del pref 744; ip $family -n "${NS}c" route flush table 7444; done
-ip -n "${NS}c" addr del 192.0.2.20/24 dev eth0
-dump >"$W/after"
-diff "$W/before" "$W/after" >"$W/diff" || die "something is left: $(cat "$W/diff")"
+tunnel_down
+for side in c t; do
+	dump $side >"$W/after-$side"
+	diff "$W/before-$side" "$W/after-$side" >"$W/diff" || die "something is left on $side: $(cat "$W/diff")"
+done
 same "after" "$(side_of http://bob.example/)" client
