@@ -159,7 +159,7 @@ static void write_bypass(FILE *f, const struct conf *c, json_t *moved)
 		return;
 	/* Nothing leads answers back to this host unless they are for it. */
 	fprintf(f,
-		"chain masquerade {\n\ttype nat hook postrouting priority srcnat; policy accept;\n\tct mark & %#x == %#x ct status dnat "
+		"chain outwards {\n\ttype nat hook postrouting priority srcnat; policy accept;\n\tct mark & %#x == %#x ct status dnat "
 		"masquerade\n}\n",
 		t, t);
 }

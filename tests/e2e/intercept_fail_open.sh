@@ -120,7 +120,7 @@ wait_for notified 4
 kill -STOP "$(pid_of proxy)"
 told=$(grep -c WATCHDOG=1 "$W/log/notified")
 same "ready once" "$(grep -c READY=1 "$W/log/notified")" 1
-no_elements() { ! in_ns c nft list set inet shunt_intercept alive | grep -q ipv4; }
+no_elements() { [ -z "$(in_ns c nft list set inet shunt_intercept alive | grep ipv4)" ]; }
 WAIT=5 wait_for no_elements
 same "a hung proxy says nothing" "$(grep -c WATCHDOG=1 "$W/log/notified")" "$told"
 kill -CONT "$(pid_of proxy)"

@@ -49,8 +49,8 @@ for p in json.load(sys.stdin)["plans"]:
 }
 nothing_in_force() { [ -z "$(in_force "$1")" ]; }
 is_in_force() { in_force "$1" | grep -qx "$2 $3"; } # HOST PLAN STATE
-drained() { ! netctl "$1" status | grep -q 'still to come'; } # HOST: no stage of a plan is due any more
-no_drift() { ! netctl "$1" status | grep -q 'changed by somebody'; }
+drained() { [ -z "$(netctl "$1" status | grep 'still to come')" ]; } # HOST: no stage of a plan is due any more
+no_drift() { [ -z "$(netctl "$1" status | grep 'changed by somebody')" ]; }
 # Traffic goes on for so many ms: what is waited for is time itself.
 longer() {
 	local until_ms=$(($(now_ms) + $1))

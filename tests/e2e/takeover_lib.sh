@@ -46,7 +46,7 @@ lab_defaults() {
 	PEER4=(203.0.113.{200..203}) PEER6=(2001:db8:1::{200..203})
 	EXT4=(198.51.100.{10..15}) EXT6=(2001:db8:f::{10..15})
 }
-no_tentative() { ! ip -o -n "$NS$1" addr show tentative | grep -q .; }
+no_tentative() { [ -z "$(ip -o -n "$NS$1" addr show tentative)" ]; }
 lab_up() { # segment|routed|tunnel
 	local n len4=24 len6=64
 	[ "$(id -u)" = 0 ] || cannot_run "network namespaces need root"
