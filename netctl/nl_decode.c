@@ -317,6 +317,8 @@ static void decode_addr(struct dec *d, struct nlmsghdr *h)
 	}
 	if (ci && nla_len(ci) >= (int)sizeof(life))
 		memcpy(&life, nla_data(ci), sizeof(life));
+	if ((flags & IFA_F_DEPRECATED) && life.ifa_prefered == UINT32_MAX) /* as IPv4 tells it of one that stays for ever */
+		life.ifa_prefered = 0;
 	if (life.ifa_valid != UINT32_MAX)
 		tell(d, "valid", json_integer(life.ifa_valid));
 	if (life.ifa_prefered != life.ifa_valid)

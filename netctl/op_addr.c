@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,12 +107,24 @@ int op_keep_addr(const json_t *found, json_t *undo, struct err *err)
 	return 0;
 }
 
+/* What was the default is named too: an op leaves alone what it does not name. */
+static int keep_changed(const json_t *one, json_t *undo, struct err *err)
+{
+	json_t *defaults = json_pack("{s:I,s:I,s:i}", "valid", (json_int_t)UINT32_MAX, "preferred", (json_int_t)UINT32_MAX, "metric", 0);
+	int rc = defaults ? op_keep_addr(one, undo, err) : err_set(err, -ENOMEM, "out of memory");
+
+	if (rc == 0 && json_object_update_missing(json_array_get(undo, json_array_size(undo) - 1), defaults) < 0)
+		rc = err_set(err, -ENOMEM, "out of memory");
+	json_decref(defaults);
+	return rc;
+}
+
 static int addr_undo_present(json_t *op, const json_t *one, const json_t *canon, const json_t *found, json_t *undo, struct err *err)
 {
 	static const char *const name[] = {"op", "address", "dev", "peer", NULL};
 
 	if (one)
-		return changes(one, canon, op) ? op_keep_addr(one, undo, err) : 0;
+		return changes(one, canon, op) ? keep_changed(one, undo, err) : 0;
 	int rc = other_length(found, op, err);
 	if (rc < 0)
 		return rc;

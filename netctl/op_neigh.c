@@ -102,8 +102,6 @@ static int neigh_apply(struct world *w, json_t *op, struct err *err)
 		/* The kernel keeps the tag of the one before, unless it gets another: none is not another. */
 		if (one && op_number(canon, "protocol", 0) == 0 && op_number(one, "protocol", 0) != 0)
 			rc = nl_delete(w->nl, NL_NEIGH, one, err);
-		if (learnt(op)) /* canon says it as the kernel tells it */
-			json_object_set_new(canon, "nud", json_string("stale"));
 		if (rc == 0 || rc == -ENOENT)
 			rc = nl_put(w->nl, NL_NEIGH, canon, NL_REPLACE, err);
 	}
