@@ -397,36 +397,36 @@ int nl_delete(struct nl *nl, enum nl_kind kind, const json_t *obj, struct err *e
 /* ---- what is ours ---- */
 
 /* Taken away as a plain rule, it would leave the host without a local address. */
-static void local_rules(json_t *rules)
+static void as_local_rule(json_t *op)
 {
-	json_t *rule;
-	size_t i;
-
-	json_array_foreach (rules, i, rule) {
-		if (number_or(rule, "table", 0) != RT_TABLE_LOCAL || json_object_size(rule) != 6)
-			continue;
-		json_object_set_new(rule, "op", json_string("local-rule"));
-		json_object_del(rule, "table");
-		json_object_del(rule, "protocol");
-	}
+	if (strcmp(op_string(op, "op"), "rule") != 0 || number_or(op, "table", 0) != RT_TABLE_LOCAL || json_object_size(op) != 6)
+		return;
+	json_object_set_new(op, "op", json_string("local-rule"));
+	json_object_del(op, "table");
+	json_object_del(op, "protocol");
 }
 
 int nl_ours(struct nl *nl, json_t *ops, struct err *err)
 {
 	static const enum nl_kind kinds[] = {NL_RULE, NL_ROUTE, NL_NEIGH, NL_ADDR};
-	json_t *tagged = json_pack("{s:i}", "protocol", OP_TAG), *named = json_pack("{s:s}", "alias", NL_ALIAS), *rules = json_array();
-	int rc = tagged && named && rules ? 0 : err_set(err, -ENOMEM, "out of memory");
+	json_t *tagged = json_pack("{s:i}", "protocol", OP_TAG), *named = json_pack("{s:s}", "alias", NL_ALIAS);
+	json_t *found = json_array(), *one;
+	size_t i;
+	int rc = tagged && named && found ? 0 : err_set(err, -ENOMEM, "out of memory");
 
-	for (size_t i = 0; rc == 0 && i < sizeof(kinds) / sizeof(*kinds); i++)
-		rc = nl_find(nl, kinds[i], tagged, kinds[i] == NL_RULE ? rules : ops, err);
-	if (rc == 0) {
-		local_rules(rules);
-		for (size_t i = 0; i < json_array_size(rules); i++)
-			json_array_insert(ops, i, json_array_get(rules, i));
-		rc = nl_find(nl, NL_LINK, named, ops, err);
+	for (i = 0; rc == 0 && i < sizeof(kinds) / sizeof(*kinds); i++)
+		rc = nl_find(nl, kinds[i], tagged, found, err);
+	if (rc == 0)
+		rc = nl_find(nl, NL_LINK, named, found, err);
+	json_array_foreach (found, i, one) {
+		as_local_rule(one);
+		json_object_del(one, "alias"); /* told, not put */
+		json_object_del(one, "up");
 	}
+	if (rc == 0 && json_array_extend(ops, found) < 0)
+		rc = err_set(err, -ENOMEM, "out of memory");
 	json_decref(tagged);
 	json_decref(named);
-	json_decref(rules);
+	json_decref(found);
 	return rc;
 }

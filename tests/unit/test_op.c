@@ -50,7 +50,8 @@ static void sh(const char *cmd)
 static char *snapshot(void)
 {
 	return output_of("exec 2>&1; ip -o addr | sed 's/^[0-9]*: //'; ip -4 -d route show table all; ip -6 -d route show table all;"
-			 "ip -4 -d rule; ip -6 -d rule; (ip -4 neigh; ip -6 neigh) | grep -v -e INCOMPLETE -e FAILED; nft list ruleset | sed 's/ expires [0-9a-z]*//';"
+			 "ip -4 -d rule; ip -6 -d rule; (ip -4 neigh; ip -6 neigh) | grep -v -e INCOMPLETE -e FAILED; nft list ruleset | "
+			 "sed 's/ expires [0-9a-z]*//';"
 			 "ip -o -d link | sed 's/^[0-9]*: //; s/ state [A-Z]*//; s/ qlen 1000//';"
 			 "grep -r . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/tcp_fwmark_accept /proc/sys/net/ipv4/tcp_rmem"
 			 " /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf/*/forwarding | grep -v 'shunt[0-9]/' | sort");
@@ -103,8 +104,7 @@ static void apply_all(const char *name, json_t *ops)
 	json_t *op;
 	size_t i;
 
-	json_array_foreach(ops, i, op)
-	{
+	json_array_foreach (ops, i, op) {
 		must(op_check(op, &err), &err, name, "check of undo");
 		must(op_apply(world, op, &err), &err, name, "undo");
 		must(op_verify(world, op, &err), &err, name, "verify of undo");
@@ -215,7 +215,7 @@ static void addresses(void **state)
 		 1, "ip addr del 2001:db8:6::2/64 dev v0"},
 		{"addr made deprecated", "ip addr add 203.0.113.40/32 dev v0 label v0:40",
 		 "{\"op\":\"addr\",\"state\":\"present\",\"address\":\"203.0.113.40\",\"dev\":\"v0\",\"preferred\":0}", "ip addr show v0",
-		 "preferred_lft 0sec", 1, "ip addr del 203.0.113.40/32 dev v0"},
+		 "deprecated v0:40", 1, "ip addr del 203.0.113.40/32 dev v0"},
 		{"addr with the routes that need it",
 		 "ip route add 10.1.0.0/16 via 198.51.100.9 src 198.51.100.2 metric 3; ip route add default via 198.51.100.9 proto static "
 		 "table 99;"
@@ -500,9 +500,7 @@ static void tables(void **state)
 		 "nft list table inet shunt_t", "meta mark & 0x01000000 == 0x01000000 return", 1, NULL},
 		{"nft table of ours, replaced",
 		 "nft 'table inet shunt_t { set x { type nf_proto; flags timeout; elements = { ipv4 timeout 1d expires 1h } ; }; chain c { "
-		 "type filter hook input priority 0; counter packets 5 bytes 300 ; }; }' 2>/dev/null ||"
-		 "nft 'table inet shunt_t { chain c { type filter hook input priority 0; counter packets 5 bytes 300 ; }; chain d { jump "
-		 "e; }; chain e { } ; }'",
+		 "type filter hook input priority 0; tcp dport 9 counter packets 5 bytes 300 ; }; }'",
 		 NFT("chain z { }"), "nft list ruleset", "!counter", 1, NULL},
 		{"nft table taken", NULL, "{\"op\":\"nft-table\",\"state\":\"absent\",\"family\":\"inet\",\"name\":\"shunt_t\"}",
 		 "nft list ruleset", "!shunt_t", 1, "nft delete table inet shunt_t"},
@@ -529,7 +527,8 @@ static void tables(void **state)
 	/* A refusal changes nothing, and says why. */
 	op = parse(NFT("chain c { accept; }\\n chain d { jump nowhere; }"));
 	assert_int_equal(op_apply(world, op, &err), -EINVAL);
-	assert_non_null(strstr(err.text, "nft refused it: line 5:16-27: Error: "));
+	if (!strstr(err.text, "nft refused it: line 5:17-23: Error: "))
+		fail_msg("%s", err.text);
 	assert_false(says("nft list ruleset", "shunt_t"));
 	json_decref(op);
 }
@@ -828,8 +827,7 @@ static void all_of_ours(void **state)
 	if (json_array_size(ours) != n)
 		fail_msg("ours: %s", json_dumps(ours, JSON_INDENT(1)));
 	sh("ip route del 203.0.113.0/24; nft delete table ip shuntless");
-	json_array_foreach(ours, i, op)
-	{
+	json_array_foreach (ours, i, op) {
 		json_object_set_new(op, "state", json_string("absent"));
 		must(op_check(op, &err), &err, "ours", "check");
 		must(op_apply(world, op, &err), &err, "ours", "absent");
