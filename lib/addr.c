@@ -171,6 +171,12 @@ bool addr_is_any(const struct addr *a)
 	       (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr));
 }
 
+bool addr_is_loopback(const struct addr *a)
+{
+	return (a->sa.sa_family == AF_INET && ntohl(a->v4.sin_addr.s_addr) >> 24 == 127) ||
+	       (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr));
+}
+
 char *addr_text(const struct addr *a, char out[ADDR_TEXT_MAX])
 {
 	if (a->sa.sa_family == AF_INET) {

@@ -27,6 +27,7 @@ void addr_set_port(struct addr *a, uint16_t port);
 bool addr_same_ip(const struct addr *a, const struct addr *b);       /* ports aside */
 bool addr_same(const struct addr *a, const struct addr *b);          /* with ports */
 bool addr_is_any(const struct addr *a);                              /* 0.0.0.0 or :: */
+bool addr_is_loopback(const struct addr *a);                         /* 127.0.0.0/8 or ::1 */
 char *addr_text(const struct addr *a, char out[ADDR_TEXT_MAX]);      /* without the port; returns out */
 char *addr_text_port(const struct addr *a, char out[ADDR_TEXT_MAX]); /* with the port; returns out */
 

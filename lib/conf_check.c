@@ -46,13 +46,6 @@ static int check_pairs(const struct conf *c, struct err *err)
 	return 0;
 }
 
-static bool is_loopback(const struct addr *a)
-{
-	if (addr_family(a) == AF_INET)
-		return (ntohl(a->v4.sin_addr.s_addr) >> 24) == 127;
-	return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
-}
-
 /* The partner is found by the address that the visitor came to, so it must be in a pair. */
 static int check_partner(const struct conf *c, const struct conf_listener *l, struct err *err)
 {
@@ -71,7 +64,7 @@ static int check_partner(const struct conf *c, const struct conf_listener *l, st
 		if (n < sizeof(list))
 			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", n ? ", " : "", client->text);
 	}
-	if (c->n_pairs == 0 || named || addr_is_any(&l->bind) || (is_loopback(&l->bind) && of_family <= 1))
+	if (c->n_pairs == 0 || named || addr_is_any(&l->bind) || (addr_is_loopback(&l->bind) && of_family <= 1))
 		return 0;
 	snprintf(text, sizeof(text),
 		 "found listener %s with address = \"%s\", expected a pair's client address (%s), add a pair or correct it",
@@ -154,7 +147,7 @@ static int check_listener(const struct conf *c, struct conf_listener *l, struct 
 	}
 	if (l->local.text && addr_family(&l->local.addr) != AF_UNSPEC && l->local.port == l->port &&
 	    (addr_same_ip(&l->local.addr, &l->bind) ||
-	     (addr_is_any(&l->bind) && addr_family(&l->bind) == addr_family(&l->local.addr) && is_loopback(&l->local.addr)))) {
+	     (addr_is_any(&l->bind) && addr_family(&l->bind) == addr_family(&l->local.addr) && addr_is_loopback(&l->local.addr)))) {
 		snprintf(text, sizeof(text),
 			 "found listener %s whose local is the listener itself, expected another address or port, or its traffic "
 			 "would come back to it",

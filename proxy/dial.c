@@ -121,13 +121,24 @@ static bool connection_exists(struct dialer *d, const struct addr *local, const 
 
 /* ---- the two sides ---- */
 
+static struct crowd *crowd_of(struct dialer *d, const struct addr *visitor)
+{
+	const uint8_t *bytes = addr_family(visitor) == AF_INET ? (const uint8_t *)&visitor->v4.sin_addr : visitor->v6.sin6_addr.s6_addr;
+	uint32_t hash = 2166136261u; /* FNV-1a: a collision costs a little time and nothing else */
+
+	for (size_t i = 0; i < (addr_family(visitor) == AF_INET ? 4 : 16); i++)
+		hash = (hash ^ bytes[i]) * 16777619u;
+	return &d->crowds[hash % DIAL_CROWDS];
+}
+
 static int from_range(struct worker *w, uint32_t mark, const struct addr *visitor, const struct addr *to)
 {
 	struct dialer *d = &w->dialer;
+	struct crowd *crowd = crowd_of(d, visitor);
 	struct addr from = *visitor;
 	int rc = -EADDRINUSE;
 
-	if (loop_now(w->loop) < d->crowded_till && addr_same_ip(visitor, &d->crowded))
+	if (loop_now(w->loop) < crowd->till && addr_same_ip(visitor, &crowd->visitor))
 		return rc;
 	for (unsigned i = 0; i < DIAL_PORTS && taken(rc); i++) {
 		uint16_t port = (uint16_t)(DIAL_PORT_FIRST + d->next);
@@ -138,10 +149,8 @@ static int from_range(struct worker *w, uint32_t mark, const struct addr *visito
 		addr_set_port(&from, port);
 		rc = attempt(mark, &from, to);
 	}
-	if (taken(rc)) {
-		d->crowded = *visitor;
-		d->crowded_till = loop_now(w->loop) + CROWDED_MS;
-	}
+	if (taken(rc))
+		*crowd = (struct crowd){*visitor, loop_now(w->loop) + CROWDED_MS};
 	return rc;
 }
 
@@ -185,11 +194,19 @@ static int transit_transparent(uint32_t mark, const struct addr *visitor, const 
 	return rc;
 }
 
+static bool can_pose(const struct dial *d)
+{
+	if (addr_family(d->visitor) != addr_family(d->to))
+		return false;
+	if (addr_family(d->visitor) == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&d->visitor->v6.sin6_addr))
+		return false; /* it means nothing beyond its link */
+	return d->side == SIDE_CLIENT || !addr_is_loopback(d->visitor);
+}
+
 int dial_start(struct worker *w, const struct dial *d)
 {
 	uint32_t mark = w->proxy->mark;
-	/* A service of the other family cannot hear from the visitor's address; better from ours than not at all. */
-	bool transparent = d->listener->conf->source[d->side] == SOURCE_TRANSPARENT && addr_family(d->visitor) == addr_family(d->to);
+	bool transparent = d->listener->conf->source[d->side] == SOURCE_TRANSPARENT && can_pose(d);
 
 	if (d->side == SIDE_TRANSIT)
 		return transparent ? transit_transparent(2 * mark, d->visitor, d->to) : attempt(0, NULL, d->to);

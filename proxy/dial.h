@@ -9,6 +9,8 @@
  * Marks, with interception (conf.h, netctl.mark): M on what goes to this very host, so that it is not intercepted again and its answers, to
  * an address that is not ours, come back here; 2*M on what goes to the transit server as if it came from the visitor, so that it is sent
  * through the tunnel. What goes to another host without pretending anything has none: it would be delivered here.
+ * A visitor whose address cannot be taken (another family than the service's, link-local, or loopback towards the transit server) is
+ * connected for as with plain: better so than not at all.
  * Threads: the worker's. Errors: -errno, of the last attempt. */
 #include "lib/conf.h"
 #include "proxy/account.h"
@@ -20,13 +22,16 @@
 struct listener;
 struct worker;
 
-/* What a worker knows of ports; zeroed by dialer_init(). */
+/* What a worker knows of ports. */
+#define DIAL_CROWDS 64
 struct dialer {
-	unsigned next;         /* of the range: workers start apart and go round */
-	struct addr crowded;   /* a visitor for whom the whole range was taken, */
-	uint64_t crowded_till; /* and how long that is believed, ms */
-	int diag;              /* asks the kernel for connections that exist; -1: none */
+	unsigned next; /* of the range: workers start apart and go round */
+	int diag;      /* asks the kernel for connections that exist; -1: none */
 	uint64_t seed;
+	struct crowd {
+		struct addr visitor; /* for whom the whole range was taken, */
+		uint64_t till;       /* and how long that is believed, ms: trying all of it costs a few */
+	} crowds[DIAL_CROWDS];       /* by hash; a newer one takes the place */
 };
 void dialer_init(struct dialer *d, unsigned worker, unsigned n_workers);
 void dialer_done(struct dialer *d);

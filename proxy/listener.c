@@ -364,17 +364,12 @@ struct addr way_at(const struct way *way, size_t i)
 	return to;
 }
 
-static bool is_loopback(const struct addr *a)
-{
-	return addr_family(a) == AF_INET ? ntohl(a->v4.sin_addr.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
-}
-
 bool listener_is_here(const struct listener *l, const struct addr *a, unsigned worker)
 {
 	for (size_t i = 0; i < l->n_partners; i++)
 		if (has(known(l->partners[i].client, worker), a))
 			return true;
-	return is_loopback(a);
+	return addr_is_loopback(a);
 }
 
 bool listener_trusts(const struct listener *l, const struct addr *peer)

@@ -97,6 +97,13 @@ logged "from the host, IPv4, transit" t 10 "192.0.2.10 https 198.51.100.10" here
 logged "from the host, IPv6, client" c 7 "2001:db8::10 https 2001:db8::10" here -6 https://alice.example/
 logged "from the host, IPv6, transit" t 10 "2001:db8::10 http 2001:db8:1::10" here -6 http://bob.example/
 logged "from the host's loopback" c 7 "127.0.0.1 http 192.0.2.10" here -4 --interface 127.0.0.1 http://alice.example/
+# an address that means nothing beyond its link cannot be posed as, and is served all the same
+in_ns r python3 -c 'import socket, sys
+s = socket.socket(socket.AF_INET6); s.settimeout(10); s.bind((sys.argv[1], 0, 0, socket.if_nametoindex("c0"))); s.connect(("2001:db8::10", 80))
+s.sendall(b"GET / HTTP/1.1\r\nHost: alice.example\r\nX-Req-Id: ll\r\nConnection: close\r\n\r\n")
+while s.recv(4096): pass' "$(ip -6 -n "${NS}r" -o addr show dev c0 scope link | awk '{sub("/.*", "", $4); print $4}')"
+wait_for saw c ll
+same "from a link-local address" "$(line_of c ll 7)" "2001:db8::10 http 2001:db8::10"
 same "its loopback is not intercepted" "$(in_ns c curl -s --max-time 5 -o "$W/out" -w '%header{x-side}' -H 'Host: bob.example' http://127.0.0.1/)" client
 
 no_time_wait() { [ -z "$(in_ns v ss -Htan state time-wait "sport = $1")" ]; } # PORT
@@ -154,6 +161,7 @@ wait_for is_alive true
 all_true "through the tunnel" 7
 logged "the visitor's port" t 13 "45678 http 198.51.100.10" visit --interface 203.0.113.11 --local-port 45678 http://bob.example/
 logged "from the host, through the tunnel" t 7 "192.0.2.10 http 198.51.100.10" here -4 http://bob.example/
+logged "from the host's loopback, not through the tunnel" t 7 "192.0.2.10 http 198.51.100.10" here -4 --interface 127.0.0.1 http://bob.example/
 same "a large answer through the tunnel" "$(visit https://bob.example/app/download?kb=3000 -o "$W/out" -w '%{http_code}')" 200
 same "who comes to transit directly is answered directly" "$(in_ns v curl -s --max-time 5 -o "$W/out" -w '%header{x-side}' -H 'Host: bob.example' http://198.51.100.10/)" transit
 # a fresh connection while the previous one of the same port is not quite gone there

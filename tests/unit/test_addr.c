@@ -115,6 +115,12 @@ static void sockaddrs(void **state)
 	assert_true(addr_parse(&a, "::"));
 	assert_true(addr_is_any(&a));
 	assert_false(addr_is_any(&b));
+	assert_true(addr_parse(&a, "127.255.0.1"));
+	assert_true(addr_is_loopback(&a));
+	assert_true(addr_parse(&a, "::1"));
+	assert_true(addr_is_loopback(&a));
+	assert_false(addr_is_loopback(&b));
+	assert_false(addr_is_loopback(&(struct addr){0}));
 	assert_false(addr_same_ip(&a, &b));
 }
 
