@@ -130,6 +130,26 @@ static void show_sides(struct app *a, json_t *status, json_t *list)
 	out_set(&a->out, "sides", sides);
 }
 
+/* Every bound of the data plane, so that nobody has to look up what is in force. */
+static void show_limits(struct app *a, const json_t *status)
+{
+	const char *key;
+	json_t *v;
+	char line[100] = "";
+	json_object_foreach(json_object_get(status, "limits"), key, v)
+	{
+		char one[64];
+		int n = snprintf(one, sizeof(one), "%s %lld", key, (long long)json_integer_value(v));
+		if (*line && strlen(line) + (size_t)n + 2 > 90) {
+			out_line(&a->out, "%-10s %s", "limits", line);
+			*line = '\0';
+		}
+		snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s%s", *line ? ", " : "", one);
+	}
+	if (*line)
+		out_line(&a->out, "%-10s %s", "limits", line);
+}
+
 static enum exit_code status_all(struct app *a)
 {
 	struct err e = {0};
@@ -156,6 +176,7 @@ static enum exit_code status_all(struct app *a)
 		out_set(&a->out, "proxy-away", json_string(e.text));
 	}
 	show_sides(a, status, list);
+	show_limits(a, status);
 	show_moves(a, NULL);
 	json_decref(status);
 	json_decref(list);
@@ -172,9 +193,13 @@ static void show_way_back(struct app *a, const struct account_row *row, json_t *
 	if (row->def.side != SIDE_TRANSIT || journal_clock(a->db, "reinstall", &at, NULL) == 0 ||
 	    journal_move_last(a->db, row->def.name, "migrate", &last, NULL) < 0)
 		return;
-	time_text(last.started + a->conf->control.rollback_days * DAY_MS, text);
+	int64_t until = last.started + a->conf->control.rollback_days * DAY_MS;
+	time_text(until, text);
 	json_object_set_new(o, "rollback-until", json_string(text));
-	out_line(&a->out, "%-10s possible until %s", "rollback", text);
+	if (until < now_ms())
+		out_line(&a->out, "%-10s was possible until %s, now with --force only", "rollback", text);
+	else
+		out_line(&a->out, "%-10s possible until %s", "rollback", text);
 	move_row_done(&last);
 }
 
@@ -244,9 +269,12 @@ enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err)
 /* "host", "host:443", "[2001:db8::1]:443", "2001:db8::1". */
 static int split(const char *text, char *host, size_t cap, long *port, struct err *err)
 {
-	const char *colon = strrchr(text, ':');
-	char *end;
+	const char *colon = strrchr(text, ':'), *expected;
+	char *end, canon[DOMAIN_MAX + 1];
+	struct addr ip;
 	*port = 0;
+	if (strstr(text, "://"))
+		return err_set(err, -EINVAL, "route: found \"%.60s\", expected HOST[:PORT], not a URL", text);
 	size_t len = strlen(text);
 	if (*text == '[') {
 		const char *close = strchr(text, ']');
@@ -269,6 +297,8 @@ static int split(const char *text, char *host, size_t cap, long *port, struct er
 		return err_set(err, -EINVAL, "route: found a host of %zu characters, expected 1 to %zu", len, cap - 1);
 	memcpy(host, text, len);
 	host[len] = '\0';
+	if (!addr_parse(&ip, host) && !domain_canon(canon, host, true, &expected))
+		return err_set(err, -EINVAL, "route: found host \"%.60s\", expected %s, or an address", host, expected);
 	return 0;
 }
 
@@ -295,7 +325,8 @@ static void say_why(struct app *a, const json_t *answer)
 
 enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 {
-	char host[DOMAIN_MAX + 8];
+	char host[DOMAIN_MAX + 8], login[LOGIN_MAX + 1];
+	const char *expected;
 	long port;
 	struct addr ip;
 	json_t *answer = NULL;
@@ -303,14 +334,16 @@ enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 
 	if (split(words[0], host, sizeof(host), &port, err) < 0)
 		return EXIT_USAGE;
-	json_t *q = json_object();
-	json_t *name = json_string(host);
-	if (!name || (a->opt.to && !addr_parse(&ip, a->opt.to)) || a->opt.logins.n > 1) {
-		json_decref(q);
-		json_decref(name);
+	if ((a->opt.to && !addr_parse(&ip, a->opt.to)) || a->opt.logins.n > 1) {
 		err_set(err, -EINVAL, "route: expected HOST[:PORT], --to an address, and --login once");
 		return EXIT_USAGE;
 	}
+	if (a->opt.logins.n && !login_canon(login, a->opt.logins.w[0], &expected)) {
+		err_set(err, -EINVAL, "route: --login: found \"%.60s\", expected %s", a->opt.logins.w[0], expected);
+		return EXIT_USAGE;
+	}
+	json_t *q = json_object();
+	json_t *name = json_string(host);
 	if (!a->opt.to && addr_parse(&ip, host)) /* an address as the host is where the traffic goes */
 		json_object_set(q, "to", name);
 	else
@@ -321,7 +354,7 @@ enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 	if (a->opt.to)
 		json_object_set_new(q, "to", json_string(a->opt.to));
 	if (a->opt.logins.n)
-		json_object_set_new(q, "login", json_string(a->opt.logins.w[0]));
+		json_object_set_new(q, "login", json_string(login));
 	const char *key;
 	json_t *v;
 	int rc = proxylink_ask(a->proxy, "route", q, 0, &answer, err);
@@ -331,6 +364,8 @@ enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 		 json_is_string(json_object_get(answer, "target")) ? " at " : "", text_of(answer, "target", ""),
 		 text_of(answer, "account", "none"), text_of(answer, "gate", "open"));
 	say_why(a, answer);
+	if (json_is_null(json_object_get(answer, "listener")))
+		out_line(&a->out, "but no listener of the proxy is there: such traffic does not come through it");
 	json_object_foreach (answer, key, v)
 		if (strcmp(key, "v") && strcmp(key, "id") && strcmp(key, "ok"))
 			out_set(&a->out, key, json_incref(v));
@@ -360,9 +395,11 @@ int parse_since(const char *text, long long now_s, long long *since_s)
 	}
 	end = strptime(text, "%Y-%m-%d", &tm);
 	if (end && (*end == 'T' || *end == 't' || *end == ' '))
-		end = strptime(end + 1, "%H:%M:%S", &tm);
+		end = strptime(end + 1, "%H:%M", &tm);
 	else if (!end || *end)
 		return -EINVAL;
+	if (end && *end == ':')
+		end = strptime(end + 1, "%S", &tm);
 	if (end && *end == '.')
 		end += 1 + strspn(end + 1, "0123456789");
 	if (!end)
@@ -377,8 +414,9 @@ int parse_since(const char *text, long long now_s, long long *since_s)
 	} else if (*end == 'Z' || *end == 'z') {
 		end++;
 	}
+	int day = tm.tm_mday;
 	*since_s = (long long)timegm(&tm) - off;
-	return *end ? -EINVAL : 0;
+	return *end || tm.tm_mday != day ? -EINVAL : 0; /* there is no 31st of February */
 }
 
 enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)

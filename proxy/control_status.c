@@ -3,8 +3,10 @@
 #include "proxy/alive.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
+#include "proxy/http.h"
 #include "proxy/listener.h"
 #include "proxy/route.h"
+#include "proxy/sni.h"
 #include "proxy/worker.h"
 
 #include <stdlib.h>
@@ -203,11 +205,13 @@ static json_t *json_limits(const struct proxy *p)
 {
 	const struct conf_proxy *c = &p->config->conf->proxy;
 
-	return json_pack("{si si si si si si si si si si si si si}", "drain", c->drain, "http-head-max", c->http_head_max,
-			 "http-head-timeout", c->http_head_timeout, "hello-max", c->hello_max, "hello-timeout", c->hello_timeout,
-			 "connect-timeout", c->connect_timeout, "response-timeout", c->response_timeout, "keep-alive", c->keep_alive,
-			 "idle", c->idle, "hold-max-wait", c->hold_max_wait, "hold-max-connections", c->hold_max_connections,
-			 "source-connections", c->source_connections, "source-rate", c->source_rate);
+	return json_pack("{si si si si si si si si si si si si si si si si si si}", "max-connections", (int)p->budget, "source-connections",
+			 c->source_connections, "source-rate", c->source_rate, "hold-max-connections", c->hold_max_connections,
+			 "hold-max-wait", c->hold_max_wait, "drain", c->drain, "http-head-max", c->http_head_max, "http-head-timeout",
+			 c->http_head_timeout, "http-fields", HTTP_FIELDS_MAX, "http-request-line", HTTP_LINE_MAX, "hello-max",
+			 c->hello_max, "hello-timeout", c->hello_timeout, "hello-records", SNI_RECORDS_MAX, "connect-timeout",
+			 c->connect_timeout, "response-timeout", c->response_timeout, "keep-alive", c->keep_alive, "idle", c->idle,
+			 "control-message", (int)CTL_LINE_MAX);
 }
 
 static json_t *json_holds(const struct proxy *p)
@@ -302,18 +306,24 @@ static const struct listener *listener_for(const struct proxy *p, uint64_t port,
 	return NULL;
 }
 
+/* The login itself wins over *@domain, as a name does over a wildcard. */
 static struct account *by_login(const struct proxy *p, const char *login)
 {
+	const char *at = strchr(login, '@');
+	struct account *wild = NULL;
+
 	for (size_t i = 0; i < table_size(p->table); i++) {
 		struct account *a = table_at(p->table, i);
 		const struct acctdef *d = table_def(p->table, a);
 
-		for (size_t k = 0; k < d->n_logins; k++)
-			if (strcmp(d->logins[k], login) == 0 || (strncmp(d->logins[k], "*@", 2) == 0 && strchr(login, '@') &&
-								 strcmp(strchr(login, '@'), d->logins[k] + 1) == 0))
+		for (size_t k = 0; k < d->n_logins; k++) {
+			if (strcmp(d->logins[k], login) == 0)
 				return a;
+			if (at && strncmp(d->logins[k], "*@", 2) == 0 && strcmp(at, d->logins[k] + 1) == 0)
+				wild = a;
+		}
 	}
-	return NULL;
+	return wild;
 }
 
 static json_t *json_target(const struct listener *l, enum side side, const struct addr *dst)
@@ -356,11 +366,11 @@ static struct addr usual_destination(const struct listener *l)
 void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	const char *host = json_string_value(json_object_get(req, "host")), *to_text = json_string_value(json_object_get(req, "to"));
-	const char *login = json_string_value(json_object_get(req, "login"));
+	const char *login = json_string_value(json_object_get(req, "login")), *expected;
 	const struct listener *l;
 	struct route r = {0};
 	struct addr to = {0};
-	char name[DOMAIN_MAX + 2];
+	char name[DOMAIN_MAX + 2], canon[LOGIN_MAX + 1];
 	uint64_t port;
 	size_t len = host ? lower(name, sizeof name, host) : 0;
 
@@ -370,10 +380,14 @@ void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req)
 		ctl_fail(call, CTL_USAGE, "\"to\": expected an address");
 		return;
 	}
+	if (login && !login_canon(canon, login, &expected)) {
+		ctl_fail(call, CTL_USAGE, "\"login\": expected %s", expected);
+		return;
+	}
 	l = listener_for(p, port, to_text ? &to : NULL);
 	if (l && !to_text)
 		to = usual_destination(l);
-	if (login && (r.account = by_login(p, login)))
+	if (login && (r.account = by_login(p, canon)))
 		r.why = "login";
 	else
 		r = route_find(p->table, p->config->conf->proxy.unknown, p->nobody, l ? l->conf->protocol : PROTOCOL_HTTP, name, len, &to,
