@@ -113,7 +113,7 @@ static const struct command commands[] = {
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
 
-static void print_options(unsigned mask)
+static void print_options(FILE *f, unsigned mask)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
 		char name[40];
@@ -121,30 +121,63 @@ static void print_options(unsigned mask)
 			continue;
 		snprintf(name, sizeof(name), "--%s%s%s", rows[i].name, rows[i].arg ? " " : "", rows[i].arg ? rows[i].arg : "");
 		if (rows[i].letter)
-			printf("  -%c, %-18s %s\n", rows[i].letter, name, rows[i].help);
+			fprintf(f, "  -%c, %-18s %s\n", rows[i].letter, name, rows[i].help);
 		else
-			printf("      %-18s %s\n", name, rows[i].help);
+			fprintf(f, "      %-18s %s\n", name, rows[i].help);
 	}
 }
 
-static void print_help(const struct command *only)
+static void print_help(FILE *f, const struct command *only)
 {
 	if (only) {
-		printf("shunt %s %s\n\n%s.\n", only->name, only->args, only->summary);
+		fprintf(f, "shunt %s %s\n\n%s.\n", only->name, only->args, only->summary);
 		if (only->help)
-			printf("%s\n", only->help);
-		puts("");
-		print_options(only->options | O_FILE | O_JSON | O_YES);
+			fprintf(f, "%s\n", only->help);
+		fputs("\n", f);
+		print_options(f, only->options | O_FILE | O_JSON | O_YES);
 		return;
 	}
-	puts("shunt [-c FILE] [--json] [--yes] COMMAND\n"
-	     "moves hosting accounts between a client server and its transit server, without their visitors noticing.\n");
+	fputs("shunt [-c FILE] [--json] [--yes] COMMAND\n"
+	      "moves hosting accounts between a client server and its transit server, without their visitors noticing.\n\n",
+	      f);
 	for (size_t i = 0; i < N_COMMANDS; i++)
-		printf("  %-16s %s\n", commands[i].name, commands[i].summary);
-	puts("\nOptions of every command:");
-	print_options(O_GLOBAL);
-	puts("\nExit: 0 done; 1 refused, nothing changed; 2 usage or configuration; 3 failed and undone; 4 failed and stuck.\n"
-	     "shunt help COMMAND says more.");
+		fprintf(f, "  %-16s %s\n", commands[i].name, commands[i].summary);
+	fputs("\nOptions of every command:\n", f);
+	print_options(f, O_GLOBAL);
+	fputs("\nExit: 0 done; 1 refused, nothing changed; 2 usage or configuration; 3 failed and undone; 4 failed and stuck.\n"
+	      "shunt help COMMAND says more.\n",
+	      f);
+}
+
+static void print_account_help(FILE *f)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strncmp(commands[i].name, "account ", 8) == 0)
+			fprintf(f, "  shunt %s %s\n      %s\n", commands[i].name, commands[i].args, commands[i].summary);
+	}
+}
+
+/* The text as it is, or as one member of the JSON object. */
+static enum exit_code help(struct app *a, const struct command *only, bool of_account, struct err *err)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	if (!f) {
+		err_set(err, -ENOMEM, "out of memory");
+		return EXIT_REFUSED;
+	}
+	if (of_account)
+		print_account_help(f);
+	else
+		print_help(f, only);
+	fclose(f);
+	if (a->out.json)
+		out_set(&a->out, "help", json_string(text));
+	else
+		fputs(text, stdout);
+	free(text);
+	return EXIT_DONE;
 }
 
 /* Levenshtein, of words that are short. */
@@ -351,21 +384,13 @@ int cmd_parse(int argc, char **argv, struct options *opt, const struct command *
 static enum exit_code cmd_help(struct app *a, char **words, int n, struct err *err)
 {
 	int used;
-	(void)a;
 	const struct command *c = n ? find(words, n, &used) : NULL;
-	if (n && strcmp(words[0], "account") == 0 && !c) {
-		for (size_t i = 0; i < N_COMMANDS; i++) {
-			if (strncmp(commands[i].name, "account ", 8) == 0)
-				printf("  shunt %s %s\n      %s\n", commands[i].name, commands[i].args, commands[i].summary);
-		}
-		return EXIT_DONE;
-	}
-	if (n && !c) {
+	bool account = n && !c && strcmp(words[0], "account") == 0;
+	if (n && !c && !account) {
 		unknown_command(words[0], n > 1 ? words[1] : NULL, err);
 		return EXIT_USAGE;
 	}
-	print_help(c);
-	return EXIT_DONE;
+	return help(a, c, account, err);
 }
 
 /* ---- running ---- */
@@ -413,11 +438,7 @@ int cmd_main(int argc, char **argv)
 		out_set(&a.out, "version", json_string(PACKAGE_VERSION));
 		x = EXIT_DONE;
 	} else if (!c || a.opt.help) {
-		print_help(c);
-		x = EXIT_DONE;
-		json_decref(a.out.object);
-		a.out.json = false;
-		a.out.object = NULL;
+		x = help(&a, c, false, &err);
 	} else {
 		x = run(&a, c, words, n, &err);
 	}

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,7 +34,10 @@ static int code_of(int sqlite)
 
 int db_error(sqlite3 *db, struct err *err, const char *doing)
 {
-	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s: %s", doing, sqlite3_errmsg(db));
+	const char *file = sqlite3_db_filename(db, "main");
+	bool named = file && *file;
+	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s%s%s: %s", doing, named ? " " : "", named ? file : "",
+		       sqlite3_errmsg(db));
 }
 
 int db_exec(sqlite3 *db, const char *sql, struct err *err)

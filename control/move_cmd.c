@@ -396,42 +396,74 @@ static enum exit_code move_many(struct app *a, const struct kind *k, char **name
 
 /* ---- the commands ---- */
 
+/* What would be refused; 1: it is there already. */
+static int dry_guards(struct app *a, const struct kind *k, const char *name, struct account_row *account, struct err *err)
+{
+	int rc = journal_account(a->db, name, account, err);
+	if (rc < 0)
+		return rc;
+	bool busy = a->locks && locks_held(a->locks, account->id);
+	struct move_rows open = {0};
+	rc = journal_moves_open(a->db, name, &open, err);
+	if (rc == 0 && (open.n || busy))
+		rc = guard_open(a, name, !busy, err);
+	move_rows_done(&open);
+	if (rc == 0 && account->def.side == k->to)
+		return 1;
+	return rc < 0 ? rc : guard_window(a, k, name, err);
+}
+
+/* Returns new. */
+static json_t *dry_steps(struct app *a, const struct kind *k, const struct account_row *account)
+{
+	struct mover with;
+	struct move_row row;
+	struct move m;
+	json_t *list = json_array();
+	fill_row(a, k, account, &row);
+	app_mover(a, &with);
+	move_init(&m, &with, &row);
+	out_line(&a->out, "%s: %s -> %s, nothing is changed", m.row.account, side_name(k->from), side_name(k->to));
+	for (int s = 0; s < N_STEPS; s++) {
+		char text[700];
+		steps[s].plan(&m, text, sizeof(text));
+		out_line(&a->out, "  %-10s %s", steps[s].name, text);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "step", steps[s].name, "does", text));
+	}
+	move_done(&m);
+	return list;
+}
+
 static enum exit_code dry_run(struct app *a, const struct kind *k, char **names, int n, struct err *err)
 {
 	json_t *moves = json_array();
 	enum exit_code worst = EXIT_DONE;
+	int bad = 0;
 	out_set(&a->out, "dry-run", moves);
 	for (int i = 0; i < n; i++) {
-		struct account_row account;
-		struct mover with;
-		struct move_row row;
-		struct move m;
-		int rc = journal_account(a->db, names[i], &account, err);
-		bool already = rc == 0 && account.def.side == k->to;
-		if (rc == 0 && !already)
-			rc = guard_window(a, k, names[i], err);
-		if (rc < 0 || already) {
-			if (already)
-				out_line(&a->out, "%s: is on %s already", names[i], side_name(k->to));
+		struct account_row account = {0};
+		struct err e = {0};
+		json_t *o = json_pack("{s:s, s:s}", "account", names[i], "to", side_name(k->to));
+		int rc = dry_guards(a, k, names[i], &account, &e);
+		if (rc < 0) {
+			result(o, exit_of(rc), &e);
 			worst = worse(worst, exit_of(rc));
-			account_row_done(&account);
-			continue;
+			bad++;
+			if (n == 1)
+				*err = e;
+			else if (!a->out.json)
+				fprintf(stderr, "shunt: %s\n", e.text);
+		} else if (rc == 1) {
+			json_object_set_new(o, "already", json_true());
+			out_line(&a->out, "%s: is on %s already", names[i], side_name(k->to));
+		} else {
+			json_object_set_new(o, "steps", dry_steps(a, k, &account));
 		}
-		fill_row(a, k, &account, &row);
-		app_mover(a, &with);
-		move_init(&m, &with, &row);
-		json_t *list = json_array();
-		out_line(&a->out, "%s: %s -> %s, nothing is changed", names[i], side_name(k->from), side_name(k->to));
-		for (int s = 0; s < N_STEPS; s++) {
-			char text[700];
-			steps[s].plan(&m, text, sizeof(text));
-			out_line(&a->out, "  %-10s %s", steps[s].name, text);
-			json_array_append_new(list, json_pack("{s:s, s:s}", "step", steps[s].name, "does", text));
-		}
-		json_array_append_new(moves, json_pack("{s:s, s:s, s:o}", "account", names[i], "to", side_name(k->to), "steps", list));
-		move_done(&m);
+		json_array_append_new(moves, o);
 		account_row_done(&account);
 	}
+	if (bad && n > 1)
+		err_set(err, -EPERM, "%d of %d accounts would be refused", bad, n);
 	return worst;
 }
 

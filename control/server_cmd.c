@@ -73,7 +73,8 @@ enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err)
 		return EXIT_REFUSED;
 	}
 	out_line(&a->out, "the proxy has read its configuration again");
-	out_set(&a->out, "proxy", answer);
+	out_set(&a->out, "listeners", json_incref(json_object_get(answer, "listeners")));
+	json_decref(answer);
 	return EXIT_DONE;
 }
 

@@ -35,7 +35,7 @@ int out_finish(struct out *o, enum exit_code x, const struct err *err)
 			json_t *s = json_string(text);
 			json_object_set_new(o->object, "error", s ? s : json_string("the error's text is not UTF-8"));
 		}
-		json_dumpf(o->object, stdout, JSON_COMPACT);
+		json_dumpf(o->object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)); /* 0.1, not 0.10000000000000001 */
 		putchar('\n');
 	} else if (x && text) {
 		fflush(stdout);

@@ -114,11 +114,44 @@ python3 -m json.tool "$W/o" >"$W/o2"
 fails_with 1 shunt --json migrate nobody
 python3 -c 'import json, sys; json.loads(sys.argv[1])' "$OUT" || die "--json must answer an error as JSON too: $OUT"
 
+# --json: one object for whatever is asked, also for help, refusals and what a dry run would refuse
+for words in help --help 'help migrate' 'migrate --help' 'help account' --version status 'status alice' 'account list' 'account show alice' log 'log alice' \
+	'route alice.example' resume reload start check reinstall return finish serve 'relocate alice' 'migrate nobody' 'migrate nobody nix' \
+	'migrate --dry-run --all' 'migrate --dry-run alice nobody' frobnicate --nonsense migrate; do
+	# shellcheck disable=SC2086 # words
+	shunt --json $words >"$W/o" 2>"$W/o2" </dev/null || :
+	python3 -c 'import json, sys
+o = json.load(open(sys.argv[1]))
+assert o["ok"] == (o["exit"] == 0) and (o["ok"] or o["error"]), o' "$W/o" || die "shunt --json $words: $(cat "$W/o")"
+	same "shunt --json $words says the rest nowhere else" "$(cat "$W/o2")" ""
+done
+same "help as JSON" "$(shunt --json help migrate | python3 -c 'import json, sys; print("--drain" in json.load(sys.stdin)["help"])')" True
+rc=0
+shunt --json migrate --dry-run alice nobody bob nix >"$W/o" || rc=$?
+same "a dry run that would be refused" $rc 1
+same "each of them is told" "$(python3 -c 'import json, sys; print(*[a["account"] + ("!" if a.get("error") else "") for a in json.load(open(sys.argv[1]))["dry-run"]])' "$W/o")" \
+	"alice nobody! bob nix!"
+like "numbers for people" "$(shunt --json account show alice)" '"databases_gb":0.1[,}]'
+like "the limits in force" "$(shunt status)" 'http-head-max 32768.*http-fields 100'
+
+# route: what is no host is not routed, and a port where nobody listens is said
+for bad in 'a b' alice..example http://alice.example/ münchen.example alice.example:0 '[::1' -x.example; do fails_with 2 shunt route -- "$bad"; done
+like "nobody listens there" "$(shunt route alice.example:9999)" 'no listener'
+unlike "somebody listens here" "$(shunt route alice.example:443)" 'no listener'
+shunt account add zoe --login 'zoe@alice.example' >"$W/o"
+shunt account add amy --login '*@alice.example' >"$W/o"
+like "a login wins over a wildcard" "$(shunt route alice.example --login zoe@Alice.Example)" 'account zoe'
+like "a wildcard login" "$(shunt route alice.example --login joe@alice.example)" 'account amy'
+fails_with 2 shunt route alice.example --login 'a@b@c'
+shunt account remove zoe >"$W/o"
+shunt account remove amy >"$W/o"
+
 # the rollback window and the old state
 shunt migrate bob
 sqlite3 "$W/shunt.db" "UPDATE moves SET changed = changed - 8 * 86400000, started = started - 8 * 86400000; UPDATE accounts SET since = since - 8 * 86400000" 2>"$W/o" || die "the schema has changed: $(cat "$W/o")"
 fails_with 1 shunt rollback bob
 like "past seven days" "$OUT" '7|seven|--force'
+like "status says so before" "$(shunt status bob)" 'was possible until'
 shunt rollback --force bob
 same "forced" "$(side_of http://bob.example/)" client
 
