@@ -121,12 +121,13 @@ enum relayed relay_move(struct worker *w, struct end *from, struct end *to, uint
 	}
 	if (r == RELAY_BLOCKED && !end_blocked(to) && !flushed && *count - before < SPLICE_LEAST)
 		to->splicing = false; /* the sender is slow */
-	if (r == RELAY_BLOCKED && to->splicing && end_blocked(to))
-		end_pause(from);
 	if (to->pipe && to->pipe->held == 0) { /* an idle connection holds nothing */
 		pipes_put(w->pipes, to->pipe);
 		to->pipe = NULL;
 	}
+	/* Only while something is held: its leaving is what wakes us to listen again. */
+	if (r == RELAY_BLOCKED && to->splicing && end_blocked(to))
+		end_pause(from);
 	return r;
 }
 
