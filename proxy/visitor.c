@@ -136,6 +136,13 @@ bool visitor_left(const struct visitor *v, bool fin)
 
 	if (n < 0)
 		return errno != EAGAIN && errno != EINTR;
+	if (n > 0) { /* bytes that came before a reset hide it from recv(2) */
+		int error = 0;
+		socklen_t len = sizeof error;
+
+		if (getsockopt(v->client.fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
+			return true;
+	}
 	return fin && (n == 0 || v->client.rdhup);
 }
 

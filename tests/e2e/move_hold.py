@@ -86,6 +86,11 @@ v.send(get())
 wait_until(lambda: other.ask("account", name="alice")["parked"] == 1)
 v.rst()
 c.ok("a waiting visitor leaves", wait_until(lambda: other.ask("account", name="alice")["parked"] == 0, 4), other.ask("account", name="alice"))
+v = Conn()
+v.send(b"POST / HTTP/1.1\r\nHost: alice.example\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 300000)
+wait_until(lambda: other.ask("account", name="alice")["parked"] == 1)
+v.rst()
+c.ok("a waiting visitor leaves in the middle of an upload", wait_until(lambda: other.ask("account", name="alice")["parked"] == 0, 1.5), "")
 ctl.ask("release", name="alice")
 
 # ---- draining: what finishes is drained, what does not is cut and counted
