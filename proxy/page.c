@@ -50,7 +50,7 @@ static void advice(char *out, size_t cap, const struct page *p)
 
 size_t page_write(char out[PAGE_MAX], const struct page *p)
 {
-	char text[160], body[512], retry[48] = "";
+	char text[160], body[512], extra[64] = "";
 	int body_len, n;
 
 	advice(text, sizeof text, p);
@@ -59,10 +59,12 @@ size_t page_write(char out[PAGE_MAX], const struct page *p)
 			    "<body><h1>%s</h1><p>%s</p></body></html>\n",
 			    p->status, reason(p->status), reason(p->status), text);
 	if (p->status == 503 && p->retry_after_s)
-		snprintf(retry, sizeof retry, "Retry-After: %u\r\n", p->retry_after_s);
+		snprintf(extra, sizeof extra, "Retry-After: %u\r\n", p->retry_after_s);
+	if (p->status == 405) /* RFC 9110 15.5.6 asks for it; which of them a site knows is for its own server to say */
+		snprintf(extra, sizeof extra, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n");
 	n = snprintf(out, PAGE_MAX,
 		     "HTTP/1.1 %u %s\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nCache-Control: "
 		     "no-store\r\n%sConnection: close\r\n\r\n%s",
-		     p->status, reason(p->status), body_len, retry, p->head ? "" : body);
+		     p->status, reason(p->status), body_len, extra, p->head ? "" : body);
 	return n > 0 && n < PAGE_MAX ? (size_t)n : 0;
 }

@@ -236,6 +236,10 @@ def main():
     c.ok("x-real-ip replaced", field(head, "x-real-ip") == ["203.0.113.12"], head)
     c.ok("x-forwarded-proto replaced", field(head, "x-forwarded-proto") == ["http"], head)
     c.ok("forwarded dropped", not any("10.9.9.9" in line for line in head), head)
+    with Conn() as v:
+        v.send(req(b"Host: " + A, start=b"TRACE / HTTP/1.1"))
+        status, fields, _ = v.response()
+    c.ok("405 says what is allowed", status == 405 and "GET" in fields.get("allow", ""), fields)
     transit.forget()
     with Conn() as v:
         v.send(req(b"Host: alice.example", start=b"GET http://bob.example/abs?q=1 HTTP/1.1"))
