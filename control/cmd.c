@@ -360,11 +360,25 @@ static int check_words(const struct command *c, const struct options *opt, char 
 	return 0;
 }
 
+/* Names, reasons and answers are JSON sooner or later: what cannot become any is refused before it gets lost on the way. */
+static int check_text(int argc, char **argv, struct err *err)
+{
+	for (int i = 1; i < argc; i++) {
+		json_t *s = json_string(argv[i]);
+		if (!s)
+			return err_set(err, -EINVAL, "found %s, expected UTF-8 text", LOG_QUOTED(argv[i], strlen(argv[i])));
+		json_decref(s);
+	}
+	return 0;
+}
+
 int cmd_parse(int argc, char **argv, struct options *opt, const struct command **cmd, char ***words, int *n_words, struct err *err)
 {
 	*cmd = NULL;
 	*opt = (struct options){.drain = -1, .max_wait = -1};
-	int rc = take_options(argc, argv, opt, err);
+	int rc = check_text(argc, argv, err);
+	if (rc == 0)
+		rc = take_options(argc, argv, opt, err);
 	if (rc < 0)
 		return rc;
 	char **w = argv + optind;

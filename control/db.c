@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 static int code_of(int sqlite)
 {
@@ -36,8 +37,9 @@ int db_error(sqlite3 *db, struct err *err, const char *doing)
 {
 	const char *file = sqlite3_db_filename(db, "main");
 	bool named = file && *file;
-	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s%s%s: %s", doing, named ? " " : "", named ? file : "",
-		       sqlite3_errmsg(db));
+	int why = (sqlite3_extended_errcode(db) & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s%s%s: %s%s%s%s", doing, named ? " " : "", named ? file : "",
+		       sqlite3_errmsg(db), why ? " (" : "", why ? strerror(why) : "", why ? ")" : "");
 }
 
 int db_exec(sqlite3 *db, const char *sql, struct err *err)

@@ -134,6 +134,17 @@ same "each of them is told" "$(python3 -c 'import json, sys; print(*[a["account"
 like "numbers for people" "$(shunt --json account show alice)" '"databases_gb":0.1[,}]'
 like "the limits in force" "$(shunt status)" 'http-head-max 32768.*http-fields 100'
 
+# bytes that are no text, wherever they stand
+bad=$'a\xff'
+for words in "migrate $bad" "migrate --dry-run $bad" "status $bad" "account show $bad" "account add eve --domain $bad.example" "log $bad" "route $bad" "$bad"; do
+	# shellcheck disable=SC2086 # words
+	fails_with 2 shunt $words
+	like "no text: says so" "$OUT" 'UTF-8'
+	# shellcheck disable=SC2086
+	fails_with 2 shunt --json $words
+	python3 -c 'import json, sys; json.loads(sys.argv[1])' "$OUT" || die "--json with bytes that are no text: $OUT"
+done
+
 # route: what is no host is not routed, and a port where nobody listens is said
 for bad in 'a b' alice..example http://alice.example/ münchen.example alice.example:0 '[::1' -x.example; do fails_with 2 shunt route -- "$bad"; done
 like "nobody listens there" "$(shunt route alice.example:9999)" 'no listener'
