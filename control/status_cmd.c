@@ -136,8 +136,7 @@ static void show_limits(struct app *a, const json_t *status)
 	const char *key;
 	json_t *v;
 	char line[100] = "";
-	json_object_foreach(json_object_get(status, "limits"), key, v)
-	{
+	json_object_foreach (json_object_get(status, "limits"), key, v) {
 		char one[64];
 		int n = snprintf(one, sizeof(one), "%s %lld", key, (long long)json_integer_value(v));
 		if (*line && strlen(line) + (size_t)n + 2 > 90) {

@@ -1,11 +1,11 @@
 #include "proxy/proxy.h"
 
 #include "lib/log.h"
+#include "lib/notify.h"
 #include "proxy/alive.h"
 #include "proxy/control.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
-#include "lib/notify.h"
 #include "proxy/worker.h"
 
 #include <errno.h>

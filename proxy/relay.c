@@ -120,7 +120,7 @@ enum relayed relay_move(struct worker *w, struct end *from, struct end *to, uint
 		r = to->pipe ? through_pipe(from, to, left, count, &share) : copy(w, from, to, left, count, &share);
 	}
 	if (r == RELAY_BLOCKED && !end_blocked(to) && !flushed && *count - before < SPLICE_LEAST)
-		to->splicing = false; /* the sender is slow */
+		to->splicing = false;          /* the sender is slow */
 	if (to->pipe && to->pipe->held == 0) { /* an idle connection holds nothing */
 		pipes_put(w->pipes, to->pipe);
 		to->pipe = NULL;

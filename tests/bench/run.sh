@@ -7,8 +7,8 @@ usage()
 {
 	cat <<-END
 	usage: tests/bench/run.sh [options]
-	  --rounds N       rounds per row (default 5)
-	  --quick          3 rounds with less work
+	  --rounds N       rounds per row (default 21)
+	  --quick          5 rounds
 	  --shunt PATH     this shunt-proxy instead of building one
 	  --build DIR      a configured build directory to build in, instead of a temporary one with -O2
 	  --planes LIST    of shunt,haproxy,haproxy-splice,nginx (default: all)
