@@ -12,18 +12,20 @@ usage()
 	  --shunt PATH     this shunt-proxy instead of building one
 	  --build DIR      a configured build directory to build in, instead of a temporary one with -O2
 	  --planes LIST    of shunt,haproxy,haproxy-splice,nginx (default: all)
-	  --rows LIST      of connect,exchange,bulk,http,http-mixed,memory,calls (default: all)
-	  --output FILE    where the JSON goes (default: tests/bench/result.json)
+	  --rows LIST      of connect,exchange,bulk,http,http-mixed,memory,calls,takeover (default: all)
+	  --output FILE    where the JSON goes (default: tests/bench/result.json; of takeover: takeover.json beside it)
 	END
 	exit "$1"
 }
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-shunt='' build='' planes=shunt,haproxy,haproxy-splice,nginx pass=()
+shunt='' build='' planes=shunt,haproxy,haproxy-splice,nginx rows='' output=$top/tests/bench/result.json pass=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) pass+=("$1") ;;
-	--rounds | --rows | --output) [ $# -ge 2 ] || usage 2; pass+=("$1" "$2"); shift ;;
+	--rounds) [ $# -ge 2 ] || usage 2; pass+=("$1" "$2"); shift ;;
+	--rows) [ $# -ge 2 ] || usage 2; rows=$2; shift ;;
+	--output) [ $# -ge 2 ] || usage 2; output=$2; shift ;;
 	--planes) [ $# -ge 2 ] || usage 2; planes=$2; shift ;;
 	--shunt) [ $# -ge 2 ] || usage 2; shunt=$(realpath "$2"); shift ;;
 	--build) [ $# -ge 2 ] || usage 2; build=$(realpath "$2"); shift ;;
@@ -50,7 +52,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 needed='haproxy nginx libnginx-mod-stream strace python3 iproute2 util-linux
-	gcc make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libssl-dev libnl-route-3-dev'
+	gcc make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libssl-dev libnl-route-3-dev nftables'
 missing=()
 for package in $needed; do
 	dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
@@ -96,9 +98,23 @@ case ,$planes, in
 	;;
 esac
 
-python3 "$top/tests/bench/bench.py" --tools "$build/tests/bench" --planes "$planes" ${pass[@]+"${pass[@]}"} &
-child=$!
-status=0
-wait "$child" || status=$?
-child=''
-exit "$status"
+run() { # in the background, so that a signal reaches us, and through us it
+	"$@" &
+	child=$!
+	status=0
+	wait "$child" || status=$?
+	child=''
+	return "$status"
+}
+others=$(tr ',' '\n' <<<"$rows" | grep -vx takeover | paste -sd, || :)
+if [ -z "$rows" ] || [ -n "$others" ]; then
+	run python3 "$top/tests/bench/bench.py" --tools "$build/tests/bench" --planes "$planes" --rows "$others" --output "$output" ${pass[@]+"${pass[@]}"}
+fi
+case ,${rows:-takeover}, in
+*,takeover,*)
+	make_in "$build" shunt-netctl shunt-proxy shunt tests/e2e/tools/prober tests/e2e/tools/answerer
+	echo '# addresses move, in three topologies' >&2
+	SHUNT_BUILD=$build run "$top/tests/bench/takeover.sh" --output "$(dirname "$output")/takeover.json" 2>"$tmp/takeover.log" ||
+		{ tail -n 20 "$tmp/takeover.log" >&2; exit 1; }
+	;;
+esac
