@@ -89,10 +89,9 @@ int holds_restore(struct proxy *p, const struct table *t)
 		h = hold_begin(p, a);
 		if (!h)
 			return -ENOMEM;
-		if (account_gate(a) == GATE_FENCED) {
+		if (account_gate(a) == GATE_FENCED)
 			h->give_up = 0;
-			h->drained = true;
-		}
+		h->drained = true; /* what was in flight ended with the process that carried it; the gate has let nothing in since */
 	}
 	return 0;
 }
