@@ -57,7 +57,7 @@ static int open_state(struct app *a, unsigned flags, struct err *err)
 	else if (rc == 0 && access(app_state_path(a), F_OK) == 0)
 		rc = locks_open(&a->locks, app_state_path(a), err); /* to see who is alive */
 	if (rc == 0)
-		rc = proxylink_open(&a->proxy, app_proxy_address(a), err);
+		rc = proxylink_open(&a->proxy, app_proxy_address(a), &a->conf->tls, err);
 	return rc;
 }
 

@@ -10,47 +10,7 @@
 #define COMMIT_MS   60000       /* a million domains are hashed and written */
 #define BATCH_BYTES (256 << 10) /* of CTL_LINE_MAX */
 
-/* ---- over lib/ctl ---- */
-
-struct wire {
-	char *address;
-	struct ctl_client *client;
-};
-
-static int wire_connect(void *self, struct err *err)
-{
-	struct wire *w = self;
-	return ctl_connect(&w->client, w->address, err);
-}
-
-static int wire_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
-			struct err *err)
-{
-	struct wire *w = self;
-	ctl_cancel_on(w->client, cancel_fd);
-	return ctl_request(w->client, cmd, fields, timeout_ms, answer, code, err);
-}
-
-static void wire_disconnect(void *self)
-{
-	struct wire *w = self;
-	if (w->client)
-		ctl_disconnect(w->client);
-	w->client = NULL;
-}
-
-static void wire_free(void *self)
-{
-	struct wire *w = self;
-	free(w->address);
-	free(w);
-}
-
-static const struct proxylink_ops wire_ops = {wire_connect, wire_request, wire_disconnect, wire_free};
-
-/* ---- the link ---- */
-
-int proxylink_with(struct proxylink **out, const char *address, const struct proxylink_ops *ops, void *self)
+int proxylink_with(struct proxylink **out, const char *address, const struct wire_ops *ops, void *self)
 {
 	struct proxylink *l = calloc(1, sizeof(*l));
 	*out = l;
@@ -65,14 +25,17 @@ int proxylink_with(struct proxylink **out, const char *address, const struct pro
 	return 0;
 }
 
-int proxylink_open(struct proxylink **out, const char *address, struct err *err)
+int proxylink_open(struct proxylink **out, const char *address, const struct conf_tls *tls, struct err *err)
 {
-	struct wire *w = calloc(1, sizeof(*w));
+	void *wire;
+	int rc = wire_new(&wire, address, tls, err);
 	*out = NULL;
-	if (!w || !(w->address = strdup(address)) || proxylink_with(out, address, &wire_ops, w) < 0) {
-		if (w)
-			wire_free(w);
-		return err_set(err, -ENOMEM, "out of memory");
+	if (rc < 0)
+		return rc;
+	rc = proxylink_with(out, address, &wire_ops, wire);
+	if (rc < 0) {
+		wire_ops.free(wire);
+		return err_set(err, rc, "out of memory");
 	}
 	return 0;
 }
@@ -103,6 +66,8 @@ bool proxylink_is_away(int rc)
 	case -EPIPE:
 	case -ENOTCONN:
 	case -ETIMEDOUT:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
 		return true;
 	default:
 		return false;

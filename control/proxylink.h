@@ -4,24 +4,15 @@
  * again, for at most `patience_ms` (a proxy that was killed is back within a second). After every new connection `fresh` runs first: it
  * is the place to give a proxy without a table its accounts.
  * Errors: -EINTR by cancel_fd; -EPROTO is the proxy's own refusal; -ECONNREFUSED: it cannot be reached (proxylink_is_away()). Text in err.
- * How bytes travel is behind struct proxylink_ops, so that tests speak to a proxy in memory. Ownership: the link owns its transport. */
+ * Ownership: the link owns its wire (wire.h). */
+#include "control/wire.h"
 #include "lib/acctdef.h"
-#include "lib/ctl.h"
-#include "lib/err.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 
-struct proxylink_ops {
-	int (*connect)(void *self, struct err *err);
-	int (*request)(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
-		       struct err *err); /* as ctl_request() */
-	void (*disconnect)(void *self);
-	void (*free)(void *self);
-};
-
 struct proxylink {
-	const struct proxylink_ops *ops;
+	const struct wire_ops *ops;
 	void *self;
 	char *address; /* for messages */
 	int patience_ms;
@@ -31,8 +22,9 @@ struct proxylink {
 	void *fresh_arg;
 };
 
-int proxylink_open(struct proxylink **out, const char *address, struct err *err); /* over lib/ctl; connects later */
-int proxylink_with(struct proxylink **out, const char *address, const struct proxylink_ops *ops, void *self);
+/* Over lib/ctl; connects later. tls: as wire_new(). */
+int proxylink_open(struct proxylink **out, const char *address, const struct conf_tls *tls, struct err *err);
+int proxylink_with(struct proxylink **out, const char *address, const struct wire_ops *ops, void *self);
 void proxylink_close(struct proxylink *l);
 bool proxylink_is_away(int rc);
 

@@ -216,7 +216,7 @@ static void on_disconnect(void *self)
 	(void)self;
 }
 
-static const struct proxylink_ops ops = {on_connect, on_request, on_disconnect, on_disconnect};
+static const struct wire_ops ops = {on_connect, on_request, on_disconnect, on_disconnect};
 
 struct proxylink *fake_link(struct fake_proxy *f)
 {
