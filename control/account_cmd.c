@@ -1,6 +1,7 @@
 /* account import|add|remove|list|show. A change is made in the database and in the proxy, or in neither: the database's transaction stays
  * open while the proxy is told, and a mark set before says to the next start that the proxy may know a set that was never committed. */
 #include "control/app.h"
+#include "control/moved.h"
 #include "control/sync.h"
 
 #include <errno.h>
@@ -45,6 +46,8 @@ static enum exit_code change_end(struct app *a, bool taken, int rc, bool told, s
 		x = x == EXIT_DONE ? EXIT_REFUSED : x;
 	}
 	sync_unlock_set(a, taken);
+	if (rc == 0)
+		moved_tell(a);
 	return x;
 }
 

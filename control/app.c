@@ -1,5 +1,7 @@
 #include "control/app.h"
 
+#include "control/moved.h"
+#include "control/network.h"
 #include "control/sync.h"
 
 #include "config.h"
@@ -58,7 +60,17 @@ static int open_state(struct app *a, unsigned flags, struct err *err)
 		rc = locks_open(&a->locks, app_state_path(a), err); /* to see who is alive */
 	if (rc == 0)
 		rc = proxylink_open(&a->proxy, app_proxy_address(a), &a->conf->tls, err);
+	for (int side = SIDE_CLIENT; rc == 0 && side <= SIDE_TRANSIT; side++) {
+		const char *address = side == SIDE_CLIENT ? a->conf->control.netctl_client : a->conf->control.netctl_transit;
+		if (address)
+			rc = netctllink_open(&a->netctl[side], (enum side)side, address, &a->conf->tls, err);
+	}
 	return rc;
+}
+
+bool app_intercepts(const struct app *a)
+{
+	return a->netctl[SIDE_CLIENT] && a->conf->proxy.intercept;
 }
 
 enum exit_code app_read(struct app *a, struct err *err)
@@ -83,6 +95,7 @@ enum exit_code app_write(struct app *a, bool importing, struct err *err)
 	int rc = open_state(a, 0, err);
 	if (rc < 0)
 		return exit_of(rc);
+	network_resume(a, false, NULL); /* told; should it matter to the command, the command says so */
 	a->proxy->fresh = sync_fresh;
 	a->proxy->fresh_arg = a;
 	a->proxy->patience_ms = 2000; /* one that is down is reported soon; one that we began to work with is waited for */
@@ -94,10 +107,16 @@ enum exit_code app_write(struct app *a, bool importing, struct err *err)
 	a->proxy->patience_ms = PATIENCE_MS;
 	struct err e = {0};
 	enum exit_code x = sync_resume(a, NULL, false, &e);
+	moved_tell(a);
 	if (x == EXIT_DONE || x == EXIT_STUCK) /* told already; it concerns other accounts, or is met again */
 		return EXIT_DONE;
 	*err = e;
 	return x;
+}
+
+enum exit_code app_write_alone(struct app *a, struct err *err)
+{
+	return exit_of(open_state(a, 0, err));
 }
 
 void app_close(struct app *a)
@@ -105,6 +124,9 @@ void app_close(struct app *a)
 	journal_close(a->db);
 	locks_close(a->locks);
 	proxylink_close(a->proxy);
+	netctllink_close(a->netctl[SIDE_CLIENT]);
+	netctllink_close(a->netctl[SIDE_TRANSIT]);
+	a->netctl[SIDE_CLIENT] = a->netctl[SIDE_TRANSIT] = NULL;
 	a->db = NULL;
 	a->locks = NULL;
 	a->proxy = NULL;
@@ -124,9 +146,8 @@ void app_done(struct app *a)
 
 #ifdef SHUNT_TEST_KILL
 /* Test builds only (configure --enable-test-kill): SHUNT_TEST_KILL=copying:before dies there as by kill -9. */
-static void test_kill(void *arg, const char *step, const char *when)
+static void test_kill(const char *step, const char *when)
 {
-	(void)arg;
 	char here[64];
 	const char *there = getenv("SHUNT_TEST_KILL");
 	snprintf(here, sizeof(here), "%s:%s", step, when);
@@ -135,6 +156,25 @@ static void test_kill(void *arg, const char *step, const char *when)
 }
 #endif
 
+void app_at(const struct app *a, const char *step, const char *when)
+{
+#ifdef SHUNT_TEST_KILL
+	test_kill(step, when);
+#endif
+	if (a->at)
+		a->at(a->at_arg, step, when);
+}
+
+static void at(void *arg, const char *step, const char *when)
+{
+	app_at(arg, step, when);
+}
+
+static void homeward(void *arg)
+{
+	moved_tell(arg);
+}
+
 void app_mover(struct app *a, struct mover *with)
 {
 	*with = (struct mover){
@@ -142,11 +182,12 @@ void app_mover(struct app *a, struct mover *with)
 		.proxy = a->proxy,
 		.conf = &a->conf->control,
 		.progress = &a->progress,
+		.netctl = app_intercepts(a) ? a->netctl[SIDE_CLIENT] : NULL,
+		.homeward = homeward,
 		.cancel_fd = a->sigfd,
+		.at = at,
+		.arg = a,
 	};
-#ifdef SHUNT_TEST_KILL
-	with->at = test_kill;
-#endif
 }
 
 int app_signals(struct app *a, struct err *err)

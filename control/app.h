@@ -6,6 +6,7 @@
 #include "control/journal.h"
 #include "control/lock.h"
 #include "control/move.h"
+#include "control/netctllink.h"
 #include "control/proxylink.h"
 #include "lib/out.h"
 
@@ -16,22 +17,29 @@ struct app {
 	struct journal *db;
 	struct locks *locks;
 	struct proxylink *proxy;
+	struct netctllink *netctl[2]; /* by side; NULL: not configured */
 	struct who who;
 	struct progress progress;
-	bool set_held; /* we have LOCK_SET */
-	int sigfd;     /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+	bool set_held;                                             /* we have LOCK_SET */
+	int sigfd;                                                 /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+	void (*at)(void *arg, const char *step, const char *when); /* where tests crash; or NULL */
+	void *at_arg;
 };
 
 const char *app_state_path(const struct app *a);
 const char *app_proxy_address(const struct app *a);
+bool app_intercepts(const struct app *a); /* shunt-netctl of the client server is to lead visitors to the proxy */
 enum exit_code app_read(struct app *a, struct err *err);
 enum exit_code app_write(struct app *a, bool importing, struct err *err);
 /* As app_write(), for a child of a process that has just done so: opens, compares nothing, resumes nothing. */
 enum exit_code app_reopen(struct app *a, struct err *err);
+/* For a change that does without the proxy, which may be dead: nothing is compared, and no move resumed. */
+enum exit_code app_write_alone(struct app *a, struct err *err);
 void app_close(struct app *a); /* state and proxy; conf and options stay */
 void app_done(struct app *a);
 void app_mover(struct app *a, struct mover *with);
-int app_signals(struct app *a, struct err *err); /* fills sigfd */
+void app_at(const struct app *a, const char *step, const char *when); /* a point where a crash is tried */
+int app_signals(struct app *a, struct err *err);                      /* fills sigfd */
 
 enum exit_code exit_of(int rc); /* of an error before anything was changed: 2 for a state that cannot be used, else 1 */
 enum exit_code worse(enum exit_code a, enum exit_code b);

@@ -33,6 +33,8 @@ enum option_bit {
 	O_ADDRESS = 1 << 14,
 	O_LOGIN = 1 << 15,
 	O_PORT = 1 << 16,
+	O_CONFIRM = 1 << 17,
+	O_WITHOUT_CLIENT = 1 << 18,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
 #define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
@@ -56,6 +58,10 @@ static const struct option_row {
 	{"force", 0, FLAG, O_FORCE, offsetof(struct options, force), NULL, "go past the guard that the refusal names"},
 	{"drain", 0, SECONDS, O_DRAIN, offsetof(struct options, drain), "S", "seconds that requests in flight may take to finish"},
 	{"max-wait", 0, SECONDS, O_MAX_WAIT, offsetof(struct options, max_wait), "S", "seconds that a visitor waits before being refused"},
+	{"confirm", 0, SECONDS, O_CONFIRM, offsetof(struct options, confirm), "S",
+	 "seconds after which it reverts unless all is proved by then"},
+	{"without-client", 0, FLAG, O_WITHOUT_CLIENT, offsetof(struct options, without_client), NULL,
+	 "the client server is dead and is not asked"},
 	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
 	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
 	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
@@ -88,7 +94,10 @@ static const struct command commands[] = {
 	{"account list", "", "every account and its side", NULL, 0, 0, 0, NEED_READ, cmd_account_list},
 	{"account show", "NAME", "one account in full", NULL, 0, 1, 1, NEED_READ, cmd_account_show},
 	{"check", "[NAME]", "preflight: what will move how, and what could break", NULL, 0, 0, 1, NEED_CONF, cmd_check},
-	{"start", "", "the transit server is ready: the two-week clock begins", NULL, 0, 0, 0, NEED_WRITE, cmd_start},
+	{"start", "", "the transit server is ready: the two-week clock begins",
+	 "Where netctl-client is configured and the proxy intercepts, interception is put in force first, and the way back of answers that "
+	 "source-transit = transparent needs. The first migrate does the same if nobody did.",
+	 0, 0, 0, NEED_WRITE, cmd_start},
 	{"migrate", "NAME.. | --all", "client -> transit",
 	 "Several accounts move side by side (control: parallel); one that fails does not stop the others.", O_ALL | O_MOVE | O_FORCE, 0,
 	 -1, NEED_CONF, cmd_migrate},
@@ -97,10 +106,16 @@ static const struct command commands[] = {
 	 "on the "
 	 "transit server meanwhile comes along only as far as hook-copy brings it.",
 	 O_MOVE | O_FORCE, 1, -1, NEED_CONF, cmd_rollback},
-	{"reinstall", "", "the client server's addresses to the transit server", NULL, 0, 0, 0, NEED_READ, cmd_reinstall},
-	{"return", "", "the addresses back to the reinstalled client server", NULL, 0, 0, 0, NEED_READ, cmd_return},
+	{"reinstall", "[--confirm S] [--without-client]", "the client server's addresses to the transit server",
+	 "Every account must be on the transit server, and no move open. Afterwards no account can be rolled back. What cannot be proved "
+	 "on "
+	 "both servers is undone.",
+	 O_CONFIRM | O_WITHOUT_CLIENT, 0, 0, NEED_CONF, cmd_reinstall},
+	{"return", "[--confirm S]", "the addresses back to the reinstalled client server",
+	 "Its proxy must answer. Then relocate has a week to bring the accounts home.", O_CONFIRM, 0, 0, NEED_WRITE, cmd_return},
 	{"relocate", "NAME.. | --all", "transit -> client, after return", NULL, O_ALL | O_MOVE, 0, -1, NEED_CONF, cmd_relocate},
-	{"finish", "", "every account is home: remove every trace", NULL, 0, 0, 0, NEED_READ, cmd_finish},
+	{"finish", "", "every account is home: remove every trace",
+	 "Interception and whatever else of ours is in force on both servers ends, and so do the clocks.", 0, 0, 0, NEED_WRITE, cmd_finish},
 	{"status", "[NAME]", "step, clocks, sides, moves in progress, traffic", NULL, 0, 0, 1, NEED_READ, cmd_status},
 	{"route", "HOST[:PORT] [--to IP] [--login L]", "where such traffic goes now, and why", NULL, O_TO | O_LOGIN, 1, 1, NEED_READ,
 	 cmd_route},
@@ -375,7 +390,7 @@ static int check_text(int argc, char **argv, struct err *err)
 int cmd_parse(int argc, char **argv, struct options *opt, const struct command **cmd, char ***words, int *n_words, struct err *err)
 {
 	*cmd = NULL;
-	*opt = (struct options){.drain = -1, .max_wait = -1};
+	*opt = (struct options){.drain = -1, .max_wait = -1, .confirm = -1};
 	int rc = check_text(argc, argv, err);
 	if (rc == 0)
 		rc = take_options(argc, argv, opt, err);

@@ -16,7 +16,8 @@ struct options {
 	const char *file;
 	bool json, yes, help, version;
 	bool all, dry_run, no_dns, force;
-	int drain, max_wait; /* seconds; -1: not given */
+	bool without_client;
+	int drain, max_wait, confirm; /* seconds; -1: not given */
 	const char *since, *to;
 	struct words domains, addresses, logins, ports;
 	unsigned given; /* bits of the option table */
@@ -59,13 +60,13 @@ enum exit_code cmd_relocate(struct app *a, char **words, int n, struct err *err)
 enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err); /* status_cmd.c */
 enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err); /* server_cmd.c */
-enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err); /* network_cmd.c */
 enum exit_code cmd_reinstall(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_return(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_finish(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err); /* server_cmd.c */
+enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err);
 
 int parse_since(const char *text, long long now_s, long long *since_s); /* RFC 3339, or 90m, 2h, 3d ago; -EINVAL */

@@ -383,6 +383,42 @@ int journal_clock_start(struct journal *j, const char *name, struct err *err)
 		      j->who->user);
 }
 
+int journal_clock_stop(struct journal *j, const char *name, struct err *err)
+{
+	return db_run(j->db, err, "DELETE FROM clocks WHERE name = ?", "s", name);
+}
+
+int journal_mark(struct journal *j, const char *name, int64_t *at, struct err *err)
+{
+	int64_t unused;
+	return one_time(j, "SELECT at FROM marks WHERE name = ?", name, at ? at : &unused, err);
+}
+
+int journal_set_mark(struct journal *j, const char *name, bool on, struct err *err)
+{
+	if (on)
+		return db_run(j->db, err, "INSERT OR REPLACE INTO marks(name, at) VALUES (?, ?)", "si", name, now_ms());
+	return db_run(j->db, err, "DELETE FROM marks WHERE name = ?", "s", name);
+}
+
+int journal_marks(struct journal *j, const char *prefix, json_t **out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	size_t len = strlen(prefix);
+	int rc = db_query(j->db, &st, err, "SELECT name FROM marks WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name", "s", prefix);
+	if (rc < 0)
+		return rc;
+	*out = json_array();
+	while ((rc = db_next(j->db, st, err)) == 1)
+		json_array_append_new(*out, json_string(db_text(st, 0) + len));
+	sqlite3_finalize(st);
+	if (rc < 0) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
 int journal_pending(struct journal *j, bool *pending, struct err *err)
 {
 	int64_t at;

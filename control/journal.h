@@ -43,6 +43,14 @@ int journal_log(struct journal *j, const char *account, int64_t since, json_t **
 /* ---- clocks and marks ---- */
 int journal_clock(struct journal *j, const char *name, int64_t *at, struct err *err); /* -ENOENT: not started */
 int journal_clock_start(struct journal *j, const char *name, struct err *err);        /* runs already: stays as it is */
+int journal_clock_stop(struct journal *j, const char *name, struct err *err);         /* none is fine */
+/* A mark is a name and when it was set: an intent that is not over, or what shunt-netctl was told last. */
+int journal_mark(struct journal *j, const char *name, int64_t *at, struct err *err); /* -ENOENT: not set; at may be NULL */
+int journal_set_mark(struct journal *j, const char *name, bool on, struct err *err);
+int journal_marks(struct journal *j, const char *prefix, json_t **out, struct err *err); /* new: the names, without the prefix */
+/* While it is set no move begins: journal_move_begin() says -EPERM and why. */
+#define MARK_REINSTALL "begin reinstall"
+#define MARK_FINISH    "begin finish"
 /* Set before the proxy is told of a new set of accounts, cleared with the commit of that set: found set, the proxy may know more. */
 int journal_pending(struct journal *j, bool *pending, struct err *err);
 int journal_set_pending(struct journal *j, bool pending, struct err *err);
@@ -90,7 +98,8 @@ struct move_rows {
 };
 void move_rows_done(struct move_rows *m);
 
-int journal_move_begin(struct journal *j, struct move_row *m, struct err *err); /* sets id, started, who; -EEXIST: one is not over */
+int journal_move_begin(struct journal *j, struct move_row *m,
+		       struct err *err); /* sets id, started, who; -EEXIST: one is not over; -EPERM */
 /* m's step, undo, fenced, state, reason, evidence to disk, and one line of the trail. */
 int journal_move_put(struct journal *j, struct move_row *m, const char *what, const json_t *evidence, struct err *err);
 int journal_move_progress(struct journal *j, const struct move_row *m, struct err *err);                /* percent and eta only */

@@ -177,6 +177,17 @@ static int move_from_row(struct move_row *m, sqlite3_stmt *st, struct err *err)
 	return 0;
 }
 
+/* What concerns all accounts has begun, or was interrupted: it counts on their staying where they are. */
+static int none_may_begin(struct journal *j, struct err *err)
+{
+	if (journal_mark(j, MARK_REINSTALL, NULL, err) == 0)
+		return err_set(err, -EPERM,
+			       "the reinstallation has begun, and whether the addresses have moved is not known yet: shunt resume");
+	if (journal_mark(j, MARK_FINISH, NULL, err) == 0)
+		return err_set(err, -EPERM, "shunt finish is at work or was interrupted: shunt resume");
+	return 0;
+}
+
 int journal_move_begin(struct journal *j, struct move_row *m, struct err *err)
 {
 	char what[160];
@@ -191,13 +202,16 @@ int journal_move_begin(struct journal *j, struct move_row *m, struct err *err)
 	m->percent = -1;
 	if (!m->evidence)
 		m->evidence = json_object();
-	rc = db_run(j->db, err,
-		    "INSERT INTO moves(account_id, account, kind, from_side, to_side, state, step, direction, fenced, drain, max_wait, "
-		    "databases_gb, no_dns, started, changed, eta, percent, user, pid, host, reason, evidence) "
-		    "VALUES (?, ?, ?, ?, ?, 'moving', ?, 'apply', 0, ?, ?, ?, ?, ?, ?, 0, -1, ?, ?, ?, '', '{}')",
-		    "isssssiidiiisis", m->account_id, m->account, m->kind, side_name(m->from), side_name(m->to), m->step, (int64_t)m->drain,
-		    (int64_t)m->max_wait, m->databases_gb, (int64_t)m->no_dns, m->started, m->changed, m->who.user, (int64_t)m->who.pid,
-		    m->who.host);
+	rc = none_may_begin(j, err);
+	if (rc == 0)
+		rc = db_run(
+			j->db, err,
+			"INSERT INTO moves(account_id, account, kind, from_side, to_side, state, step, direction, fenced, drain, max_wait, "
+			"databases_gb, no_dns, started, changed, eta, percent, user, pid, host, reason, evidence) "
+			"VALUES (?, ?, ?, ?, ?, 'moving', ?, 'apply', 0, ?, ?, ?, ?, ?, ?, 0, -1, ?, ?, ?, '', '{}')",
+			"isssssiidiiisis", m->account_id, m->account, m->kind, side_name(m->from), side_name(m->to), m->step,
+			(int64_t)m->drain, (int64_t)m->max_wait, m->databases_gb, (int64_t)m->no_dns, m->started, m->changed, m->who.user,
+			(int64_t)m->who.pid, m->who.host);
 	if (rc == 0) {
 		m->id = sqlite3_last_insert_rowid(j->db);
 		snprintf(what, sizeof(what), "%s begins: %s -> %s", m->kind, side_name(m->from), side_name(m->to));

@@ -1,6 +1,6 @@
 #pragma once
 /* lock - who is at an account: byte-range locks on STATE.lock, one byte per account (its row's id), byte 0 for making the database,
- * a far one for changing the set of accounts.
+ * far ones for what concerns all accounts.
  * They are locks of an open file description (F_OFD_SETLK): the kernel lets go when the process dies, however it dies, so a lock that
  * is held means somebody lives. Open a struct locks in the process that shall hold them: a forked child would share them. */
 #include "lib/err.h"
@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 #define LOCK_CREATE 0
-#define LOCK_SET    ((int64_t)1 << 60) /* who changes the set of accounts, here and in the proxy */
+#define LOCK_SET    ((int64_t)1 << 60)       /* who changes the set of accounts, here and in the proxy */
+#define LOCK_NET    (((int64_t)1 << 60) + 1) /* who begins, takes over, returns or finishes */
+#define LOCK_MOVED  (((int64_t)1 << 60) + 2) /* who tells shunt-netctl which addresses have moved */
 
 struct locks;
 int locks_open(struct locks **out, const char *state, struct err *err); /* makes STATE.lock, mode 0600 */

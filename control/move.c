@@ -44,7 +44,7 @@ static bool cancelled(const struct move *m)
 static void at(const struct move *m, const char *when)
 {
 	if (m->with->at)
-		m->with->at(m->with->at_arg, m->row.step, when);
+		m->with->at(m->with->arg, m->row.step, when);
 }
 
 /* ---- how far it is ---- */
@@ -333,7 +333,8 @@ enum exit_code move_run(struct move *m, struct err *err)
 	snprintf(m->row.step, sizeof(m->row.step), "%s", steps[0].name);
 	int rc = journal_move_begin(m->with->db, &m->row, &e);
 	if (rc < 0) {
-		err_set(err, rc, "%s of %s refused: its way back cannot be written (%s)", m->row.kind, m->row.account, e.text);
+		err_set(err, rc, rc == -EPERM ? "%s of %s refused: %s" : "%s of %s refused: its way back cannot be written (%s)",
+			m->row.kind, m->row.account, e.text);
 		return EXIT_REFUSED;
 	}
 	enum exit_code x = forward(m, 0, -1, err);

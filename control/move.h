@@ -6,6 +6,7 @@
  * says which steps may have left something behind.
  * The caller holds the account's lock (lock.h) all the while. Ownership: all borrowed but row.evidence and what move_done() frees. */
 #include "control/journal.h"
+#include "control/netctllink.h"
 #include "control/progress.h"
 #include "control/proxylink.h"
 #include "lib/conf.h"
@@ -15,13 +16,15 @@
 struct mover {
 	struct journal *db;
 	struct proxylink *proxy;
+	struct netctllink *netctl; /* of the client server, where it intercepts; else NULL */
 	const struct conf_control *conf;
 	struct progress *progress;
 	int cancel_fd; /* readable: the operator wants it undone (a signalfd); -1: none */
 	bool force;    /* resume: go past an undo that fails */
 	void (*at)(void *arg, const char *step,
 		   const char *when); /* "before", "after", "undo-before", "undo-after": where tests crash; or NULL */
-	void *at_arg;
+	void (*homeward)(void *arg);  /* the account is about to leave the transit server; or NULL */
+	void *arg;                    /* of both */
 };
 
 struct move {

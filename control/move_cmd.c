@@ -2,6 +2,8 @@
  * own, so that what befalls one cannot touch another, at most `parallel` at a time. The parent keeps no database open meanwhile (SQLite
  * connections and forks do not mix) and collects one JSON object from each. */
 #include "control/app.h"
+#include "control/moved.h"
+#include "control/network.h"
 #include "control/steps.h"
 #include "control/sync.h"
 
@@ -33,6 +35,9 @@ static int guard_clocks(struct app *a, const struct kind *k, struct err *err)
 	int64_t at;
 	bool reinstalled = journal_clock(a->db, "reinstall", &at, err) == 0;
 	bool returned = journal_clock(a->db, "return", &at, err) == 0;
+	if (network_mark(a, MARK_REINSTALL) || network_mark(a, MARK_FINISH))
+		return err_set(err, -EPERM, "%s refused: shunt %s is at work or was interrupted; shunt status shows, shunt resume goes on",
+			       k->name, network_mark(a, MARK_FINISH) ? "finish" : "reinstall");
 	if (k == &relocate && !returned)
 		return err_set(err, -EPERM,
 			       "relocate refused: the client server's addresses have not come back to it. shunt return brings them, after "
@@ -174,6 +179,7 @@ static json_t *move_one(struct app *a, const struct kind *k, const char *name)
 		enum exit_code x = move_locked(a, k, name, o, &err);
 		locks_drop(a->locks, account.id);
 		result(o, x, &err);
+		moved_tell(a);
 	}
 	account_row_done(&account);
 	return o;
@@ -509,15 +515,12 @@ static enum exit_code go(struct app *a, const struct kind *k, char **names, int 
 {
 	json_t *results = json_array();
 	enum exit_code x = EXIT_DONE;
-	int64_t at;
 
 	out_set(&a->out, "moves", results);
-	if (k == &migrate && n && journal_clock(a->db, "start", &at, NULL) == -ENOENT) {
-		int rc = journal_clock_start(a->db, "start", err);
-		if (rc == 0)
-			rc = journal_note(a->db, NULL, 0, "the clock of the transit server starts", NULL, err);
-		if (rc < 0)
-			return exit_of(rc);
+	if (k == &migrate && n && !network_started(a)) {
+		x = network_start(a, err);
+		if (x)
+			return x;
 	}
 	if (n == 1) {
 		json_t *o = move_one(a, k, names[0]);

@@ -1,5 +1,6 @@
 /* status, route, log: what is true now. The proxy is asked where it answers; what comes from the database alone is said to. */
 #include "control/app.h"
+#include "control/network.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -174,6 +175,7 @@ static enum exit_code status_all(struct app *a)
 		out_set(&a->out, "proxy", json_null());
 		out_set(&a->out, "proxy-away", json_string(e.text));
 	}
+	network_status(a);
 	show_sides(a, status, list);
 	show_limits(a, status);
 	show_moves(a, NULL);

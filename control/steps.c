@@ -119,6 +119,8 @@ static void plan_seal(const struct move *m, char *out, size_t cap)
 	snprintf(out, cap, "%s; %s", s, v);
 }
 
+#define RESET_MS 15000 /* visitors wait meanwhile */
+
 /* ---- the proxy ---- */
 
 static int ask(struct move *m, const char *cmd, json_t *fields, int timeout_ms, struct err *err)
@@ -192,15 +194,32 @@ static void plan_drain(const struct move *m, char *out, size_t cap)
 	snprintf(out, cap, "those in flight may finish for %d s, then are cut and counted", m->row.drain);
 }
 
+/* Connections from before the interception pass by the proxy, so its fence does not reach them. */
+static int reset_old(struct move *m, struct err *err)
+{
+	json_t *answer = NULL;
+	int rc = netctllink_ask(m->with->netctl, "reset-old", NULL, RESET_MS, &answer, NULL, err);
+	if (rc < 0)
+		return err_wrap(err, "connections that pass by the proxy could not be reset");
+	json_object_set(m->evidence, "reset-old", json_object_get(answer, "reset"));
+	json_decref(answer);
+	return 0;
+}
+
 static int fence(struct move *m, struct err *err)
 {
+	if (m->row.from == SIDE_TRANSIT && m->with->homeward)
+		m->with->homeward(m->with->arg);
 	int rc = ask(m, "fence", json_object(), 0, err);
-	return rc < 0 ? rc : expect(m, "gate", "fenced", err);
+	if (rc == 0)
+		rc = expect(m, "gate", "fenced", err);
+	return rc < 0 || !m->with->netctl ? rc : reset_old(m, err);
 }
 
 static void plan_fence(const struct move *m, char *out, size_t cap)
 {
-	snprintf(out, cap, "from here on nothing of %s reaches %s; the evidence is recorded", m->row.account, side_name(m->row.from));
+	snprintf(out, cap, "from here on nothing of %s reaches %s%s; the evidence is recorded", m->row.account, side_name(m->row.from),
+		 m->with->netctl ? ", and connections from before the interception are reset" : "");
 }
 
 static int switch_to(struct move *m, enum side side, struct err *err)

@@ -3,6 +3,7 @@
 #include "control/db.h"
 #include "control/move.h"
 #include "control/steps.h"
+#include "tests/unit/fake_netctl.h"
 #include "tests/unit/fake_proxy.h"
 
 #include <errno.h>
@@ -26,6 +27,8 @@ struct world {
 	const char *crash_step, *crash_when;
 	const char *full_step, *full_when; /* the disk is full from here on */
 	struct journal *db;                /* while a controller runs */
+	struct fake_netctl *netctl;        /* of the client server, where it intercepts; or NULL */
+	char homeward[100];                /* the proxy's calls when an account was about to leave the transit server */
 };
 
 static const char *const hook_names[] = {"prepare", "copy", "seal", "verify"};
@@ -144,6 +147,12 @@ static void on_point(void *arg, const char *step, const char *when)
 		fill_disk(w->db);
 }
 
+static void on_homeward(void *arg)
+{
+	struct world *w = arg;
+	snprintf(w->homeward, sizeof(w->homeward), "%.90s.", w->proxy->calls);
+}
+
 /* One controller: resumes what is open, or else moves alice. */
 static enum exit_code controller(struct world *w, enum side to, bool resume, enum move_state *state, struct err *err)
 {
@@ -157,8 +166,16 @@ static enum exit_code controller(struct world *w, enum side to, bool resume, enu
 	progress_init(&progress, false, false);
 	w->db = open_db(w);
 	struct proxylink *link = fake_link(w->proxy);
-	struct mover with = {
-		.db = w->db, .proxy = link, .conf = &w->conf, .progress = &progress, .cancel_fd = -1, .at = on_point, .at_arg = w};
+	struct netctllink *netctl = w->netctl ? fake_netctl_link(w->netctl) : NULL;
+	struct mover with = {.db = w->db,
+			     .proxy = link,
+			     .netctl = netctl,
+			     .conf = &w->conf,
+			     .progress = &progress,
+			     .homeward = on_homeward,
+			     .cancel_fd = -1,
+			     .at = on_point,
+			     .arg = w};
 	if (resume) {
 		assert_int_equal(journal_moves_open(w->db, "alice", &open, err), 0);
 		for (size_t i = 0; i < open.n; i++) {
@@ -179,6 +196,7 @@ static enum exit_code controller(struct world *w, enum side to, bool resume, enu
 		move_done(&m);
 	}
 	proxylink_close(link);
+	netctllink_close(netctl);
 	journal_close(w->db);
 	w->db = NULL;
 	return x;
@@ -298,6 +316,45 @@ static void test_failure_undoes(void **state)
 		assert_settled(w, SIDE_CLIENT);
 		teardown((void **)&w);
 	}
+}
+
+/* Connections that pass by the proxy end with the fence, and the evidence counts them. */
+static void test_fence_resets_old(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	struct err err = {0};
+	struct move_row last;
+	w->netctl = fake_netctl_new(SIDE_CLIENT);
+	w->netctl->old = 3;
+	assert_int_equal(run(w, false, &s), EXIT_DONE);
+	assert_string_equal(w->netctl->calls, "reset-old ");
+	assert_string_equal(w->homeward, "");
+	struct journal *j = open_db(w);
+	assert_int_equal(journal_move_last(j, "alice", "migrate", &last, &err), 0);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(last.evidence, "fenced"), "reset-old")), 3);
+	move_row_done(&last);
+	journal_close(j);
+	w->proxy->calls[0] = '\0';
+	assert_int_equal(controller(w, SIDE_CLIENT, false, &s, &err), EXIT_DONE);
+	assert_string_equal(w->homeward, "hold drain ."); /* before the fence, and before it is home */
+	fake_netctl_free(w->netctl);
+}
+
+static void test_fence_without_netctl_undoes(void **state)
+{
+	struct world *w = *state;
+	enum move_state s;
+	struct err err = {0};
+	char order[200];
+	w->netctl = fake_netctl_new(SIDE_CLIENT);
+	w->netctl->away = true;
+	assert_int_equal(controller(w, SIDE_TRANSIT, false, &s, &err), EXIT_UNDONE);
+	assert_non_null(strstr(err.text, "pass by the proxy"));
+	undone(w, order, sizeof(order));
+	assert_string_equal(order, "fenced draining holding preparing ");
+	assert_settled(w, SIDE_CLIENT);
+	fake_netctl_free(w->netctl);
 }
 
 static void test_hold_ended_by_itself(void **state)
@@ -527,6 +584,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_hooks, setup, teardown),
 		cmocka_unit_test(test_failure_undoes),
+		cmocka_unit_test_setup_teardown(test_fence_resets_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fence_without_netctl_undoes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hold_ended_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_undo_fails_is_stuck, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_fails_is_stuck_forward, setup, teardown),
