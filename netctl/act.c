@@ -104,6 +104,11 @@ static void end(struct act *a)
 
 /* ---- plans ---- */
 
+static struct plan_owner owner_of(const struct act *a)
+{
+	return (struct plan_owner){.by = a->by, .conf = a->conf->file, .guard = guard_start};
+}
+
 static void describe(json_t *answer, json_t *plan)
 {
 	static const char *const members[] = {"plan", "state", "by", "began", "confirm", "error"};
@@ -136,8 +141,11 @@ enum exit_code act_plan(struct act *a, const char *name, const struct build_wish
 {
 	json_t *plan, *stage, *list = json_array();
 	size_t i;
-	int rc = build_plan(&plan, a->conf, a->world.nl, name, wish, err);
+	struct build_wish timed = *wish;
+	int rc;
 
+	timed.confirm_s = a->conf->netctl.confirm;
+	rc = build_plan(&plan, a->conf, a->world.nl, name, &timed, err);
 	json_object_set_new(answer, "stages", list);
 	if (rc < 0)
 		return rc == -EINVAL ? EXIT_USAGE : EXIT_REFUSED;
@@ -193,6 +201,7 @@ static enum exit_code apply_again(struct act *a, json_t *in_force, const char *n
 				  struct err *err)
 {
 	json_t *plan = NULL;
+	struct plan_owner owner = owner_of(a);
 	enum plan_end e = PLAN_DONE;
 	bool settled = strcmp(name, "intercept") == 0 || strcmp(name, "reply") == 0; /* what looks at the wire differs each time */
 
@@ -211,7 +220,7 @@ static enum exit_code apply_again(struct act *a, json_t *in_force, const char *n
 			return EXIT_REFUSED;
 		keep_moved(in_force, wish);
 		if (!same_as(in_force, plan))
-			e = plan_extend(&a->world, a->world.journal, in_force, plan, err);
+			e = plan_extend(&a->world, a->world.journal, in_force, plan, &owner, err);
 		json_decref(plan);
 	}
 	describe(answer, in_force);
@@ -221,13 +230,16 @@ static enum exit_code apply_again(struct act *a, json_t *in_force, const char *n
 
 enum exit_code act_apply(struct act *a, const char *name, int confirm_s, const struct build_wish *wish, json_t *answer, struct err *err)
 {
-	struct plan_owner owner = {.by = a->by, .conf = a->conf->file, .guard = guard_start};
+	struct plan_owner owner = owner_of(a);
 	json_t *plan = NULL, *in_force = NULL;
 	enum exit_code x = begin(a, err);
+	struct build_wish timed = *wish;
 	int rc;
 
 	if (x)
 		return x;
+	timed.confirm_s = confirm_s < 0 ? a->conf->netctl.confirm : confirm_s;
+	wish = &timed;
 	rc = journal_read(a->world.journal, name, &in_force, err);
 	if (rc == 0) {
 		x = apply_again(a, in_force, name, wish, answer, err);
@@ -237,8 +249,7 @@ enum exit_code act_apply(struct act *a, const char *name, int confirm_s, const s
 		if (rc == 0)
 			keep_moved(plan, wish);
 		if (rc == 0)
-			x = exit_of(plan_apply(&a->world, a->world.journal, plan, confirm_s < 0 ? a->conf->netctl.confirm : confirm_s,
-					       &owner, err));
+			x = exit_of(plan_apply(&a->world, a->world.journal, plan, timed.confirm_s, &owner, err));
 		if (plan)
 			describe(answer, plan);
 	} else {
@@ -280,6 +291,7 @@ enum exit_code act_revert(struct act *a, const char *name, bool force, json_t *a
 {
 	json_t *all = NULL, *done = json_array();
 	enum exit_code x = begin(a, err);
+	struct plan_owner owner = owner_of(a);
 	enum plan_end e = PLAN_UNDONE;
 
 	json_object_set_new(answer, "reverted", done);
@@ -292,7 +304,7 @@ enum exit_code act_revert(struct act *a, const char *name, bool force, json_t *a
 
 		if (name && strcmp(name, this) != 0)
 			continue;
-		e = plan_revert(&a->world, a->world.journal, this, force, err);
+		e = plan_revert(&a->world, a->world.journal, this, force, &owner, err);
 		if (e == PLAN_UNDONE)
 			json_array_append_new(done, json_string(this));
 	}

@@ -25,6 +25,7 @@ struct nl;
 #define BUILD_LINK            "shunt0"
 
 struct build_wish {
+	int confirm_s;     /* seconds in which the plan will be confirmed; what others are asked for lasts longer */
 	bool without_peer; /* takeover, return: the other server is dead and will not be asked */
 	json_t *moved;     /* intercept: addresses all of whose accounts have moved; NULL: as before */
 };

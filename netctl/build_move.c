@@ -1,6 +1,7 @@
 /* Addresses on their way from one host to another: make before break, in three topologies (facts: B1, B2, B3). */
 #include "netctl/build_parts.h"
 
+#include "netctl/hook.h"
 #include "netctl/nl.h"
 
 #include "lib/conf.h"
@@ -11,7 +12,8 @@
 #include <unistd.h>
 
 #define LOCAL_RULE    1000 /* where `lookup local` goes while marked packets for our own addresses must go elsewhere */
-#define PEER_MORE_S   5    /* a peer's deadline comes after ours: who gained addresses goes silent before the other speaks again */
+#define PEER_MORE_S   5    /* see peers_confirm_s() */
+#define PEER_MOST_S   3600 /* no host grants more */
 #define SETTLE_MORE_S 5
 #define MUTE          "shunt_mute"
 #define KEEP          "shunt_keep"
@@ -26,6 +28,15 @@ static const char *drain_gateway(int family)
 static const struct conf_netctl *conf(const struct build *b)
 {
 	return &b->c->netctl;
+}
+
+/* A peer's deadline comes after ours: who gained addresses goes silent before the other speaks again. Ours begins when all is done and
+ * proved, a peer's when it is asked. */
+static int peers_confirm_s(const struct build *b)
+{
+	int s = b->wish->confirm_s + PEER_MORE_S + (conf(b)->hook_probe ? HOOK_PROBE_S : 0);
+
+	return s < PEER_MOST_S ? s : PEER_MOST_S;
 }
 
 /* ---- being silent for the addresses, and speaking again (B1) ---- */
@@ -139,29 +150,44 @@ static void mark_transient(json_t *ops)
 
 /* ---- who gains, and who gives (segment) ---- */
 
-static bool host_has(const char *address)
+/* Looked up, not bound: with net.ipv4.ip_nonlocal_bind every address can be bound. */
+static bool host_has(json_t *found, const char *address)
 {
-	struct addr a;
-	bool has;
-	int fd;
+	size_t i, len = strlen(address);
+	json_t *a;
 
-	addr_parse(&a, address);
-	fd = socket(addr_family(&a), SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	has = fd >= 0 && bind(fd, &a.sa, addr_len(&a)) == 0;
-	if (fd >= 0)
-		close(fd);
-	return has;
+	json_array_foreach (found, i, a) {
+		const char *here = json_string_value(json_object_get(a, "address"));
+
+		if (strncmp(here, address, len) == 0 && here[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+static int addresses_here(struct build *b, json_t **found /* returns new */)
+{
+	json_t *any = json_object();
+	int rc;
+
+	*found = json_array();
+	rc = nl_find(b->nl, NL_ADDR, any, *found, b->err);
+	json_decref(any);
+	return rc;
 }
 
 /* Those that are here already, whatever their prefix, stay as they are: a client server that was not reinstalled still has them. */
-static void add_addresses(struct build *b, json_t *ops)
+static int add_addresses(struct build *b, json_t *ops)
 {
 	size_t i;
-	json_t *a;
+	json_t *a, *found;
+	int rc = addresses_here(b, &found);
 
-	json_array_foreach (b->moved, i, a)
-		if (!host_has(json_string_value(a)))
+	json_array_foreach (rc == 0 ? b->moved : NULL, i, a)
+		if (!host_has(found, json_string_value(a)))
 			ops_addr(ops, json_string_value(a), conf(b)->interface);
+	json_decref(found);
+	return rc;
 }
 
 static void add_probe(struct build *b)
@@ -195,7 +221,7 @@ static int find_giver(struct build *b, struct mac *m, char text[MAC_TEXT_MAX], c
 	return rc;
 }
 
-static int gain_on_segment(struct build *b, const char *peer, const char *peers_plan, bool transit, int confirm_s)
+static int gain_on_segment(struct build *b, const char *peer, const char *peers_plan, bool transit)
 {
 	char text[MAC_TEXT_MAX];
 	const char *mac;
@@ -213,12 +239,12 @@ static int gain_on_segment(struct build *b, const char *peer, const char *peers_
 	mark_transient(ops);
 	if (rc == 0)
 		rc = add_table(b, ops, "inet", KEEP, table_keep());
+	if (rc == 0)
+		rc = add_addresses(b, ops);
 	if (rc < 0)
 		return rc;
-	add_addresses(b, ops);
 	if (mac)
-		json_object_set_new(ops_peer(ops_stage(b->plan, "hand over", 0), peer, "apply", peers_plan, confirm_s + PEER_MORE_S),
-				    "undo",
+		json_object_set_new(ops_peer(ops_stage(b->plan, "hand over", 0), peer, "apply", peers_plan, peers_confirm_s(b)), "undo",
 				    json_pack("[{s:s, s:s, s:s, s:s}]", "op", "peer", "peer", peer, "do", "revert", "plan", peers_plan));
 	ops = ops_stage(b->plan, "announce", 0);
 	add_unmute(b, ops);
@@ -356,9 +382,9 @@ static void add_anyip(struct build *b, json_t *ops)
 	}
 }
 
-static json_t *ask_peer(struct build *b, const char *stage, const char *peer, const char *plan, int confirm_s)
+static json_t *ask_peer(struct build *b, const char *stage, const char *peer, const char *plan)
 {
-	json_t *op = ops_peer(ops_stage(b->plan, stage, 0), peer, "apply", plan, confirm_s + PEER_MORE_S);
+	json_t *op = ops_peer(ops_stage(b->plan, stage, 0), peer, "apply", plan, peers_confirm_s(b));
 
 	json_object_set_new(op, "undo", json_pack("[{s:s, s:s, s:s, s:s}]", "op", "peer", "peer", peer, "do", "revert", "plan", plan));
 	return op;
@@ -379,7 +405,7 @@ static int drain_by_tunnel(struct build *b, json_t *ops, bool transit)
 	if (rc == 0)
 		rc = add_table(b, ops, "inet", KEEP, table_keep());
 	if (rc == 0)
-		ask_peer(b, "let answers pass", "router", "loosen", conf(b)->confirm);
+		ask_peer(b, "let answers pass", "router", "loosen");
 	return rc;
 }
 
@@ -399,9 +425,9 @@ static int takeover_by_routes(struct build *b)
 		rc = drain_by_tunnel(b, ops, true);
 		if (rc < 0)
 			return rc;
-		ask_peer(b, "prepare the giver", "client", "give", conf(b)->confirm);
+		ask_peer(b, "prepare the giver", "client", "give");
 	}
-	ask_peer(b, "hand over", "router", "reroute", conf(b)->confirm);
+	ask_peer(b, "hand over", "router", "reroute");
 	add_probe(b);
 	if (drain) {
 		ops = ops_stage(b->plan, "drained", conf(b)->drain);
@@ -435,7 +461,7 @@ static int takeover_by_tunnel(struct build *b)
 	if (rc < 0)
 		return rc;
 	add_anyip(b, ops);
-	ask_peer(b, "hand over", role_name(n->forwarder), n->forwarder == ROLE_ROUTER ? "reroute" : "forward", n->confirm);
+	ask_peer(b, "hand over", role_name(n->forwarder), n->forwarder == ROLE_ROUTER ? "reroute" : "forward");
 	add_probe(b);
 	return 0;
 }
@@ -484,7 +510,7 @@ int build_takeover(struct build *b)
 	switch (conf(b)->topology) {
 	case TOPOLOGY_SEGMENT:
 		rc = need_interface(b);
-		return rc < 0 ? rc : gain_on_segment(b, "client", "give", true, conf(b)->confirm);
+		return rc < 0 ? rc : gain_on_segment(b, "client", "give", true);
 	case TOPOLOGY_ROUTED:
 		return takeover_by_routes(b);
 	case TOPOLOGY_TUNNEL:
@@ -497,13 +523,18 @@ int build_takeover(struct build *b)
 static int need_addresses(struct build *b)
 {
 	size_t i;
-	json_t *a;
+	json_t *a, *found;
+	int rc = addresses_here(b, &found);
 
-	json_array_foreach (b->moved, i, a)
-		if (!host_has(json_string_value(a)))
-			return err_set(b->err, -EADDRNOTAVAIL, "this host does not have %s, expected it to be configured before it returns",
-				       json_string_value(a));
-	return 0;
+	json_array_foreach (rc == 0 ? b->moved : NULL, i, a) {
+		if (host_has(found, json_string_value(a)))
+			continue;
+		rc = err_set(b->err, -EADDRNOTAVAIL, "this host does not have %s, expected it to be configured before it returns",
+			     json_string_value(a));
+		break;
+	}
+	json_decref(found);
+	return rc;
 }
 
 /* The routes come back first: the transit server keeps the addresses until nothing comes for them any more. */
@@ -562,7 +593,7 @@ int build_return(struct build *b)
 	case TOPOLOGY_SEGMENT:
 		rc = need_interface(b);
 		if (rc == 0)
-			rc = gain_on_segment(b, "transit", "yield", false, conf(b)->confirm);
+			rc = gain_on_segment(b, "transit", "yield", false);
 		if (rc < 0)
 			return rc;
 		ops = ops_stage(b->plan, "settle", conf(b)->drain + SETTLE_MORE_S);

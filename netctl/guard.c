@@ -1,5 +1,6 @@
 #include "netctl/guard.h"
 
+#include "netctl/kill.h"
 #include "netctl/nl.h"
 #include "netctl/plan.h"
 
@@ -53,6 +54,7 @@ int guard_start(const char *conf, const char *plan, struct err *err)
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&files, pipes[1], READY_FD);
+	posix_spawn_file_actions_addclosefrom_np(&files, READY_FD + 1); /* the journal's lock above all */
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
 	rc = -posix_spawn(&pid, "/proc/self/exe", &files, &attr, argv, environ);
@@ -97,28 +99,40 @@ static void nap_until(int64_t at)
 		poll(NULL, 0, (int)(left < LONGEST_NAP ? left : LONGEST_NAP));
 }
 
-/* Announcements may get lost, and a cache that was just refreshed may ignore one: RFC 5227 2.3 wants two, a second apart and more. */
-static void repeat(struct world *w, struct journal *j, const char *name)
+/* Under the lock: what another process takes back meanwhile must not be announced once more. false: there is nothing to repeat. */
+static bool repeat_once(struct world *w, struct journal *j, const char *name)
 {
-	static const int at_ms[] = {100, 500, 1000, 3000};
-	json_t *plan = NULL, *ops, *op;
-	int64_t began = plan_now_ms();
+	json_t *plan, *ops, *op;
 	struct err err = {0};
+	bool wanted;
 	size_t i;
 
-	for (size_t n = 0; n < sizeof at_ms / sizeof *at_ms; n++) {
-		nap_until(began + at_ms[n]);
-		json_decref(plan);
-		if (journal_read(j, name, &plan, &err) < 0)
-			return;
-		ops = json_object_get(plan, "repeat");
-		if (!ops || (strcmp(plan_state(plan), "pending") != 0 && strcmp(plan_state(plan), "confirmed") != 0))
-			break;
-		json_array_foreach (ops, i, op)
-			if (op_apply(w, op, &err) < 0)
-				log_error("plan=%s reason=\"%s\"", name, err.text);
-	}
+	if (journal_read(j, name, &plan, &err) < 0)
+		return false;
+	ops = json_object_get(plan, "repeat");
+	wanted = ops && (strcmp(plan_state(plan), "pending") == 0 || strcmp(plan_state(plan), "confirmed") == 0);
+	json_array_foreach (wanted ? ops : NULL, i, op)
+		if (op_apply(w, op, &err) < 0)
+			log_error("plan=%s reason=\"%s\"", name, err.text);
 	json_decref(plan);
+	return wanted;
+}
+
+/* Announcements may get lost, and a cache that was just refreshed may ignore one: RFC 5227 2.3 wants two, a second apart and more. What is
+ * due at `due` comes first. */
+static void repeat(struct world *w, struct journal *j, const char *name, int64_t due)
+{
+	static const int at_ms[] = {100, 500, 1000, 3000};
+	int64_t began = plan_now_ms();
+	bool go_on = true;
+
+	for (size_t n = 0; go_on && n < sizeof at_ms / sizeof *at_ms && (due < 0 || began + at_ms[n] < due); n++) {
+		nap_until(began + at_ms[n]);
+		if (journal_lock(j, -1, NULL) < 0)
+			return;
+		go_on = repeat_once(w, j, name);
+		journal_unlock(j);
+	}
 }
 
 static int stand_by(struct world *w, struct journal *j, const char *name)
@@ -139,7 +153,7 @@ static int stand_by(struct world *w, struct journal *j, const char *name)
 		if (rc < 0)
 			log_error("plan=%s reason=\"%s\"", name, err.text);
 		if (!repeated)
-			repeat(w, j, name);
+			repeat(w, j, name, next);
 		repeated = true;
 	} while (next >= 0);
 	return EXIT_SUCCESS;
@@ -165,6 +179,7 @@ int guard_main(const struct conf *conf, const char *plan, int ready_fd)
 	struct err err = {0};
 	int rc;
 
+	kill_points_of("guard");
 	write_log_to(conf->netctl.journal);
 	log_open("shunt-netctl guard");
 	detach();

@@ -7,5 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define HOOK_PROBE_S 30 /* how long it may take */
+
 /* The exit code (0: it works), or -errno. words: the first line of what it said. */
 int hook_run(const char *program, json_t *addresses, int timeout_s, char *words, size_t cap, struct err *err);

@@ -62,8 +62,10 @@ int journal_open(struct journal **out, const char *dir, struct err *err)
 	}
 	j->lock = -1;
 	j->dir = make_directory(dir, err);
+	/* Not O_CLOEXEC: should this process be killed while nft is at work for it, nft holds the lock until it has ended; else what it
+	 * still does could come after its undo. Programs that may last longer are started without it. */
 	if (j->dir >= 0)
-		j->lock = openat(j->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		j->lock = openat(j->dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (j->lock < 0) {
 		int rc = j->dir < 0 ? j->dir : err_errno(err, -errno, "%s/lock", dir);
 

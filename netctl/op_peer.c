@@ -8,11 +8,23 @@
 #include "netctl/peer.h"
 #include "netctl/plan.h"
 
+#include "config.h"
+
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define PROBE_S 30
+static int probe_limit_s(void)
+{
+#ifdef SHUNT_TEST_KILL
+	const char *less = getenv("SHUNT_TEST_PROBE_S");
+
+	if (less)
+		return atoi(less);
+#endif
+	return HOOK_PROBE_S;
+}
 
 static int check_peer(json_t *op, struct err *err)
 {
@@ -66,7 +78,7 @@ static int apply_probe(struct world *w, json_t *op, struct err *err)
 	int rc;
 
 	(void)w;
-	rc = hook_run(program, json_object_get(op, "addresses"), PROBE_S, words, sizeof words, err);
+	rc = hook_run(program, json_object_get(op, "addresses"), probe_limit_s(), words, sizeof words, err);
 	if (rc < 0 || rc == 0)
 		return rc;
 	return err_set(err, -EHOSTUNREACH, "the addresses do not answer from outside (exit %d%s%s)", rc, *words ? ": " : "", words);

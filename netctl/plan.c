@@ -4,14 +4,30 @@
 
 #include "lib/log.h"
 
+#include "config.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RETRY_MS 5000 /* after an undo that failed */
+#define BOOT_ID  "/proc/sys/kernel/random/boot_id"
+
+/* Tests that crash also boot. */
+static const char *boot_id_path(void)
+{
+#ifdef SHUNT_TEST_KILL
+	const char *other = getenv("SHUNT_TEST_BOOT_ID");
+
+	if (other)
+		return other;
+#endif
+	return BOOT_ID;
+}
 
 int64_t plan_now_ms(void)
 {
@@ -23,7 +39,7 @@ int64_t plan_now_ms(void)
 
 static void boot_id(char out[64])
 {
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	int fd = open(boot_id_path(), O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, out, 63);
 
 	out[n > 0 ? n : 0] = '\0';
@@ -32,10 +48,10 @@ static void boot_id(char out[64])
 		close(fd);
 }
 
-static bool of_this_boot(const json_t *plan)
+static bool of_this_boot(const json_t *plan_or_stage)
 {
 	char id[64];
-	const char *then = json_string_value(json_object_get(plan, "boot"));
+	const char *then = json_string_value(json_object_get(plan_or_stage, "boot"));
 
 	boot_id(id);
 	return then && strcmp(then, id) == 0;
@@ -130,22 +146,40 @@ static int verify_all(struct world *w, json_t *ops, struct err *err)
 	return 0;
 }
 
-static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t *stage, struct err *err)
+/* It is as if it had never been applied. */
+static void forget_stage(json_t *stage)
+{
+	json_object_del(stage, "undo");
+	json_object_del(stage, "boot");
+	json_object_del(stage, "unfinished");
+}
+
+/* After a boot the others have what they were asked for in journals of their own, and may be away for good; it was proved from outside. */
+static bool once_only(const json_t *op)
+{
+	return is_peer(op) || strcmp(op_string(op, "op"), "probe") == 0;
+}
+
+static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t *stage, bool anew, struct err *err)
 {
 	json_t *ops = json_object_get(stage, "ops"), *op;
+	char id[64];
 	size_t i;
 	int rc = undo_of_stage(w, stage, err);
 
+	boot_id(id);
+	json_object_set_new(stage, "boot", json_string(id));
+	json_object_set_new(stage, "unfinished", json_true());
 	kill_point("undo known");
 	if (rc == 0)
 		rc = journal_write(j, plan, err);
 	if (rc < 0) { /* nothing of it has been done: it must not be undone either */
-		json_object_del(stage, "undo");
+		forget_stage(stage);
 		return rc;
 	}
 	json_array_foreach (ops, i, op) {
 		kill_point("before op");
-		rc = op_apply(w, op, err);
+		rc = anew && once_only(op) ? 0 : op_apply(w, op, err);
 		if (rc == -EHOSTUNREACH && is_peer(op))
 			json_object_set_new(stage, "undo",
 					    json_array()); /* a stage of its own; it was never asked, so it need not revert */
@@ -153,7 +187,10 @@ static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t 
 			return rc;
 	}
 	kill_point("stage applied");
-	return verify_all(w, ops, err);
+	rc = verify_all(w, ops, err);
+	if (rc == 0)
+		json_object_del(stage, "unfinished");
+	return rc;
 }
 
 /* ---- undoing ---- */
@@ -230,6 +267,7 @@ static enum plan_end undo(struct world *w, struct journal *j, json_t *plan, bool
 	set_state(plan, "reverting");
 	if (journal_write(j, plan, &other) < 0) /* a full disk must not keep the network as it is; the undo can be done again */
 		log_error("plan=%s reason=\"%s\" advice=\"undone all the same\"", name_of(plan), other.text);
+	kill_point("reverting");
 	for (size_t i = json_array_size(all); i-- > 0;) {
 		json_t *stage = json_array_get(all, i);
 
@@ -292,85 +330,11 @@ static int apply_now(struct world *w, struct journal *j, json_t *plan, struct er
 	json_array_foreach (stages(plan), i, stage) {
 		if (number(stage, "delay"))
 			continue;
-		rc = apply_stage(w, j, plan, stage, err);
+		rc = apply_stage(w, j, plan, stage, false, err);
 		if (rc < 0)
 			return err_wrap(err, "stage \"%s\"", json_string_value(json_object_get(stage, "name")));
 	}
 	return 0;
-}
-
-enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int confirm_s, const struct plan_owner *o, struct err *err)
-{
-	json_t *old = NULL;
-	struct err undo_err = {0};
-	enum plan_end end;
-	int rc = journal_read(j, name_of(plan), &old, err);
-
-	if (rc != -ENOENT) {
-		if (rc == 0)
-			err_set(err, -EEXIST, "%s is in force already (%s, by %s since %s)", name_of(plan), plan_state(old),
-				json_string_value(json_object_get(old, "by")), json_string_value(json_object_get(old, "began")));
-		json_decref(old);
-		return PLAN_REFUSED;
-	}
-	if (check_all(plan, err) < 0)
-		return PLAN_REFUSED;
-	begin(plan, confirm_s, o);
-	kill_point("nothing written");
-	if (journal_write(j, plan, err) < 0)
-		return PLAN_REFUSED;
-	kill_point("begun");
-	if (o->guard && o->guard(o->conf, name_of(plan), err) < 0) {
-		journal_remove(j, name_of(plan), NULL);
-		return PLAN_REFUSED;
-	}
-	rc = apply_now(w, j, plan, err);
-	if (rc == 0) {
-		set_state(plan, confirm_s ? "pending" : "confirmed");
-		json_object_set_new(plan, "deadline-ms", json_integer(plan_now_ms() + confirm_s * 1000LL));
-		if (!confirm_s)
-			json_object_set_new(plan, "confirmed-ms", json_integer(plan_now_ms()));
-		kill_point("applied");
-		rc = journal_write(j, plan, err);
-		kill_point("said");
-	}
-	if (rc == 0)
-		return PLAN_DONE;
-	end = undo(w, j, plan, false, &undo_err);
-	if (end == PLAN_STUCK)
-		err_wrap(err, "the undo failed too (%s)", undo_err.text);
-	return end;
-}
-
-enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, struct err *err)
-{
-	json_t *all = stages(in_force), *stage, *copy;
-	size_t i, before = json_array_size(all);
-	struct err undo_err = {0};
-	int rc = check_all(plan, err);
-
-	if (rc < 0)
-		return PLAN_REFUSED;
-	json_array_foreach (stages(plan), i, stage) {
-		if (number(stage, "delay"))
-			continue;
-		copy = json_deep_copy(stage);
-		json_array_append_new(all, copy);
-		rc = apply_stage(w, j, in_force, copy, err);
-		if (rc < 0)
-			break;
-	}
-	while (rc < 0 && json_array_size(all) > before) {
-		stage = json_array_get(all, json_array_size(all) - 1);
-		if (json_object_get(stage, "undo") && undo_stage(w, stage, false, &undo_err) < 0) {
-			err_wrap(err, "the undo failed too (%s)", undo_err.text);
-			return PLAN_STUCK;
-		}
-		json_array_remove(all, json_array_size(all) - 1);
-	}
-	if (journal_write(j, in_force, &undo_err) < 0 && rc == 0)
-		log_warn("plan=%s reason=\"%s\"", name_of(in_force), undo_err.text);
-	return rc < 0 ? PLAN_UNDONE : PLAN_DONE;
 }
 
 /* The peers that were asked to do their part, each once. */
@@ -396,6 +360,81 @@ static int confirm_peers(struct world *w, json_t *plan, struct err *err)
 	return 0;
 }
 
+enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int confirm_s, const struct plan_owner *o, struct err *err)
+{
+	json_t *old = NULL;
+	struct err undo_err = {0};
+	enum plan_end end;
+	int rc = journal_read(j, name_of(plan), &old, err);
+
+	if (rc != -ENOENT) {
+		if (rc == 0)
+			err_set(err, -EEXIST, "%s is in force already (%s, by %s since %s)", name_of(plan), plan_state(old),
+				json_string_value(json_object_get(old, "by")), json_string_value(json_object_get(old, "began")));
+		json_decref(old);
+		return PLAN_REFUSED;
+	}
+	if (check_all(plan, err) < 0)
+		return PLAN_REFUSED;
+	begin(plan, confirm_s, o);
+	/* It waits for the lock, so it sees the plan, or that there is none. */
+	if (o->guard && o->guard(o->conf, name_of(plan), err) < 0)
+		return PLAN_REFUSED;
+	kill_point("nothing written");
+	if (journal_write(j, plan, err) < 0)
+		return PLAN_REFUSED;
+	kill_point("begun");
+	rc = apply_now(w, j, plan, err);
+	if (rc == 0 && !confirm_s)
+		rc = confirm_peers(w, plan, err);
+	if (rc == 0) {
+		set_state(plan, confirm_s ? "pending" : "confirmed");
+		json_object_set_new(plan, "deadline-ms", json_integer(plan_now_ms() + confirm_s * 1000LL));
+		if (!confirm_s)
+			json_object_set_new(plan, "confirmed-ms", json_integer(plan_now_ms()));
+		kill_point("applied");
+		rc = journal_write(j, plan, err);
+		kill_point("said");
+	}
+	if (rc == 0)
+		return PLAN_DONE;
+	end = undo(w, j, plan, false, &undo_err);
+	if (end == PLAN_STUCK)
+		err_wrap(err, "the undo failed too (%s)", undo_err.text);
+	return end;
+}
+
+enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, const struct plan_owner *o, struct err *err)
+{
+	json_t *all = stages(in_force), *stage, *copy;
+	size_t i, before = json_array_size(all);
+	struct err undo_err = {0};
+	int rc = check_all(plan, err);
+
+	if (rc < 0 || (o->guard && o->guard(o->conf, name_of(in_force), err) < 0))
+		return PLAN_REFUSED;
+	json_array_foreach (stages(plan), i, stage) {
+		if (number(stage, "delay"))
+			continue;
+		copy = json_deep_copy(stage);
+		json_array_append_new(all, copy);
+		rc = apply_stage(w, j, in_force, copy, false, err);
+		if (rc < 0)
+			break;
+	}
+	while (rc < 0 && json_array_size(all) > before) {
+		stage = json_array_get(all, json_array_size(all) - 1);
+		if (json_object_get(stage, "undo") && undo_stage(w, stage, false, &undo_err) < 0) {
+			err_wrap(err, "the undo failed too (%s)", undo_err.text);
+			return PLAN_STUCK;
+		}
+		json_array_remove(all, json_array_size(all) - 1);
+	}
+	if (journal_write(j, in_force, &undo_err) < 0 && rc == 0)
+		log_warn("plan=%s reason=\"%s\"", name_of(in_force), undo_err.text);
+	return rc < 0 ? PLAN_UNDONE : PLAN_DONE;
+}
+
 int plan_confirm(struct world *w, struct journal *j, const char *name, struct err *err)
 {
 	json_t *plan;
@@ -409,18 +448,21 @@ int plan_confirm(struct world *w, struct journal *j, const char *name, struct er
 	}
 	if (!is(plan, "pending") || !of_this_boot(plan) || number(plan, "deadline-ms") <= plan_now_ms())
 		rc = err_set(err, -ETIME, "%s is %s: too late to confirm it, it is being undone", name, plan_state(plan));
+	kill_point("before the peers confirm");
 	if (rc == 0)
 		rc = confirm_peers(w, plan, err);
+	kill_point("the peers have confirmed");
 	if (rc == 0) {
 		set_state(plan, "confirmed");
 		json_object_set_new(plan, "confirmed-ms", json_integer(plan_now_ms()));
 		rc = journal_write(j, plan, err);
 	}
+	kill_point("confirmed");
 	json_decref(plan);
 	return rc;
 }
 
-enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, struct err *err)
+enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, const struct plan_owner *o, struct err *err)
 {
 	json_t *plan;
 	enum plan_end end;
@@ -431,6 +473,9 @@ enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, 
 			err_set(err, rc, "%s is not in force: there is nothing to revert", name);
 		return PLAN_REFUSED;
 	}
+	if (o->guard && is(plan, "confirmed") && o->guard(o->conf, name, err) < 0) /* that is no reason to keep what shall go */
+		log_warn("plan=%s reason=\"%s\" advice=\"undone all the same\"", name, err->text);
+	kill_point("before reverting");
 	end = undo(w, j, plan, force, err);
 	json_decref(plan);
 	return end;
@@ -488,31 +533,68 @@ static json_t *delayed_stage(const json_t *plan)
 	return NULL;
 }
 
-static int turn_confirmed(struct world *w, struct journal *j, json_t *plan, int64_t *next_ms, struct err *err)
+/* Whoever was at it has been killed: a delayed stage is as if it had not begun, one that extended the plan is no more. */
+static int drop_unfinished(struct world *w, struct journal *j, json_t *plan, struct err *err)
 {
-	json_t *stage = delayed_stage(plan);
-	const char *last = json_string_value(json_object_get(stage, "last"));
-	int64_t at;
-	int rc;
+	json_t *all = stages(plan);
+	bool found = false;
 
-	*next_ms = -1;
-	if (!stage)
-		return 0;
-	at = number(plan, "confirmed-ms") + number(stage, "delay") * 1000;
-	*next_ms = at;
-	if (at > plan_now_ms())
-		return 0;
-	rc = apply_stage(w, j, plan, stage, err);
-	if (rc == 0 && last)
-		return end(w, j, plan, strcmp(last, "settle") == 0 ? quiet : host_setting, err);
+	for (size_t i = json_array_size(all); i-- > 0;) {
+		json_t *stage = json_array_get(all, i);
+		int rc;
+
+		if (!json_object_get(stage, "unfinished"))
+			continue;
+		found = true;
+		rc = undo_stage(w, stage, false, err);
+		if (rc < 0)
+			return rc;
+		if (number(stage, "delay"))
+			forget_stage(stage);
+		else
+			json_array_remove(all, i);
+	}
+	return found ? journal_write(j, plan, err) : 0;
+}
+
+static int apply_delayed(struct world *w, struct journal *j, json_t *plan, json_t *stage, struct err *err)
+{
+	int rc = apply_stage(w, j, plan, stage, false, err);
+
 	if (rc == 0)
 		rc = journal_write(j, plan, err);
-	*next_ms = rc < 0 ? plan_now_ms() + RETRY_MS : plan_now_ms();
 	if (rc < 0 && undo_stage(w, stage, false, NULL) == 0) {
-		json_object_del(stage, "undo");
+		forget_stage(stage);
 		journal_write(j, plan, NULL);
 	}
 	return rc < 0 ? err_wrap(err, "stage \"%s\"", json_string_value(json_object_get(stage, "name"))) : 0;
+}
+
+/* All its stages are applied: does the last one end the plan? */
+static int end_if_over(struct world *w, struct journal *j, json_t *plan, struct err *err)
+{
+	json_t *all = stages(plan);
+	const char *last = json_string_value(json_object_get(json_array_get(all, json_array_size(all) - 1), "last"));
+
+	return last ? end(w, j, plan, strcmp(last, "settle") == 0 ? quiet : host_setting, err) : 0;
+}
+
+static int turn_confirmed(struct world *w, struct journal *j, json_t *plan, int64_t *next_ms, struct err *err)
+{
+	int rc = drop_unfinished(w, j, plan, err);
+	json_t *stage;
+
+	while (rc == 0 && (stage = delayed_stage(plan))) {
+		*next_ms = number(plan, "confirmed-ms") + number(stage, "delay") * 1000;
+		if (*next_ms > plan_now_ms())
+			return 0;
+		rc = apply_delayed(w, j, plan, stage, err);
+		kill_point("delayed stage applied");
+	}
+	if (rc == 0)
+		rc = end_if_over(w, j, plan, err);
+	*next_ms = rc < 0 ? plan_now_ms() + RETRY_MS : -1;
+	return rc;
 }
 
 int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *next_ms, struct err *err)
@@ -547,26 +629,27 @@ int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *nex
 	return rc;
 }
 
-/* The kernel has forgotten everything: each stage again, with an undo of its own for this boot. What fails leaves nothing behind, and the
- * plan stays in the journal for the next try. */
+/* The kernel has forgotten everything: each stage again, with an undo of its own for this boot. What fails stays as far as it has come, and
+ * the next try goes on from there: a stage that has its undo for this boot must not be asked for another. */
 static int apply_anew(struct world *w, struct journal *j, json_t *plan, struct err *err)
 {
-	json_t *all = stages(plan), *stage;
-	size_t i, done = 0;
+	json_t *stage;
+	size_t i;
 	int rc = 0;
 
-	json_array_foreach (all, i, stage) {
+	json_array_foreach (stages(plan), i, stage) {
 		if (!json_object_get(stage, "undo"))
 			continue; /* it was not due yet */
-		rc = apply_stage(w, j, plan, stage, err);
-		done = i + 1;
+		if (of_this_boot(stage)) {
+			if (!json_object_get(stage, "unfinished"))
+				continue;
+			rc = undo_stage(w, stage, true, err);
+			if (rc < 0)
+				break;
+		}
+		rc = apply_stage(w, j, plan, stage, true, err);
 		if (rc < 0)
 			break;
-	}
-	while (rc < 0 && done-- > 0) {
-		stage = json_array_get(all, done);
-		if (json_object_get(stage, "undo"))
-			undo_stage(w, stage, false, NULL);
 	}
 	return rc;
 }

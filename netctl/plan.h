@@ -4,12 +4,16 @@
  * A plan is a JSON object: "plan" its name; "stages": [{"name", "ops": [..], "delay": S}]; "repeat": ops that the guard applies again for
  * some seconds (announcements). An op may bring its own "undo" ops; else op_undo() asks the kernel. "transient": a later stage takes it
  * back. A stage with a delay is applied so many seconds after the confirmation, and is undone like any other. In force a plan is also
- * "state", "by", "began", "deadline-ms", "boot", and each stage's "undo". The states: applying -> pending -> confirmed        applied and
- * verified; pending until somebody confirms in time (confirm_s 0: confirmed at once) any -> reverting -> (gone)              undone
- * backwards, verified, and forgotten reverting -> stuck an undo failed; the guard tries again, loudly, and so does every `revert` Whoever
- * changes a plan holds the journal's lock. A plan found applying or reverting by one who has just got the lock has lost its owner: it is
- * undone. The guard (guard.h) waits for just that, and for the deadline. Units: seconds, and ms of CLOCK_BOOTTIME. Errors: -EEXIST in force
- * already; -ENOENT not in force; else as op.h, with *undone telling whether all is as it was. Threads: the caller's. */
+ * "state", "by", "began", "deadline-ms", "boot", and each stage's "undo", with the "boot" it is for, and "unfinished" as long as not all
+ * of the stage is known to be in effect. The states:
+ *   applying -> pending -> confirmed   applied and verified; pending until somebody confirms in time (confirm_s 0: confirmed at once)
+ *   any -> reverting -> (gone)         undone backwards, verified, and forgotten
+ *   reverting -> stuck                 an undo failed; the guard tries again, loudly, and so does every `revert`
+ * Whoever changes a plan holds the journal's lock. What one finds who has just got the lock has lost its owner: a plan that is applying or
+ * reverting is undone; of a confirmed one, an unfinished stage is undone, and applied again where it is a delayed one. The guard (guard.h)
+ * waits for just that, and for the deadline.
+ * Units: seconds, and ms of CLOCK_BOOTTIME. Errors: -EEXIST in force already; -ENOENT not in force; else as op.h.
+ * Threads: the caller's. */
 #include "netctl/journal.h"
 #include "netctl/op.h"
 
@@ -29,10 +33,10 @@ struct plan_owner {
 enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int confirm_s, const struct plan_owner *o, struct err *err);
 /* Confirms what is pending, the peers first: one that cannot be told keeps its own deadline, and so do we. Confirmed already is fine. */
 int plan_confirm(struct world *w, struct journal *j, const char *name, struct err *err);
-/* force: without the peers, whether they can be asked or not. */
-enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, struct err *err);
+/* force: without the peers, whether they can be asked or not. A plan whose guard has gone home gets one again for the time it takes. */
+enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, const struct plan_owner *o, struct err *err);
 /* What a changed configuration wants now, as further stages of the plan in force (its state stays): a failure leaves it as it was. */
-enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, struct err *err);
+enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, const struct plan_owner *o, struct err *err);
 
 /* Does what is due for one plan: undoes what lost its owner or was not confirmed in time, applies a delayed stage. *next_ms: when to come
  * back (of CLOCK_BOOTTIME; -1: there is nothing left to wait for). -ENOENT: the plan is gone. Under the lock. */
