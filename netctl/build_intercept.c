@@ -52,7 +52,7 @@ int build_intercept(struct build *b)
 		ops_rule(ops, family, n->priority + 1, mark_tunnel(b->c), n->table + 1, NULL);
 	}
 	if (json_array_size(b->wish->moved) > 0)
-		ops_forwarding(ops, n->interface);
+		ops_forwarding(ops, n->interface, moves_family(b, 6));
 	/* Last: the moment from which packets take another way. */
 	return add_table(b, ops, "inet", BUILD_TABLE_INTERCEPT, table_intercept(b->c, b->moved, b->wish->moved));
 }
@@ -106,10 +106,12 @@ int build_reply(struct build *b)
 	ops_sysctl(ops, "net.ipv4.tcp_fwmark_accept", "1");
 	/* The reset that a closed port answers with goes the same way; else the proxy would wait for its time-out. */
 	ops_sysctl(ops, "net.ipv4.fwmark_reflect", "1");
-	ops_sysctl(ops, "net.ipv6.fwmark_reflect", "1");
+	if (moves_family(b, 6)) /* the kernel may have no IPv6 */
+		ops_sysctl(ops, "net.ipv6.fwmark_reflect", "1");
+	/* What this host sends (iif lo), not what it hears: while a takeover drains, `lookup local` comes after this rule. */
 	for (int family = 4; family <= 6; family += 2)
 		if (moves_family(b, family))
-			ops_rule(ops, family, n->priority + 1, mark_tunnel(b->c), n->table + 1, NULL);
+			ops_rule(ops, family, n->priority + 1, mark_tunnel(b->c), n->table + 1, "lo");
 	return add_table(b, ops, "inet", "shunt_reply",
 			 n->tunnel.present ? table_reply(b->c, BUILD_LINK, NULL) : table_reply(b->c, n->interface, mac_text(&mac, text)));
 }

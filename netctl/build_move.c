@@ -98,7 +98,7 @@ static int add_drain(struct build *b, json_t *ops, const char *mac, bool transit
 	const struct conf_netctl *n = conf(b);
 	char via[ADDR_TEXT_MAX];
 
-	ops_forwarding(ops, conf(b)->interface);
+	ops_forwarding(ops, conf(b)->interface, moves_family(b, 6));
 	for (int family = 4; family <= 6; family += 2) {
 		if (!moves_family(b, family))
 			continue;
@@ -453,7 +453,7 @@ static int takeover_by_tunnel(struct build *b)
 		if (!moves_family(b, family))
 			continue;
 		ops_route(ops, "default", family, n->table + 1, tunnel_peer(b, true, family, via), BUILD_LINK);
-		ops_rule(ops, family, n->priority + 1, mark_tunnel(b->c), n->table + 1, NULL);
+		ops_rule(ops, family, n->priority + 1, mark_tunnel(b->c), n->table + 1, "lo"); /* the very rule of `reply` */
 	}
 	rc = add_table(b, ops, "inet", "shunt_return_path", table_return_path(b->c, b->moved));
 	if (rc == 0)
@@ -482,7 +482,7 @@ static int add_forward(struct build *b, json_t *ops)
 	rc = add_table(b, ops, "inet", KEEP, table_keep());
 	if (rc < 0)
 		return rc;
-	ops_forwarding(ops, conf(b)->interface);
+	ops_forwarding(ops, conf(b)->interface, moves_family(b, 6));
 	for (int family = 4; family <= 6; family += 2) {
 		if (!moves_family(b, family))
 			continue;

@@ -9,7 +9,7 @@
 json_t *ops_stage(json_t *plan, const char *name, int delay_s); /* a new stage at the end; returns its array of ops (borrowed) */
 void ops_last(json_t *plan, const char *how);                   /* the stage made last ends the plan: "settle" or "forget" */
 json_t *ops_sysctl(json_t *ops, const char *key, const char *value);
-void ops_forwarding(json_t *ops, const char *dev);                   /* this host forwards, and does not send redirects */
+void ops_forwarding(json_t *ops, const char *dev, bool v6);          /* this host forwards, and does not send redirects */
 json_t *ops_addr(json_t *ops, const char *address, const char *dev); /* one address without a prefix: /32 or /128, without DAD */
 json_t *ops_route_local(json_t *ops, int family, int table);         /* everything is local: for marked packets */
 json_t *ops_route(json_t *ops, const char *dst, int family, int table, const char *via, const char *dev);

@@ -186,6 +186,8 @@ char *table_intercept(const struct conf *c, json_t *addresses, json_t *moved)
 	fprintf(f, "\t" NOT_NEW " socket transparent 1 meta mark set meta mark | %#x accept\n", m);
 	if (bypass)
 		fprintf(f, "\tct direction original ct mark & %#x == %#x meta mark set meta mark | %#x accept\n", t, t, t);
+	/* Addresses on their way: what another host is to have must not be given a socket here, or the kernel would not forward it. */
+	fprintf(f, "\tmeta mark & %#x == %#x return\n", mark_drain(c), mark_drain(c));
 	/* All packets, not SYN alone: with SYN cookies it is the ACK that makes the connection. */
 	fprintf(f, "\tmeta nfproto @alive ip daddr . tcp dport @svc4 tproxy ip to :%d\n", c->proxy.intercept_port);
 	fprintf(f, "\tmeta nfproto @alive ip6 daddr . tcp dport @svc6 tproxy ip6 to :%d\n}\n", c->proxy.intercept_port);
@@ -286,12 +288,12 @@ static void write_away(FILE *f, const struct conf *c, json_t *addresses)
 	fprintf(f, "chain away { ct mark set ct mark | %#x meta mark set meta mark | %#x; }\n", m, m);
 }
 
-/* Begins the chain; the caller adds what is new to it, and ends it. */
+/* Begins the chain; the caller adds what is new to it, and ends it. It comes before interception, which heeds its mark. */
 static void write_decision(FILE *f, const struct conf *c, const char *mac)
 {
 	unsigned m = mark_drain(c);
 
-	fprintf(f, "chain prerouting {\n\ttype filter hook prerouting priority mangle; policy accept;\n\tiifname != \"%s\" return\n",
+	fprintf(f, "chain prerouting {\n\ttype filter hook prerouting priority mangle - 1; policy accept;\n\tiifname != \"%s\" return\n",
 		c->netctl.interface);
 	if (mac) /* what the other host sends is never sent back */
 		fprintf(f, "\tether saddr %s return\n", mac);
