@@ -197,6 +197,15 @@ static void keep_moved(json_t *plan, const struct build_wish *wish)
 		json_object_set(plan, "moved", wish->moved);
 }
 
+static bool drifted(struct act *a, json_t *plan)
+{
+	json_t *texts = json_array();
+	bool is = plan_drift(&a->world, plan, texts, NULL) < 0 || json_array_size(texts) > 0;
+
+	json_decref(texts);
+	return is;
+}
+
 static enum exit_code apply_again(struct act *a, json_t *in_force, const char *name, const struct build_wish *wish, json_t *answer,
 				  struct err *err)
 {
@@ -219,7 +228,7 @@ static enum exit_code apply_again(struct act *a, json_t *in_force, const char *n
 		if (build_plan(&plan, a->conf, a->world.nl, name, &as_before, err) < 0)
 			return EXIT_REFUSED;
 		keep_moved(in_force, wish);
-		if (!same_as(in_force, plan))
+		if (!same_as(in_force, plan) || drifted(a, in_force)) /* and puts right what somebody changed: it was asked for */
 			e = plan_extend(&a->world, a->world.journal, in_force, plan, &owner, err);
 		json_decref(plan);
 	}

@@ -25,6 +25,23 @@ static void add_way_of_mark(struct build *b, json_t *ops, int family)
 	ops_rule(ops, family, n->priority, mark_local(b->c), n->table, NULL);
 }
 
+/* Interception ends gently: nobody else is let in, what the proxy has may finish for as long as a move's drain, then visitors are told to
+ * come again rather than left without an answer. */
+static int add_ease(struct build *b)
+{
+	json_t *ops = json_array(), *ports = json_array();
+	int rc;
+
+	json_object_set_new(b->plan, "ease", ops);
+	rc = add_table(b, ops, "inet", BUILD_TABLE_INTERCEPT, table_intercept_end(b->c));
+	for (size_t i = 0; i < b->c->proxy.n_listeners; i++)
+		if (!b->c->proxy.listeners[i].address)
+			json_array_append_new(ports, json_integer(b->c->proxy.listeners[i].port));
+	json_array_append_new(ops, json_pack("{s:s, s:O, s:o, s:I, s:s, s:i}", "op", "reset", "addresses", b->moved, "ports", ports, "mark",
+					     (json_int_t)mark_local(b->c), "whose", "proxy", "patience", b->c->proxy.drain));
+	return rc;
+}
+
 int build_intercept(struct build *b)
 {
 	const struct conf_netctl *n = &b->c->netctl;
@@ -54,7 +71,8 @@ int build_intercept(struct build *b)
 	if (json_array_size(b->wish->moved) > 0)
 		ops_forwarding(ops, n->interface, moves_family(b, 6));
 	/* Last: the moment from which packets take another way. */
-	return add_table(b, ops, "inet", BUILD_TABLE_INTERCEPT, table_intercept(b->c, b->moved, b->wish->moved));
+	rc = add_table(b, ops, "inet", BUILD_TABLE_INTERCEPT, table_intercept(b->c, b->moved, b->wish->moved));
+	return rc < 0 ? rc : add_ease(b);
 }
 
 static const char *reply_gateway(int family)

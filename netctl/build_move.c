@@ -134,20 +134,6 @@ static void add_drain_end(struct build *b, json_t *ops, const char *mac, bool tr
 	}
 }
 
-/* What the drain put up is the plan's, and goes before the plan does. */
-static void mark_transient(json_t *ops)
-{
-	size_t i;
-	json_t *op;
-
-	json_array_foreach (ops, i, op) {
-		const char *kind = json_string_value(json_object_get(op, "op"));
-
-		if (strcmp(kind, "addr") != 0 && strcmp(kind, "sysctl") != 0 && strcmp(kind, "peer") != 0)
-			ops_transient(op);
-	}
-}
-
 /* ---- who gains, and who gives (segment) ---- */
 
 /* Looked up, not bound: with net.ipv4.ip_nonlocal_bind every address can be bound. */
@@ -236,7 +222,6 @@ static int gain_on_segment(struct build *b, const char *peer, const char *peers_
 	rc = add_mute(b, ops);
 	if (rc == 0 && mac && conf(b)->drain)
 		rc = add_drain(b, ops, mac, transit);
-	mark_transient(ops);
 	if (rc == 0)
 		rc = add_table(b, ops, "inet", KEEP, table_keep());
 	if (rc == 0)
@@ -401,7 +386,6 @@ static int drain_by_tunnel(struct build *b, json_t *ops, bool transit)
 		return rc;
 	add_tunnel(b, ops, transit);
 	rc = add_drain(b, ops, NULL, transit);
-	mark_transient(ops);
 	if (rc == 0)
 		rc = add_table(b, ops, "inet", KEEP, table_keep());
 	if (rc == 0)

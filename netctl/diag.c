@@ -422,3 +422,10 @@ int diag_not_the_proxys(const struct diag_sock *s, void *arg, struct err *err)
 		return rc;
 	return s->half_open ? DIAG_WAIT : DIAG_RESET;
 }
+
+int diag_the_proxys(const struct diag_sock *s, void *arg, struct err *err)
+{
+	int rc = diag_not_the_proxys(s, arg, err);
+
+	return rc < 0 ? rc : rc == DIAG_SPARE ? DIAG_RESET : DIAG_SPARE;
+}

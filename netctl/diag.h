@@ -55,6 +55,7 @@ int diag_reset(const struct diag_want *want, diag_judge *judge, void *arg, unsig
 
 /* The judge for a host with the proxy: all but what is the proxy's. arg: uint32_t *, the proxy's mark, one or more bits; 0 for none. */
 diag_judge diag_not_the_proxys;
+diag_judge diag_the_proxys; /* the other way round; nothing is half-open to it */
 
 /* Without doing anything: 0, or -EOPNOTSUPP as diag_reset() would say. A missing privilege shows only where there is something to reset. */
 int diag_can_reset(struct err *err);

@@ -99,6 +99,16 @@ static void nap_until(int64_t at)
 		poll(NULL, 0, (int)(left < LONGEST_NAP ? left : LONGEST_NAP));
 }
 
+/* Is all that the plan made still so? Another plan may have given away what this one announced. */
+static bool holds(struct world *w, json_t *plan)
+{
+	json_t *texts = json_array();
+	bool is = plan_drift(w, plan, texts, NULL) == 0 && json_array_size(texts) == 0;
+
+	json_decref(texts);
+	return is;
+}
+
 /* Under the lock: what another process takes back meanwhile must not be announced once more. false: there is nothing to repeat. */
 static bool repeat_once(struct world *w, struct journal *j, const char *name)
 {
@@ -110,7 +120,7 @@ static bool repeat_once(struct world *w, struct journal *j, const char *name)
 	if (journal_read(j, name, &plan, &err) < 0)
 		return false;
 	ops = json_object_get(plan, "repeat");
-	wanted = ops && (strcmp(plan_state(plan), "pending") == 0 || strcmp(plan_state(plan), "confirmed") == 0);
+	wanted = ops && (strcmp(plan_state(plan), "pending") == 0 || strcmp(plan_state(plan), "confirmed") == 0) && holds(w, plan);
 	json_array_foreach (wanted ? ops : NULL, i, op)
 		if (op_apply(w, op, &err) < 0)
 			log_error("plan=%s reason=\"%s\"", name, err.text);

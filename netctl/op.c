@@ -46,7 +46,6 @@ static json_t *bare_op(json_t *op)
 	json_t *bare = json_copy(op);
 
 	json_object_del(bare, "undo");
-	json_object_del(bare, "transient");
 	return bare;
 }
 

@@ -4,7 +4,8 @@
  *         changes nothing; -EADDRINUSE where a station that is not in "allow" (may be missing) has or probes for one of the addresses
  * {"op":"reset","addresses":[..],"ports":[80,..],"mark":M}
  *         ends the TCP connections with these local addresses and ports that are not the proxy's, whose mark is M (may be missing); how
- *         many is stored back as "reset". None is fine. With "count": true they are counted alone. */
+ *         many is stored back as "reset". None is fine. With "count": true they are counted alone. With "whose": "proxy" it is
+ *         about the proxy's instead. "patience": S: that many seconds they may come to an end by themselves. */
 #include "netctl/announce.h"
 #include "netctl/diag.h"
 #include "netctl/duplicate.h"
@@ -12,12 +13,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HALF_OPEN_MS 1000 /* by then an honest visitor has answered our SYN-ACK, or lost it and will try again */
+#define PATIENCE_STEP_MS 100
+#define HALF_OPEN_MS     1000 /* by then an honest visitor has answered our SYN-ACK, or lost it and will try again */
 
 /* ---- reading */
 static const char *kind(const json_t *op)
@@ -316,6 +319,7 @@ static int reset_check(json_t *op, struct err *err)
 }
 
 struct count {
+	diag_judge *verdict;
 	uint32_t *mark;
 	int n;
 };
@@ -324,19 +328,31 @@ static void count_one(const struct diag_sock *s, void *arg)
 {
 	struct count *c = arg;
 
-	c->n += diag_not_the_proxys(s, c->mark, NULL) == DIAG_RESET;
+	c->n += c->verdict(s, c->mark, NULL) == DIAG_RESET;
 }
 
-static int count_old(const struct diag_want *want, uint32_t *mark, struct err *err)
+static int count_them(const struct diag_want *want, diag_judge *verdict, uint32_t *mark, struct err *err)
 {
-	struct count c = {mark, 0};
+	struct count c = {verdict, mark, 0};
 	int rc = diag_list(want, count_one, &c, err);
 
 	return rc < 0 ? rc : c.n;
 }
 
+/* Until there are none, or the patience is at its end. */
+static void wait_for_none(const struct diag_want *want, diag_judge *verdict, uint32_t *mark, json_int_t patience_s)
+{
+	for (json_int_t left_ms = patience_s * 1000; left_ms > 0; left_ms -= PATIENCE_STEP_MS) {
+		if (count_them(want, verdict, mark, NULL) <= 0)
+			return;
+		poll(NULL, 0, PATIENCE_STEP_MS);
+	}
+}
+
 static int reset_apply(struct world *w, json_t *op, struct err *err)
 {
+	const char *whose = op_string(op, "whose");
+	diag_judge *verdict = whose && strcmp(whose, "proxy") == 0 ? diag_the_proxys : diag_not_the_proxys;
 	struct parsed p = {0};
 	int rc = parse_reset(op, &p, err);
 
@@ -344,10 +360,11 @@ static int reset_apply(struct world *w, json_t *op, struct err *err)
 	if (rc == 0) {
 		struct diag_want want = {p.addrs, p.n_addrs, p.ports, p.n_ports};
 
+		wait_for_none(&want, verdict, &p.mark, json_integer_value(json_object_get(op, "patience")));
 		if (json_is_true(json_object_get(op, "count")))
-			rc = count_old(&want, &p.mark, err);
+			rc = count_them(&want, verdict, &p.mark, err);
 		else
-			rc = diag_reset(&want, diag_not_the_proxys, &p.mark, HALF_OPEN_MS, err);
+			rc = diag_reset(&want, verdict, &p.mark, HALF_OPEN_MS, err);
 	}
 	parsed_done(&p);
 	if (rc < 0)

@@ -135,12 +135,6 @@ json_t *ops_absent(json_t *op)
 	return op;
 }
 
-json_t *ops_transient(json_t *op)
-{
-	json_object_set_new(op, "transient", json_true());
-	return op;
-}
-
 json_t *ops_without_undo(json_t *op)
 {
 	json_object_set_new(op, "undo", json_array());

@@ -20,7 +20,6 @@ json_t *ops_table(json_t *ops, const char *family, const char *name, const char 
 json_t *ops_peer(json_t *ops, const char *peer, const char *what, const char *plan, int confirm_s);
 json_t *ops_settle(json_t *ops, const char *plan);
 json_t *ops_announce(json_t *ops, json_t *addresses, const char *dev);
-json_t *ops_absent(json_t *op);    /* the same, to be removed */
-json_t *ops_transient(json_t *op); /* a later stage takes it back */
+json_t *ops_absent(json_t *op); /* the same, to be removed */
 json_t *ops_without_undo(json_t *op);
 int ops_family(const char *address); /* 4 or 6 */

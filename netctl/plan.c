@@ -404,15 +404,61 @@ enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int c
 	return end;
 }
 
+/* What an op is about, whatever it makes of it. */
+static json_t *subject(const json_t *op)
+{
+	static const char *const said[] = {"state", "rules", "value", "undo"};
+	json_t *o = json_copy((json_t *)op);
+
+	for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+		json_object_del(o, said[i]);
+	return o;
+}
+
+static bool is_about(json_t *ops, const json_t *op)
+{
+	json_t *this = subject(op), *o;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach (ops, i, o) {
+		json_t *other = subject(o);
+
+		found = found || json_equal(this, other);
+		json_decref(other);
+	}
+	json_decref(this);
+	return found;
+}
+
+/* What earlier stages bring back as it was before the plan need not first become what it was before these stages: that would be in effect
+ * for a moment. */
+static void forget_detours(json_t *in_force, size_t from)
+{
+	json_t *all = stages(in_force), *undo;
+
+	for (size_t i = from; i < json_array_size(all); i++) {
+		undo = json_object_get(json_array_get(all, i), "undo");
+		for (size_t k = json_array_size(undo); k-- > 0;)
+			for (size_t e = 0; e < i; e++)
+				if (is_about(json_object_get(json_array_get(all, e), "undo"), json_array_get(undo, k))) {
+					json_array_remove(undo, k);
+					break;
+				}
+	}
+}
+
 enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, const struct plan_owner *o, struct err *err)
 {
-	json_t *all = stages(in_force), *stage, *copy;
+	json_t *all = stages(in_force), *stage, *copy, *easing = json_object_get(plan, "ease");
 	size_t i, before = json_array_size(all);
 	struct err undo_err = {0};
 	int rc = check_all(plan, err);
 
 	if (rc < 0 || (o->guard && o->guard(o->conf, name_of(in_force), err) < 0))
 		return PLAN_REFUSED;
+	if (easing)
+		json_object_set(in_force, "ease", easing);
 	json_array_foreach (stages(plan), i, stage) {
 		if (number(stage, "delay"))
 			continue;
@@ -430,6 +476,8 @@ enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, 
 		}
 		json_array_remove(all, json_array_size(all) - 1);
 	}
+	if (rc == 0)
+		forget_detours(in_force, before);
 	if (journal_write(j, in_force, &undo_err) < 0 && rc == 0)
 		log_warn("plan=%s reason=\"%s\"", name_of(in_force), undo_err.text);
 	return rc < 0 ? PLAN_UNDONE : PLAN_DONE;
@@ -462,6 +510,23 @@ int plan_confirm(struct world *w, struct journal *j, const char *name, struct er
 	return rc;
 }
 
+/* What makes the undo easy on those who use the plan's effect. Who is in a hurry (an automatic revert) goes without it. */
+static void ease(struct world *w, struct journal *j, json_t *plan)
+{
+	json_t *ops = json_object_get(plan, "ease"), *op;
+	struct err err;
+	size_t i;
+
+	if (!ops)
+		return;
+	set_state(plan, "reverting");
+	if (journal_write(j, plan, &err) < 0)
+		return;
+	json_array_foreach (ops, i, op)
+		if (op_apply(w, op, &err) < 0)
+			log_warn("plan=%s reason=\"%s\" advice=\"undone all the same\"", name_of(plan), err.text);
+}
+
 enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, const struct plan_owner *o, struct err *err)
 {
 	json_t *plan;
@@ -476,6 +541,8 @@ enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, 
 	if (o->guard && is(plan, "confirmed") && o->guard(o->conf, name, err) < 0) /* that is no reason to keep what shall go */
 		log_warn("plan=%s reason=\"%s\" advice=\"undone all the same\"", name, err->text);
 	kill_point("before reverting");
+	if (is(plan, "confirmed"))
+		ease(w, j, plan);
 	end = undo(w, j, plan, force, err);
 	json_decref(plan);
 	return end;
@@ -682,6 +749,20 @@ int plan_reboot(struct world *w, struct journal *j, const char *name, struct err
 	return rc;
 }
 
+/* A later stage that has been applied is about the same thing. */
+static bool superseded(const json_t *plan, size_t stage, const json_t *op)
+{
+	json_t *all = stages(plan);
+
+	for (size_t i = stage + 1; i < json_array_size(all); i++) {
+		json_t *s = json_array_get(all, i);
+
+		if (json_object_get(s, "undo") && is_about(json_object_get(s, "ops"), op))
+			return true;
+	}
+	return false;
+}
+
 int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err)
 {
 	json_t *stage, *op;
@@ -691,11 +772,11 @@ int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err)
 		if (!json_object_get(stage, "undo"))
 			continue;
 		json_array_foreach (json_object_get(stage, "ops"), k, op) {
-			int rc = json_is_true(json_object_get(op, "transient")) ? 0 : op_verify(w, op, err);
+			int rc = op_verify(w, op, err);
 
-			if (rc == -ENOENT)
+			if (rc == -ENOENT && !superseded(plan, i, op))
 				json_array_append_new(texts, json_string(err->text));
-			else if (rc < 0)
+			else if (rc < 0 && rc != -ENOENT)
 				return rc;
 		}
 	}

@@ -2,10 +2,9 @@
 /* plan - a declared change of this host's network: stages of ops (op.h), applied in order, with their exact undo on disk before each stage.
  *
  * A plan is a JSON object: "plan" its name; "stages": [{"name", "ops": [..], "delay": S}]; "repeat": ops that the guard applies again for
- * some seconds (announcements). An op may bring its own "undo" ops; else op_undo() asks the kernel. "transient": a later stage takes it
- * back. A stage with a delay is applied so many seconds after the confirmation, and is undone like any other. In force a plan is also
- * "state", "by", "began", "deadline-ms", "boot", and each stage's "undo", with the "boot" it is for, and "unfinished" as long as not all
- * of the stage is known to be in effect. The states:
+ * some seconds (announcements). An op may bring its own "undo" ops; else op_undo() asks the kernel. A stage with a delay is applied so many
+ * seconds after the confirmation, and is undone like any other. In force a plan is also "state", "by", "began", "deadline-ms", "boot", and
+ * each stage's "undo", with the "boot" it is for, and "unfinished" as long as not all of the stage is known to be in effect. The states:
  *   applying -> pending -> confirmed   applied and verified; pending until somebody confirms in time (confirm_s 0: confirmed at once)
  *   any -> reverting -> (gone)         undone backwards, verified, and forgotten
  *   reverting -> stuck                 an undo failed; the guard tries again, loudly, and so does every `revert`
@@ -33,7 +32,8 @@ struct plan_owner {
 enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int confirm_s, const struct plan_owner *o, struct err *err);
 /* Confirms what is pending, the peers first: one that cannot be told keeps its own deadline, and so do we. Confirmed already is fine. */
 int plan_confirm(struct world *w, struct journal *j, const char *name, struct err *err);
-/* force: without the peers, whether they can be asked or not. A plan whose guard has gone home gets one again for the time it takes. */
+/* A confirmed plan's "ease" ops come first: they let what uses the plan's effect come to an end, within bounds.
+ * force: without the peers, whether they can be asked or not. A plan whose guard has gone home gets one again for the time it takes. */
 enum plan_end plan_revert(struct world *w, struct journal *j, const char *name, bool force, const struct plan_owner *o, struct err *err);
 /* What a changed configuration wants now, as further stages of the plan in force (its state stays): a failure leaves it as it was. */
 enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, json_t *plan, const struct plan_owner *o, struct err *err);

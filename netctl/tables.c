@@ -164,12 +164,39 @@ static void write_bypass(FILE *f, const struct conf *c, json_t *moved)
 		t, t);
 }
 
+/* The ways of what the proxy has: see table_intercept(). */
+static void write_ways(FILE *f, const struct conf *c)
+{
+	unsigned m = mark_local(c);
+
+	/* What the proxy sends to the local services, and their answers to it, go round through lo with the mark on. */
+	fprintf(f, "\tiifname \"lo\" meta mark & %#x == %#x return\n", m, m);
+	/* Answers to a visitor's address that the proxy speaks as: they are for it, wherever they come in.
+	 * (A SYN may find one of them in TIME_WAIT, when the visitor uses the port again: that is TPROXY's to handle.) */
+	fprintf(f, "\t" NOT_NEW " socket transparent 1 meta mark set meta mark | %#x accept\n", m);
+}
+
+char *table_intercept_end(const struct conf *c)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	if (!f)
+		return NULL;
+	fputs("chain prerouting {\n\ttype filter hook prerouting priority mangle; policy accept;\n", f);
+	write_ways(f, c);
+	fputs("}\n", f);
+	write_unmark(f, mark_tunnel(c));
+	return finish(f, &text);
+}
+
 char *table_intercept(const struct conf *c, json_t *addresses, json_t *moved)
 {
 	char *text = NULL;
 	size_t n;
 	FILE *f = open_memstream(&text, &n);
-	unsigned m = mark_local(c), t = mark_tunnel(c);
+	unsigned t = mark_tunnel(c);
 	bool bypass = json_array_size(moved) > 0;
 
 	if (!f)
@@ -179,11 +206,7 @@ char *table_intercept(const struct conf *c, json_t *addresses, json_t *moved)
 	/* Its first beat is ours: a table that replaces another must not leave the proxy out until the next one. */
 	fputs("set alive { type nf_proto; flags timeout; elements = { ipv4 timeout 800ms, ipv6 timeout 800ms }; }\n", f);
 	fputs("chain prerouting {\n\ttype filter hook prerouting priority mangle; policy accept;\n", f);
-	/* What the proxy sends to the local services, and their answers to it, go round through lo with the mark on. */
-	fprintf(f, "\tiifname \"lo\" meta mark & %#x == %#x return\n", m, m);
-	/* Answers to a visitor's address that the proxy speaks as: they are for it, wherever they come in. */
-	/* (A SYN may find one of them in TIME_WAIT, when the visitor uses the port again: that is TPROXY's to handle.) */
-	fprintf(f, "\t" NOT_NEW " socket transparent 1 meta mark set meta mark | %#x accept\n", m);
+	write_ways(f, c);
 	if (bypass)
 		fprintf(f, "\tct direction original ct mark & %#x == %#x meta mark set meta mark | %#x accept\n", t, t, t);
 	/* Addresses on their way: what another host is to have must not be given a socket here, or the kernel would not forward it. */

@@ -9,6 +9,7 @@
 /* inet: TPROXY, gated by the proxy's heartbeat. moved: addresses all of whose accounts have moved, or NULL; what the proxy does not take of
  * these goes to their partners. */
 char *table_intercept(const struct conf *c, json_t *addresses, json_t *moved);
+char *table_intercept_end(const struct conf *c); /* inet: lets nobody in any more; the proxy's connections go on */
 bool speaks_as_visitor(const struct conf *c); /* does the proxy, to the transit server? Then answers find the way back through this host */
 char *table_reply(const struct conf *c, const char *iif,
 		  const char *mac); /* inet: marks what came from the proxy; mac: of its host, or NULL */

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# The provider's procedure with shunt's own commands, on a segment: start, migrate, rollback, reinstall, return, relocate, finish. Visitors ask for
+# both accounts all the while, over connections that are intercepted and whose true address both web servers log. The guards hold at each step.
+# In the end both hosts are as they were.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/takeover_lib.sh"
+. "$(dirname "$0")/netctl_lib.sh"
+lab_up segment
+weblog_up cli tra
+mkdir -p "$W/proxy"
+PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" table = \"$W/proxy/table\" access-log = \"$W/proxy/access\" intercept = true source-transit = \"transparent\" drain = 2
+  listener \"web\" { port = 80 protocol = \"http\" } }
+control { state = \"$W/shunt.db\" proxy = \"unix:$W/proxy/sock\" netctl-client = \"unix:$W/net-cli/sock\" netctl-transit = \"unix:$W/net-tra/sock\" }"
+for n in cli tra; do
+	snapshot $n >"$W/before.$n"
+	netctl_up $n 'drain = 3'
+done
+start proxy cli "$PROXY" -c "$W/net-cli/conf" --foreground
+wait_for test -S "$W/proxy/sock"
+shunt() { in_ns cli "$SHUNT" -c "$W/net-cli/conf" --yes "$@"; }
+printf '{"name":"alice","domains":["alice.example"]}\n{"name":"bob","domains":["bob.example"]}\n' >"$W/accounts.json"
+shunt account import "$W/accounts.json"
+
+get() { # NAME [ADDRESS]: "host server-address visitor"
+	in_ns ext curl -sf --max-time 10 --noproxy '*' -H "Host: $1" "http://${2:-${S4[0]}}/"
+}
+served_by() { like "$1 is served by $2" "$(get "$1")" "^$2 "; }
+step() { shunt status | sed -n 's/^step *//p'; }
+cat >"$W/visitors.py" <<-'END'
+	import http.client, itertools, signal, sys, time
+	going, lost, slow, n, address = True, [], [], 0, sys.argv[1]
+	def stop(*_):
+	    global going
+	    going = False
+	signal.signal(signal.SIGTERM, stop)
+	kept = {name: None for name in ("alice.example", "bob.example")}
+	for name in itertools.cycle(kept):
+	    if not going:
+	        break
+	    for fresh in (True, False):
+	        began = time.time()
+	        try:
+	            c = http.client.HTTPConnection(address, 80, timeout=20) if fresh or kept[name] is None else kept[name]
+	            c.request("GET", "/", headers={"Host": name})
+	            r = c.getresponse()
+	            body = r.read()
+	            n += 1
+	            if r.status != 200:
+	                lost.append((name, fresh, r.status))
+	            if fresh:
+	                c.close()
+	            else:
+	                kept[name] = None if r.will_close else c
+	        except (OSError, http.client.HTTPException) as e:
+	            # a kept connection that was closed between two requests is opened again, as browsers do
+	            if fresh or not isinstance(e, (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)):
+	                lost.append((name, fresh, repr(e)))
+	            kept[name] = None
+	        if time.time() - began > 2:
+	            slow.append("%s %s %s for %.1f s" % (name, "fresh" if fresh else "kept", time.strftime("%H:%M:%S", time.gmtime(began)), time.time() - began))
+	    time.sleep(0.02)
+	print("requests", n, "lost", len(lost), "slow", len(slow), lost[:5], slow[:5], flush=True)
+END
+start visitors ext python3 "$W/visitors.py" "${S4[0]}"
+
+say "nothing has begun"
+fails_with 1 shunt reinstall
+like "reinstall, too early" "$OUT" 'alice|bob'
+fails_with 1 shunt return
+like "return, too early" "$OUT" 'reinstall'
+shunt start
+is_in_force cli intercept confirmed || die "no interception: $(in_force cli)"
+is_in_force tra reply confirmed || die "no way back for answers: $(in_force tra)"
+shunt start >"$W/again"
+like "the same again" "$(cat "$W/again")" 'already'
+
+say "accounts move"
+shunt migrate alice
+served_by alice.example tra
+served_by bob.example cli
+like "the transit server sees the visitor" "$(get alice.example)" ' 198\.51\.100\.10$'
+like "and so does the client server" "$(get bob.example)" ' 198\.51\.100\.10$'
+shunt rollback alice
+served_by alice.example cli
+shunt migrate --all
+served_by bob.example tra
+fails_with 1 shunt finish
+like "finish, too early" "$OUT" 'transit'
+
+say "reinstall"
+shunt reinstall
+shunt reinstall >"$W/again"
+like "the same again" "$(cat "$W/again")" 'already|are on the transit'
+WAIT=5 wait_for served_by alice.example tra
+fails_with 1 shunt rollback alice
+like "no way back now" "$OUT" 'reinstall'
+fails_with 1 shunt relocate alice
+like "relocate, too early" "$OUT" 'return'
+is_in_force tra takeover confirmed || die "takeover: $(in_force tra)"
+like "status" "$(shunt status)" 'takeover'
+
+say "return, home again, finish"
+shunt return
+nothing_to_come() { drained cli && drained tra && ! is_in_force tra takeover confirmed; }
+shunt relocate --all
+for n in alice bob; do served_by $n.example cli; done
+WAIT=40 wait_for nothing_to_come
+shunt finish
+for n in cli tra; do nothing_in_force $n || die "left on $n: $(in_force $n)"; done
+WAIT=30 stop visitors
+say "$(cat "$W/log/visitors")"
+like "visitors" "$(cat "$W/log/visitors")" '^requests [0-9]{3,} lost 0 slow 0 '
+for n in cli tra; do unchanged $n "$W/before.$n"; done
+like "the trail" "$(shunt log)" 'reinstall'
