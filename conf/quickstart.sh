@@ -1,8 +1,10 @@
 #!/bin/bash
 # quickstart.sh - shunt's main job, run before your eyes on one Debian 12 machine.
 #
-# Builds shunt, then makes a network of namespaces: a visitor, a client server (nginx with the accounts alice and bob behind shunt-proxy) and a
-# transit server (nginx). It migrates alice, shows who answered whom, rolls her back, and stays up for trying by hand.
+# Builds shunt, then makes a network of namespaces: a visitor, a client server (nginx with the accounts alice and bob, untouched: shunt-netctl
+# intercepts its visitors for shunt-proxy) and a transit server (nginx of the very same configuration). It migrates alice, shows who answered
+# whom, rolls her back, kills the proxy, moves the client server's addresses to the transit server and home again, and stays up for trying by
+# hand.
 # Nothing outside of the namespaces, $dir and the build directory changes; packages that are missing are installed.
 #
 #   sudo conf/quickstart.sh            run, and leave the sandbox up
@@ -55,12 +57,24 @@ stop() { # PIDFILE
 	wait_for 3 gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
 	wait_for 3 gone "$pid" || true
 }
+# The guards of plans in force have no pid file and end by themselves in a minute: they are known by their namespace and their configuration.
+stop_guards() {
+	local ns pid
+	for ns in "$client_ns" "$transit_ns"; do
+		for pid in $(ip netns pids "$ns" 2>/dev/null || true); do
+			! alive "$pid" || kill -KILL "$pid" 2>/dev/null || true
+		done
+	done
+}
 down() {
 	rm -f "$dir/visitors-go"
+	local side ns
 	stop "$dir/proxy.pid"
-	stop "$dir/client/nginx.pid"
-	stop "$dir/transit/nginx.pid"
-	local ns
+	for side in client transit; do
+		stop "$dir/$side/netctl.pid"
+		stop "$dir/$side/nginx.pid"
+	done
+	stop_guards
 	for ns in "$visitor_ns" "$client_ns" "$transit_ns" "$net_ns"; do
 		[ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
 	done
@@ -74,6 +88,7 @@ install_packages() {
 		command -v "$p" >/dev/null || missing+=("$p")
 	done
 	command -v ip >/dev/null || missing+=(iproute2)
+	command -v nft >/dev/null || missing+=(nftables)
 	# Programs that are built already need no more than what they link with, and have it.
 	[ -n "${SHUNT_BUILD:-}" ] || for p in "${build_packages[@]}"; do
 		[ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
@@ -104,9 +119,10 @@ as_owner() {
 	if [ "$uid" -eq 0 ]; then "$@"; else setpriv --reuid="$uid" --regid="$gid" --clear-groups -- "$@"; fi
 }
 build() {
+	local p
 	built=${SHUNT_BUILD:-}
 	if [ -n "$built" ]; then
-		if [ ! -x "$built/shunt" ] || [ ! -x "$built/shunt-proxy" ]; then die "SHUNT_BUILD=$built has no shunt and shunt-proxy"; fi
+		for p in shunt shunt-proxy shunt-netctl; do [ -x "$built/$p" ] || die "SHUNT_BUILD=$built has no $p"; done
 		return
 	fi
 	heading "Building"
@@ -122,7 +138,7 @@ build() {
 		[ -x configure ] && [ ! configure.ac -nt configure ] && [ ! Makefile.am -nt Makefile.in ] || ./autogen.sh
 		cd "$1"
 		[ -e config.status ] || "$0/configure" --disable-tests CFLAGS="-O2 -g"
-		make -j"$(nproc)" shunt shunt-proxy' "$top" "$built" || { tail -n 20 "$log" >&2; die "the build failed; all of it is in $log"; }
+		make -j"$(nproc)" shunt shunt-proxy shunt-netctl' "$top" "$built" || { tail -n 20 "$log" >&2; die "the build failed; all of it is in $log"; }
 }
 
 # ---- the network: a bridge in a namespace of its own, everybody else on it; names and addresses reach nobody outside
@@ -158,10 +174,10 @@ certificates() {
 	chmod 600 "$dir/key.pem"
 }
 
-# ---- nginx of one side. On the client server it has moved to the loopback and proxy has its ports; on the transit server it
-# hears visitors at 80 and 443 and the proxy at 8080 and 8443, where the visitor's address is believed only because the proxy says it.
-nginx_conf() { # SIDE TITLE PLAIN-LISTENS TLS-LISTENS TRUSTED-PROXY...
-	local side=$1 title=$2 plain_listen=$3 tls_listen=$4 account proxy; shift 4
+# ---- nginx of one side: of every address, at 80 and 443, and it knows nothing of shunt. Both sides have the same.
+nginx_conf() { # SIDE
+	local side=$1 account any6=''
+	[ -z "$six" ] || any6='listen [::]:80; listen [::]:443 ssl;'
 	cat <<-END
 		user www-data;
 		worker_processes 1;
@@ -176,28 +192,17 @@ nginx_conf() { # SIDE TITLE PLAIN-LISTENS TLS-LISTENS TRUSTED-PROXY...
 			client_body_temp_path $dir/$side/tmp; proxy_temp_path $dir/$side/tmp; fastcgi_temp_path $dir/$side/tmp;
 			uwsgi_temp_path $dir/$side/tmp; scgi_temp_path $dir/$side/tmp;
 	END
-	for proxy in "$@"; do echo "	set_real_ip_from $proxy;"; done
 	for account in alice bob; do
 		cat <<-END
-			server { # plain: the proxy names the visitor in a header
-				$plain_listen
+			server {
+				listen 80; listen 443 ssl; $any6
 				server_name $account.example;
-				real_ip_header X-Real-IP;
-				include $dir/$side/$account.conf;
+				set \$side "$side server";
+				root $dir/$side/www/$account;
+				access_log $dir/$side/$account.log seen;
+				ssi on;
+				if (-f \$document_root/.sealed) { return 503; }
 			}
-			server { # TLS passes the proxy unopened: it names the visitor in a PROXY header before it
-				$tls_listen
-				server_name $account.example;
-				real_ip_header proxy_protocol;
-				include $dir/$side/$account.conf;
-			}
-		END
-		cat >"$dir/$side/$account.conf" <<-END
-			set \$side "$title";
-			root $dir/$side/www/$account;
-			access_log $dir/$side/$account.log seen;
-			ssi on;
-			if (-f \$document_root/.sealed) { return 503; }
 		END
 	done
 	echo "}"
@@ -213,22 +218,14 @@ servers() {
 		echo "$account's page, answered by the <!--#echo var=\"side\" --> for <!--#echo var=\"remote_addr\" encoding=\"none\" -->" \
 			>"$dir/client/www/$account/index.html"
 	done
-	nginx_conf client "client server" "listen 127.0.0.1:8080;" "listen 127.0.0.1:8443 ssl proxy_protocol;" 127.0.0.1 >"$dir/client/nginx.conf"
-	local plain="listen $transit:80; listen $transit:8080;" tls="listen $transit:8443 ssl proxy_protocol;" trusted=("$client")
-	if [ -n "$six" ]; then
-		plain+=" listen [$transit6]:80; listen [$transit6]:8080;" tls+=" listen [$transit6]:8443 ssl proxy_protocol;"
-		trusted+=("$client6")
-	fi
-	nginx_conf transit "transit server" "$plain" "$tls" "${trusted[@]}" >"$dir/transit/nginx.conf"
-	in_ns "$client_ns" nginx -c "$dir/client/nginx.conf" 2>>"$dir/client/error.log" 9>&- || { cat "$dir/client/error.log" >&2; die "nginx of the client server did not start"; }
-	in_ns "$transit_ns" nginx -c "$dir/transit/nginx.conf" 2>>"$dir/transit/error.log" 9>&- || { cat "$dir/transit/error.log" >&2; die "nginx of the transit server did not start"; }
+	for side in client transit; do
+		nginx_conf $side >"$dir/$side/nginx.conf"
+		in_ns "$name-$side" nginx -c "$dir/$side/nginx.conf" 2>>"$dir/$side/error.log" 9>&- ||
+			{ cat "$dir/$side/error.log" >&2; die "nginx of the $side server did not start"; }
+	done
 }
 
 # ---- shunt itself
-listener() { # NAME ADDRESS PORT PROTOCOL SOURCE LOCAL-PORT
-	echo "  listener \"$1\" { address = \"$2\" port = $3 protocol = \"$4\" local = \"127.0.0.1:$6\" transit-port = $6"
-	echo "    source-local = \"$5\" source-transit = \"$5\" }"
-}
 shunt_files() {
 	{
 		echo "server \"$name\" {"
@@ -239,11 +236,17 @@ shunt_files() {
 		echo "  control = \"unix:$dir/proxy/control.sock\""
 		echo "  table = \"$dir/proxy/table\""
 		echo "  access-log = \"$dir/proxy/access.log\""
-		listener web $client 80 http headers 8080
-		listener https $client 443 tls proxy-v2 8443
-		[ -z "$six" ] || listener web6 $client6 80 http headers 8080
-		[ -z "$six" ] || listener https6 $client6 443 tls proxy-v2 8443
+		echo "  intercept = true"
+		echo "  source-transit = \"transparent\""
+		echo "  listener \"web\"   { port = 80  protocol = \"http\" }"
+		echo "  listener \"https\" { port = 443 protocol = \"tls\" }"
 		echo "  drain = 5"
+		echo "}"
+		echo "netctl {"
+		echo "  interface = \"eth0\""
+		echo "  role = \"client\" control = \"unix:$dir/client/netctl.sock\" journal = \"$dir/client/netctl\""
+		echo "  client = \"unix:$dir/client/netctl.sock\" transit = \"unix:$dir/transit/netctl.sock\""
+		echo "  drain = 1"
 		echo "}"
 		echo "control {"
 		echo "  state = \"$dir/control/shunt.db\""
@@ -252,6 +255,8 @@ shunt_files() {
 		echo "  hook-seal = \"$dir/hooks/seal\""
 		echo "}"
 	} >"$dir/shunt.conf"
+	sed "s|role = .*|role = \"transit\" control = \"unix:$dir/transit/netctl.sock\" journal = \"$dir/transit/netctl\"|" \
+		"$dir/shunt.conf" >"$dir/transit.conf"
 	cat >"$dir/accounts.json" <<-'END'
 		{"name": "alice", "domains": ["alice.example", "*.alice.example"], "databases_gb": 0.1}
 		{"name": "bob", "domains": ["bob.example"]}
@@ -259,7 +264,7 @@ shunt_files() {
 	mkdir -p "$dir/hooks" "$dir/control" "$dir/proxy" "$dir/bin"
 	chown nobody:nogroup "$dir/proxy"
 	chmod 750 "$dir/proxy" "$dir/control"
-	install -m 755 "$built/shunt" "$built/shunt-proxy" "$dir/bin/"
+	install -m 755 "$built/shunt" "$built/shunt-proxy" "$built/shunt-netctl" "$dir/bin/"
 	cat >"$dir/hooks/copy" <<-END
 		#!/bin/sh
 		# The account's files go to the other side; the pause stands for its databases.
@@ -279,6 +284,13 @@ shunt_files() {
 		#!/bin/sh
 		exec $dir/bin/shunt -c $dir/shunt.conf "\$@"
 	END
+	local side
+	for side in client transit; do
+		cat >"$dir/netctl-$side" <<-END
+			#!/bin/sh
+			exec ip netns exec $name-$side $dir/bin/shunt-netctl -c $dir/$([ $side = client ] && echo shunt || echo transit).conf "\$@"
+		END
+	done
 	# Every name points at the client server, as the external DNS of the accounts' owners does.
 	local at=$client
 	[ -z "$six" ] || at+=,[$client6]
@@ -286,15 +298,24 @@ shunt_files() {
 		#!/bin/sh
 		exec ip netns exec $visitor_ns curl -sS -m 30 --resolve '*:80:$at' --resolve '*:443:$at' --cacert $dir/cert.pem "\$@"
 	END
-	chmod 755 "$dir/hooks/copy" "$dir/hooks/seal" "$dir/shunt" "$dir/visit"
+	chmod 755 "$dir/hooks/copy" "$dir/hooks/seal" "$dir/shunt" "$dir/visit" "$dir/netctl-client" "$dir/netctl-transit"
+}
+start_netctl() {
+	local side
+	for side in client transit; do
+		setsid "$dir/netctl-$side" serve >"$dir/$side/netctl.log" 2>&1 </dev/null 9>&- &
+		echo $! >"$dir/$side/netctl.pid"
+		wait_for 10 test -S "$dir/$side/netctl.sock" || { cat "$dir/$side/netctl.log" >&2; die "shunt-netctl of the $side server did not start"; }
+	done
 }
 start_proxy() {
-	# As the systemd unit does it: nobody in particular, who may bind low ports.
+	# As the systemd unit does it: nobody in particular, who may bind low ports and be handed others' packets.
+	local caps=-all,+net_bind_service,+net_admin
 	setsid ip netns exec "$client_ns" setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs \
-		--inh-caps=-all,+net_bind_service --ambient-caps=-all,+net_bind_service --bounding-set=-all,+net_bind_service \
-		"$dir/bin/shunt-proxy" -c "$dir/shunt.conf" --foreground >"$dir/proxy.log" 2>&1 </dev/null 9>&- &
+		--inh-caps=$caps --ambient-caps=$caps --bounding-set=$caps \
+		"$dir/bin/shunt-proxy" -c "$dir/shunt.conf" --foreground >>"$dir/proxy.log" 2>&1 </dev/null 9>&- &
 	echo $! >"$dir/proxy.pid"
-	wait_for 10 "$dir/visit" -o /dev/null http://bob.example/ || { "$dir/visit" http://bob.example/ || true; die "shunt-proxy does not answer"; }
+	wait_for 10 "$dir/shunt" --json status || { tail -n 5 "$dir/proxy.log" >&2; die "shunt-proxy does not answer"; }
 }
 
 # ---- the story
@@ -323,9 +344,11 @@ ask_both() { # SIDE-OF-ALICE
 	ask bob http client
 	ask bob https client
 }
-# move COMMAND ACCOUNT: while a crowd keeps asking for both accounts.
-move() {
-	local crowd=() account codes n slowest
+# A crowd keeps asking for both accounts from crowd_comes to crowd_leaves, and nobody may be turned away.
+crowd=()
+crowd_comes() {
+	local account
+	crowd=()
 	touch "$dir/visitors-go"
 	for account in alice bob; do
 		rm -f "$dir/crowd.$account"
@@ -336,9 +359,13 @@ move() {
 		crowd+=($!)
 		wait_for 10 test -s "$dir/crowd.$account" || die "the crowd gets no answers from $account"
 	done
-	run ./shunt --yes "$@"
-	n=$(lines "$dir/crowd.alice")
-	wait_for 10 logged "$dir/crowd.alice" $((n + 2)) || die "alice does not answer after the move"
+}
+crowd_leaves() { # WHAT
+	local account codes n slowest
+	for account in alice bob; do
+		n=$(lines "$dir/crowd.$account")
+		wait_for 10 logged "$dir/crowd.$account" $((n + 2)) || die "$account does not answer after $1"
+	done
 	rm -f "$dir/visitors-go"
 	wait "${crowd[@]}"
 	for account in alice bob; do
@@ -348,14 +375,38 @@ move() {
 		echo "meanwhile $n requests for $account: $codes, the slowest in $slowest s"
 		! grep -qv '^200 ' "$dir/crowd.$account" || die "some requests for $account were not answered 200"
 	done
-	ok "nobody was turned away during the move"
+	ok "nobody was turned away during $1"
 }
+move() { # COMMAND ACCOUNT..
+	crowd_comes
+	run ./shunt --yes "$@"
+	crowd_leaves "the move"
+}
+
+intercepts() { in_ns "$client_ns" nft list set inet shunt_intercept alive | grep -q 'ipv4'; }
+passes_by() { ! intercepts; }
+# whose_is SIDE: to whom the visitor's host sends what is for the client server's address.
+whose_is() {
+	local mac line
+	mac=$(in_ns "$name-$1" cat /sys/class/net/eth0/address)
+	line=$(ip -n "$visitor_ns" neigh show "$client")
+	show "ip -n $visitor_ns neigh show $client"
+	echo "$line"
+	case $line in *" $mac "*) ok "$client is the $1 server's ($mac)" ;; *) die "expected the $1 server's $mac" ;; esac
+}
+kept() { [ -z "$("$dir/netctl-$1" status | grep 'still to come')" ]; }
 
 story() {
 	heading "The accounts, as the provider's panel hands them over"
 	show cd "$dir"
 	run cat accounts.json
 	run ./shunt account import accounts.json
+
+	heading "Interception: nginx stays as and where it is"
+	run ./netctl-transit apply reply --confirm 0
+	run ./netctl-client intercept on
+	wait_for 10 intercepts || die "the proxy does not say that it is alive"
+	run ./netctl-client status
 
 	heading "Before: the client server answers for both"
 	ask_both client
@@ -373,6 +424,38 @@ story() {
 	heading "And back"
 	move rollback alice
 	ask_both client
+
+	heading "The proxy dies: the local services serve by themselves"
+	show "kill -KILL \$(cat proxy.pid)"
+	kill -KILL "$(cat "$dir/proxy.pid")"
+	wait "$(cat "$dir/proxy.pid")" 2>/dev/null || true # no word of the shell's about it
+	ask bob http client
+	wait_for 5 passes_by || die "the set alive still has elements"
+	ask alice https client
+	start_proxy
+	wait_for 10 intercepts || die "the proxy does not intercept again"
+	ok "started again, it intercepts again"
+
+	heading "The client server is to be reinstalled: everybody moves, then its addresses"
+	move migrate alice bob
+	crowd_comes
+	whose_is client
+	run ./netctl-transit takeover
+	run ./netctl-transit confirm
+	whose_is transit
+	crowd_leaves "the takeover"
+	ask alice https transit
+	ask bob http transit
+	wait_for 15 kept transit || die "the takeover's drain does not end"
+
+	heading "It is back: its addresses come home, then the accounts"
+	crowd_comes
+	run ./netctl-client return
+	run ./netctl-client confirm
+	whose_is client
+	crowd_leaves "the return"
+	move rollback alice bob
+	ask_both client
 }
 
 by_hand() {
@@ -384,6 +467,7 @@ by_hand() {
 		  ./shunt status                                # sides and traffic; ./shunt --json status for programs
 		  ./shunt route alice.example                   # where a name goes now, and why
 		  ./shunt log alice                             # who moved what when, with the evidence
+		  ./netctl-client status                        # the network's part; ./netctl-transit plan takeover shows a plan
 		  tail -f client/*.log transit/*.log            # what each side's nginx sees
 		  tail -f proxy.log proxy/access.log            # what shunt-proxy does
 		  ip netns exec $client_ns bash                # a shell on the client server ($transit_ns, $visitor_ns)
@@ -440,13 +524,14 @@ mkdir -p "$dir"
 heading "A sandbox of network namespaces"
 cat <<END
   visitor         $visitor     $visitor_ns
-  client server   $client      $client_ns    shunt-proxy at 80 and 443, nginx behind it
-  transit server  $transit   $transit_ns   nginx
+  client server   $client      $client_ns    nginx at 80 and 443, shunt-proxy, shunt-netctl
+  transit server  $transit   $transit_ns   nginx at 80 and 443, shunt-netctl
 END
 network
 certificates
 servers
 shunt_files
+start_netctl
 start_proxy
 story
 
