@@ -1,33 +1,51 @@
 #!/bin/sh
-# The unit of shunt-proxy: systemd accepts it as it is written, and rates its exposure at 2.0 or better.
+# The units: systemd accepts each as it is written, and rates its exposure at no more than what it was brought down to.
 # Needs systemd-analyze (Debian package systemd); without it the result is 77, cannot run here.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-unit=$top/conf/shunt-proxy.service
-limit=20 # tenths
 
 command -v systemd-analyze >/dev/null || { echo "unit_score: systemd-analyze is missing (Debian package systemd)"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+failed() { echo "unit_score: $*"; exit 1; }
 
-# The program and its manuals need not be installed for the file to be right; everything else must be.
-sed -e 's|/usr/sbin/shunt-proxy|/bin/true|' -e '/^Documentation=/d' "$unit" >"$work/shunt-proxy.service"
-grep -q '^ExecStart=/bin/true ' "$work/shunt-proxy.service" || { echo "unit_score: no ExecStart=/usr/sbin/shunt-proxy in $unit"; exit 1; }
-# An unknown key is only a warning for the exit code, hence the look at what was said.
-if ! said=$(systemd-analyze verify "$work/shunt-proxy.service" 2>&1) || printf '%s\n' "$said" | grep -q 'shunt-proxy\.service'; then
-	echo "unit_score: systemd-analyze verify: $said"
-	exit 1
-fi
-
-score=$(systemd-analyze security --offline=yes --no-pager "$unit" | sed -n 's/.*exposure level for [^:]*: \([0-9]*\)\.\([0-9]\).*/\1\2/p')
-[ -n "$score" ] || { echo "unit_score: systemd-analyze gave no score"; exit 1; }
-if [ "$score" -gt "$limit" ]; then
-	echo "unit_score: exposure $score tenths, expected at most $limit"
-	systemd-analyze security --offline=yes --no-pager "$unit" | grep '✗'
-	exit 1
-fi
-for fact in Restart=always RestartSec=100ms StartLimitIntervalSec=0 WatchdogSec=2s User=shunt \
-	'AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN' 'CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN'; do
-	grep -qx "$fact" "$unit" || { echo "unit_score: $fact is missing from $unit"; exit 1; }
+# The programs and their manuals need not be installed for the files to be right; everything else must be.
+for unit in "$top"/conf/*.service; do
+	name=$(basename "$unit" .service)
+	program=${name%-recover}
+	sed -e "s|/usr/sbin/$program|/bin/true|" -e '/^Documentation=/d' "$unit" >"$work/$name.service"
+	grep -q '^ExecStart=/bin/true ' "$work/$name.service" || failed "no ExecStart=/usr/sbin/$program in $unit"
 done
-echo "unit_score: exposure $((score / 10)).$((score % 10)), at most 2.0"
+# Together: they name each other. An unknown key is only a warning for the exit code, hence the look at what was said.
+if ! said=$(systemd-analyze verify "$work"/*.service 2>&1) || printf '%s\n' "$said" | grep -q 'shunt-[a-z-]*\.service'; then
+	failed "systemd-analyze verify: $said"
+fi
+
+score() { # UNIT LIMIT-IN-TENTHS
+	unit=$top/conf/$1.service
+	found=$(systemd-analyze security --offline=yes --no-pager "$unit" | sed -n 's/.*exposure level for [^:]*: \([0-9]*\)\.\([0-9]\).*/\1\2/p')
+	[ -n "$found" ] || failed "systemd-analyze gave no score for $unit"
+	if [ "$found" -gt "$2" ]; then
+		systemd-analyze security --offline=yes --no-pager "$unit" | grep '✗'
+		failed "$1: exposure $found tenths, expected at most $2"
+	fi
+	echo "unit_score: $1: exposure $((found / 10)).$((found % 10)), at most $(($2 / 10)).$(($2 % 10))"
+}
+has() { # UNIT LINE..
+	unit=$top/conf/$1.service
+	shift
+	for fact; do grep -qx "$fact" "$unit" || failed "$fact is missing from $unit"; done
+}
+score shunt-proxy 20
+has shunt-proxy Restart=always RestartSec=100ms StartLimitIntervalSec=0 WatchdogSec=2s User=shunt \
+	'AmbientCapabilities=CAP_NET_BIND_SERVICE CAP_NET_ADMIN' 'CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_NET_ADMIN' \
+	'RestrictAddressFamilies=.* AF_NETLINK' 'After=.* shunt-netctl-recover.service'
+for name in shunt-netctl shunt-netctl-recover; do
+	score $name 26
+	has $name 'CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_DAC_OVERRIDE' KillMode=process StateDirectory=shunt/netctl WantedBy=multi-user.target \
+		'RestrictAddressFamilies=.* AF_NETLINK AF_PACKET'
+	# What would keep sysctls from being written.
+	! grep -E '^(ProtectKernelTunables=yes|ProcSubset=pid)' "$top/conf/$name.service" || failed "$name cannot write sysctls"
+done
+has shunt-netctl Type=notify Restart=always StartLimitIntervalSec=0 Also=shunt-netctl-recover.service
+has shunt-netctl-recover Type=oneshot RemainAfterExit=yes 'After=network-online.target .*' 'Before=.*shunt-proxy.service.*'
