@@ -82,10 +82,11 @@ static void add_unmute(struct build *b, json_t *ops)
 		ops_absent(ops_table(ops, "ip6", MUTE, ""));
 }
 
-/* Announces now; undone, it announces again: the addresses are back. First in its stage, so that its undo comes last. */
+/* Undone, it announces: the addresses are back. First in its stage, so that its undo comes last. Done it says nothing, above all not after
+ * a boot, when the other host has them. */
 static void add_announce_when_undone(struct build *b, json_t *ops)
 {
-	json_t *op = ops_announce(ops, b->moved, conf(b)->interface);
+	json_t *op = ops_absent(ops_announce(ops, b->moved, conf(b)->interface));
 
 	json_object_set_new(op, "undo", json_pack("[{s:s, s:O, s:s}]", "op", "announce", "addresses", b->moved, "dev", conf(b)->interface));
 }

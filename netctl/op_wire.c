@@ -1,5 +1,6 @@
 /* op_wire - the kinds of op that tell or ask the network something and leave nothing behind that could be undone.
  * {"op":"announce","addresses":["203.0.113.10",..],"dev":"eth0"}      neighbours learn that the addresses are here; once
+ *         With "state": "absent" nothing is said: the op is there for the undo it brings along.
  * {"op":"duplicate","addresses":[..],"dev":"eth0","allow":["02:..",..]}
  *         changes nothing; -EADDRINUSE where a station that is not in "allow" (may be missing) has or probes for one of the addresses
  * {"op":"reset","addresses":[..],"ports":[80,..],"mark":M}
@@ -225,7 +226,7 @@ static int announce_apply(struct world *w, json_t *op, struct err *err)
 	int rc = parse_announce(op, &p, err);
 
 	(void)w;
-	if (rc == 0)
+	if (rc == 0 && !op_absent(op))
 		rc = announce(p.dev, p.addrs, p.n_addrs, err);
 	parsed_done(&p);
 	return rc;
@@ -233,7 +234,10 @@ static int announce_apply(struct world *w, json_t *op, struct err *err)
 
 static void announce_text(json_t *op, char *out, size_t cap)
 {
-	say_commands(op, "arping -A -c 1 -I %1$s %2$s", "ndsend %2$s %1$s", out, cap);
+	if (op_absent(op))
+		snprintf(out, cap, "(no announcement but when this is undone)");
+	else
+		say_commands(op, "arping -A -c 1 -I %1$s %2$s", "ndsend %2$s %1$s", out, cap);
 }
 
 const struct op_kind op_announce = {.name = "announce", .check = announce_check, .apply = announce_apply, .text = announce_text};

@@ -51,12 +51,29 @@ for p in out lan; do
 done
 WAIT=20 wait_for drained tra
 
+say "the client server boots while the transit server has its addresses"
+prober_start boot ext "${S[@]}"
+prober_start bootlan peer "${S4[0]}" "${S6[0]}"
+stop netctl-cli
+in_ns cli nft flush ruleset
+echo another-boot >"$W/boot-id"
+with_boot_id() { SHUNT_TEST_BOOT_ID=$W/boot-id "$@"; }
+with_boot_id netctl cli recover
+with_boot_id netctl_serve cli
+no_drift cli || die "drift: $(netctl cli status)"
+longer 1000
+for p in boot bootlan; do
+	prober_stop $p
+	nothing_lost $p
+	answered $p tra
+done
+
 say "return"
 prober_start home ext -l 4 "${S[@]}"
 prober_start homelan peer -l 2 "${S4[0]}" "${S6[0]}"
-netctl cli return --confirm 20
+with_boot_id netctl cli return --confirm 20
 WAIT=3 wait_for answers "${S4[1]}" cli
-netctl cli confirm
+with_boot_id netctl cli confirm
 longer 2000
 prober_stop home
 prober_stop homelan
