@@ -91,7 +91,7 @@ int op_apply(struct world *w, json_t *op, struct err *err)
 
 	assert(k);
 	rc = bare ? k->apply(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
-	json_object_update_missing(op, bare); /* what it has to say */
+	json_object_update(op, bare); /* what it has to say, anew */
 	json_decref(bare);
 	return rc == 0 ? 0 : err_wrap(err, "%s", op_text(op, text));
 }
