@@ -39,6 +39,8 @@ static const uint8_t class[256] = {
 	[0x80 ... 0xff] = TARGET | TEXT,
 };
 
+#define LONGEST_KNOWN 17 /* transfer-encoding */
+
 /* What a field means to this parser; finer than enum http_field_id. */
 enum known { K_OTHER, K_HOST, K_LENGTH, K_CODING, K_EXPECT, K_CONNECTION, K_UPGRADE, K_HOP, K_FORWARDED };
 
@@ -462,6 +464,19 @@ static enum parse note_field(struct parser *ps, const struct http_field *f, enum
 	return PARSE_OK;
 }
 
+/* CGI and its kin take '_' and '-' in a name for the same (RFC 3875 4.1.18): behind us Content_Length or X_Forwarded_For would be believed.
+ */
+static bool poses(const struct http_head *h, const char *name, size_t len)
+{
+	char hyphens[LONGEST_KNOWN];
+
+	if (h->response || len > sizeof hyphens || !memchr(name, '_', len))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		hyphens[i] = name[i] == '_' ? '-' : name[i];
+	return known_request(hyphens, len) != K_OTHER;
+}
+
 static enum parse field_line(struct parser *ps)
 {
 	struct http_head *h = ps->h;
@@ -496,7 +511,9 @@ static enum parse field_line(struct parser *ps)
 	k = known(h, name, f->name.len);
 	f->id = (enum http_field_id)known_id[k];
 	h->n_fields++;
-	return k == K_OTHER ? PARSE_OK : note_field(ps, f, k);
+	if (k == K_OTHER)
+		return poses(h, name, f->name.len) ? bad(h, 400, "underscore in the name of a field that decides something") : PARSE_OK;
+	return note_field(ps, f, k);
 }
 
 static enum parse fields(struct parser *ps)
