@@ -49,6 +49,7 @@ struct conf_listener {
 struct conf_proxy {
 	bool present;
 	int workers;                        /* 0: one per processor */
+	char *listen;                       /* "tls://...", for other hosts; NULL where not set */
 	char *control, *table, *access_log; /* access_log: "none", "stderr" or a file's path */
 	struct conf_listener *listeners;
 	size_t n_listeners;

@@ -108,6 +108,7 @@ static const struct conf_section proxy_subs[] = {{.name = "listener",
 static const struct conf_key proxy_keys[] = {
 	INT(proxy, "workers", workers, "0", 0, 256, "threads; 0 is one per processor"),
 	KEY(proxy, "control", SOCKET, control, "unix:/run/shunt/proxy.sock", "the control socket"),
+	KEY(proxy, "listen", LISTEN, listen, NULL, "where a shunt command on another host may ask, over mutual TLS"),
 	KEY(proxy, "table", FILE, table, "/var/lib/shunt/table", "the last table: a restart needs no controller"),
 	KEY(proxy, "access-log", LOG, access_log, "none", "one line per request or connection"),
 	KEY(proxy, "intercept", BOOL, intercept, "false",

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "lib/ctl.h"
 #include "lib/log.h"
+#include "lib/tls.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
 #include "proxy/worker.h"
@@ -401,23 +402,34 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *req, void
 
 int control_open(struct proxy *p, struct err *err)
 {
+	const struct conf *c = p->config->conf;
 	struct ctl_options opt = {
-		.address = p->config->conf->proxy.control,
+		.address = c->proxy.control,
 		.handler = on_request,
 		.session_free = control_import_free,
 		.arg = p,
 	};
 
+	int rc;
+
 	if (holds_restore(p, p->table) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
-	return ctl_listen(&p->ctl, loop_base(p->loop), &opt, err);
+	rc = ctl_listen(&p->ctl, loop_base(p->loop), &opt, err);
+	if (rc < 0 || !c->proxy.listen)
+		return rc;
+	rc = tls_new(&p->tls, c->tls.ca, c->tls.cert, c->tls.key, err);
+	opt.address = c->proxy.listen;
+	opt.tls = p->tls;
+	return rc < 0 ? rc : ctl_listen(&p->ctl_tls, loop_base(p->loop), &opt, err);
 }
 
 void control_close(struct proxy *p)
 {
-	if (p->ctl)
-		ctl_close(p->ctl);
-	p->ctl = NULL;
+	ctl_close(p->ctl_tls);
+	ctl_close(p->ctl);
+	tls_free(p->tls);
+	p->ctl = p->ctl_tls = NULL;
+	p->tls = NULL;
 	while (p->holds)
 		hold_end(p, p->holds);
 }

@@ -302,6 +302,8 @@ static int refuse_what_only_a_restart_changes(const struct proxy *p, const struc
 		return err_set(err, -EINVAL, "%s: `table` cannot change by a reload: restart shunt-proxy", new->file);
 	if (strcmp(a->control, b->control))
 		return err_set(err, -EINVAL, "%s: `control` cannot change by a reload: restart shunt-proxy", new->file);
+	if (strcmp(a->listen ? a->listen : "", b->listen ? b->listen : ""))
+		return err_set(err, -EINVAL, "%s: `listen` cannot change by a reload: restart shunt-proxy", new->file);
 	if (strcmp(a->access_log, b->access_log))
 		return err_set(err, -EINVAL, "%s: `access-log` cannot change by a reload: restart shunt-proxy", new->file);
 	if (a->intercept != b->intercept)

@@ -20,6 +20,7 @@ struct ctl_server;
 struct hold;
 struct intercept;
 struct listener;
+struct tls;
 struct worker;
 
 /* A loaded file, shared by everything made from it: listeners live as long as their last connection. */
@@ -50,13 +51,14 @@ struct proxy {
 	unsigned budget; /* connections that the descriptor limit, or max-connections, allows */
 	struct access_file *access;
 	struct account *nobody;
-	struct ctl_server *ctl;
-	struct hold *holds;           /* accounts that are held, and what their holds have seen (control.c) */
-	atomic_uint parked;           /* flows that wait, all workers together */
-	atomic_uint conns;            /* connections of visitors, all workers together */
-	struct event sigs[3];         /* TERM, INT, HUP */
-	struct event second_ev;       /* every second: what has a deadline in the main thread */
-	uint64_t started_ms, term_ms; /* term_ms: when SIGTERM came, 0 before */
+	struct ctl_server *ctl, *ctl_tls; /* of this host, and of others */
+	struct tls *tls;                  /* for the latter */
+	struct hold *holds;               /* accounts that are held, and what their holds have seen (control.c) */
+	atomic_uint parked;               /* flows that wait, all workers together */
+	atomic_uint conns;                /* connections of visitors, all workers together */
+	struct event sigs[3];             /* TERM, INT, HUP */
+	struct event second_ev;           /* every second: what has a deadline in the main thread */
+	uint64_t started_ms, term_ms;     /* term_ms: when SIGTERM came, 0 before */
 	uint64_t reloads;
 	int exit_code;
 };
