@@ -63,10 +63,8 @@ static enum exit_code recover(struct act *a, json_t *answer, struct err *err)
 	struct err own;
 	size_t i;
 
-	if (journal_all(j, &all, err) < 0) {
-		json_decref(failed);
-		return EXIT_STUCK;
-	}
+	if (journal_all(j, &all, err) < 0)
+		x = EXIT_STUCK;
 	json_array_foreach (all, i, plan) {
 		const char *name = json_string_value(json_object_get(plan, "plan"));
 		int64_t next = -1;
@@ -76,7 +74,8 @@ static enum exit_code recover(struct act *a, json_t *answer, struct err *err)
 			rc = plan_turn(&a->world, j, name, &next, &own);
 		if (rc < 0 && rc != -ENOENT) {
 			json_array_append_new(failed, json_pack("{s:s, s:s}", "plan", name, "error", own.text));
-			err_set(err, rc, "%s: %s", name, own.text);
+			if (x == EXIT_DONE)
+				err_set(err, rc, "%s: %s", name, own.text);
 			x = EXIT_STUCK;
 		}
 	}
@@ -280,6 +279,8 @@ enum exit_code act_confirm(struct act *a, const char *name, json_t *answer, stru
 	json_object_set_new(answer, "confirmed", done);
 	if (x)
 		return x;
+	if (rc == -EBADMSG && name)
+		rc = 0; /* it tells of its own file */
 	json_array_foreach (all, i, plan) {
 		const char *this = json_string_value(json_object_get(plan, "plan"));
 
@@ -308,7 +309,7 @@ enum exit_code act_revert(struct act *a, const char *name, bool force, json_t *a
 		return x;
 	if (journal_all(a->world.journal, &all, err) < 0)
 		x = EXIT_STUCK;
-	for (size_t i = json_array_size(all); x == EXIT_DONE && e == PLAN_UNDONE && i-- > 0;) {
+	for (size_t i = json_array_size(all); e == PLAN_UNDONE && i-- > 0;) {
 		const char *this = json_string_value(json_object_get(json_array_get(all, i), "plan"));
 
 		if (name && strcmp(name, this) != 0)
@@ -317,6 +318,8 @@ enum exit_code act_revert(struct act *a, const char *name, bool force, json_t *a
 		if (e == PLAN_UNDONE)
 			json_array_append_new(done, json_string(this));
 	}
+	if (x == EXIT_STUCK && name && json_array_size(done))
+		x = EXIT_DONE; /* what is damaged is another */
 	if (x == EXIT_DONE && e != PLAN_UNDONE)
 		x = exit_of(e);
 	json_decref(all);
@@ -422,7 +425,8 @@ static json_t *plan_status(struct act *a, json_t *plan)
 		json_object_set_new(o, "drift-unknown", json_string(err.text));
 	json_object_set_new(o, "drift", drift);
 	json_array_foreach (json_object_get(plan, "stages"), i, stage)
-		if (json_integer_value(json_object_get(stage, "delay")) && !json_object_get(stage, "undo") && !due)
+		if (json_integer_value(json_object_get(stage, "delay")) && !due &&
+		    (!json_object_get(stage, "undo") || json_object_get(stage, "unfinished")))
 			due = json_object_get(stage, "name");
 	if (due)
 		json_object_set(o, "next", due);
@@ -445,12 +449,8 @@ enum exit_code act_status(struct act *a, json_t *answer, struct err *err)
 		intercepts |= strcmp(json_string_value(json_object_get(plan, "plan")), "intercept") == 0;
 	}
 	json_decref(all);
-	if (rc == 0)
-		rc = nl_ours(a->world.nl, ours, err);
-	if (rc == 0)
-		rc = nft_ours(ours, err);
-	if (rc < 0)
-		return EXIT_STUCK;
+	if (nl_ours(a->world.nl, ours, rc == 0 ? err : NULL) < 0 || nft_ours(ours, rc == 0 ? err : NULL) < 0)
+		rc = rc == 0 ? -EIO : rc;
 	json_array_foreach (ours, i, plan) {
 		char text[OP_TEXT_MAX];
 
@@ -458,5 +458,5 @@ enum exit_code act_status(struct act *a, json_t *answer, struct err *err)
 	}
 	if (intercepts)
 		add_old_connections(a, answer);
-	return EXIT_DONE;
+	return rc < 0 ? EXIT_STUCK : EXIT_DONE;
 }

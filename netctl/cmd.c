@@ -90,7 +90,7 @@ static enum exit_code run_status(struct act *a, const struct options *o, const c
 
 	(void)o;
 	(void)word;
-	if (x == EXIT_DONE)
+	if (x == EXIT_DONE || x == EXIT_STUCK)
 		show_status(out);
 	return x;
 }

@@ -1,9 +1,12 @@
 #include "netctl/journal.h"
 
+#include "lib/index.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +163,31 @@ static int read_all(int fd, char **out, size_t *len)
 	return 0;
 }
 
+/* Over what it means, not how it is written: "sum" itself is not in it. */
+static int sum_of(json_t *plan, char out[17])
+{
+	static const uint64_t key[2] = {0};
+	json_t *rest = json_copy(plan);
+	char *text;
+
+	json_object_del(rest, "sum");
+	text = rest ? json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	json_decref(rest);
+	if (!text)
+		return -ENOMEM;
+	snprintf(out, 17, "%016" PRIx64, siphash13(key, text, strlen(text)));
+	free(text);
+	return 0;
+}
+
+static bool is_whole(json_t *plan)
+{
+	const char *sum = json_string_value(json_object_get(plan, "sum"));
+	char found[17];
+
+	return sum && sum_of(plan, found) == 0 && strcmp(sum, found) == 0;
+}
+
 static int parse(const struct journal *j, const char *file, const char *text, size_t len, json_t **out, struct err *err)
 {
 	json_error_t why;
@@ -174,6 +202,10 @@ static int parse(const struct journal *j, const char *file, const char *text, si
 	if (json_integer_value(json_object_get(plan, "v")) != JOURNAL_VERSION) {
 		json_decref(plan);
 		return damaged(j, file, "found another version than 1, of another shunt-netctl", err);
+	}
+	if (!is_whole(plan)) {
+		json_decref(plan);
+		return damaged(j, file, "found something else than was written (its sum is another)", err);
 	}
 	if (name && is_name(name))
 		file_name(name, expected);
@@ -230,11 +262,14 @@ static int write_all(int fd, const char *text, size_t len)
 
 int journal_write(struct journal *j, json_t *plan, struct err *err)
 {
-	char file[NAME_MAX_LEN + 8], fresh[NAME_MAX_LEN + 16];
+	char file[NAME_MAX_LEN + 8], fresh[NAME_MAX_LEN + 16], sum[17];
 	char *text;
 	int fd, rc;
 
 	json_object_set_new(plan, "v", json_integer(JOURNAL_VERSION));
+	if (sum_of(plan, sum) < 0)
+		return err_set(err, -ENOMEM, "out of memory");
+	json_object_set_new(plan, "sum", json_string(sum));
 	file_name(json_string_value(json_object_get(plan, "plan")), file);
 	snprintf(fresh, sizeof fresh, "%s.new", file);
 	text = json_dumps(plan, JSON_INDENT(1));
@@ -298,20 +333,19 @@ int journal_all(struct journal *j, json_t **out, struct err *err)
 		json_decref(all);
 		return err_errno(err, -errno, "%s", j->path);
 	}
-	for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+	for (struct dirent *e; (e = readdir(d));) {
 		json_t *plan;
+		int r;
 
 		if (!ends_in(e->d_name, ".json"))
 			continue;
-		rc = read_file(j, e->d_name, &plan, err);
-		if (rc == 0)
+		r = read_file(j, e->d_name, &plan, rc == 0 ? err : NULL);
+		if (r == 0)
 			insert_by_age(all, plan);
+		else if (rc == 0)
+			rc = r;
 	}
 	closedir(d);
-	if (rc < 0) {
-		json_decref(all);
-		return rc;
-	}
 	*out = all;
-	return 0;
+	return rc;
 }

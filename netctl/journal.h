@@ -1,8 +1,9 @@
 #pragma once
 /* journal - the plans in force, on disk: one file PLAN.json each, replaced whole (write, fsync, rename, fsync of the directory), so that
  * what is read is the old plan or the new one. The directory belongs to root alone; every program that changes anything holds its lock.
- * Errors: -EWOULDBLOCK: another shunt-netctl is at it; -EBADMSG: a file is damaged, of another version, or somebody else's - it is never
- * guessed at, and the text says what to do. Ownership: journal_close() drops the lock. Threads: the caller's. */
+ * A sum in each file tells what is not as it was written. Errors: -EWOULDBLOCK: another shunt-netctl is at it; -EBADMSG: a file is damaged,
+ * of another version, or somebody else's - it is never guessed at, and the text says what to do. Ownership: journal_close() drops the lock.
+ * Threads: the caller's. */
 #include "lib/err.h"
 
 #include <jansson.h>
@@ -21,4 +22,6 @@ void journal_unlock(struct journal *j);
 int journal_read(struct journal *j, const char *plan, json_t **out, struct err *err); /* returns new; -ENOENT: no such plan in force */
 int journal_write(struct journal *j, json_t *plan, struct err *err);                  /* by its member "plan"; on disk when it returns */
 int journal_remove(struct journal *j, const char *plan, struct err *err);
-int journal_all(struct journal *j, json_t **out, struct err *err); /* returns new: an array, in the order in which the plans began */
+/* returns new: an array, in the order in which the plans began. One that cannot be read is the error, and the others are there all the
+ * same: that one is damaged must not keep others from being undone. NULL where the directory cannot be read. */
+int journal_all(struct journal *j, json_t **out, struct err *err);
