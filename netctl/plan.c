@@ -154,6 +154,12 @@ static void forget_stage(json_t *stage)
 	json_object_del(stage, "unfinished");
 }
 
+/* Looks and changes nothing. */
+static bool only_looks(const json_t *op)
+{
+	return strcmp(op_string(op, "op"), "duplicate") == 0;
+}
+
 /* After a boot the others have what they were asked for in journals of their own, and may be away for good; it was proved from outside. */
 static bool once_only(const json_t *op)
 {
@@ -179,6 +185,8 @@ static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t 
 	}
 	json_array_foreach (ops, i, op) {
 		kill_point("before op");
+		if (!only_looks(op))
+			json_object_set_new(plan, "touched", json_true());
 		rc = anew && once_only(op) ? 0 : op_apply(w, op, err);
 		if (rc == -EHOSTUNREACH && is_peer(op))
 			json_object_set_new(stage, "undo",
@@ -207,6 +215,8 @@ static int undo_stage(struct world *w, json_t *stage, bool force, struct err *er
 		kill_point("before undo");
 		int r = is_peer(op) && (force || json_object_get(op, "away")) ? 0 : op_apply(w, op, rc == 0 ? err : &other);
 
+		if (r < 0 && strcmp(op_string(op, "op"), "announce") == 0)
+			r = 0; /* the interface is down or gone: who would hear it */
 		rc = rc == 0 ? r : rc;
 	}
 	if (rc == 0)
@@ -214,17 +224,29 @@ static int undo_stage(struct world *w, json_t *stage, bool force, struct err *er
 	return rc;
 }
 
+static int say_hello(struct world *w, const json_t *peer, struct err *err)
+{
+	json_t *hello = json_copy((json_t *)peer);
+	int rc;
+
+	json_object_set_new(hello, "do", json_string("hello"));
+	rc = op_apply(w, hello, err);
+	json_decref(hello);
+	return rc;
+}
+
 /* Another station on the wire has the addresses: whoever was asked to give them has taken them back by itself. */
 static bool taken_back(struct world *w, const json_t *plan)
 {
 	json_t *told = json_array_get(json_object_get(plan, "repeat"), 0), *op;
+	struct err found;
 	int rc;
 
 	if (!told)
 		return false;
 	op = json_pack("{s:s, s:O, s:O, s:[]}", "op", "duplicate", "addresses", json_object_get(told, "addresses"), "dev",
 		       json_object_get(told, "dev"), "allow");
-	rc = op ? op_apply(w, op, NULL) : -ENOMEM;
+	rc = op ? op_apply(w, op, &found) : -ENOMEM; /* without a struct err the code would be lost */
 	json_decref(op);
 	return rc == -EADDRINUSE;
 }
@@ -238,15 +260,8 @@ static int peers_stand_by(struct world *w, json_t *plan, struct err *err)
 
 	json_array_foreach (stages(plan), i, stage)
 		json_array_foreach (json_object_get(stage, "undo"), k, op) {
-			json_t *hello;
-			int rc;
+			int rc = is_peer(op) ? say_hello(w, op, err) : 0;
 
-			if (!is_peer(op))
-				continue;
-			hello = json_copy(op);
-			json_object_set_new(hello, "do", json_string("hello"));
-			rc = op_apply(w, hello, err);
-			json_decref(hello);
 			if (rc < 0 && !taken_back(w, plan))
 				return err_wrap(err, "the addresses stay here as long as");
 			if (rc < 0)
@@ -360,6 +375,22 @@ static int confirm_peers(struct world *w, json_t *plan, struct err *err)
 	return 0;
 }
 
+/* Those who will be asked at once, before anything is changed here. */
+static int peers_answer(struct world *w, json_t *plan, struct err *err)
+{
+	json_t *stage, *op;
+	size_t i, k;
+
+	json_array_foreach (stages(plan), i, stage)
+		json_array_foreach (json_object_get(stage, "ops"), k, op) {
+			int rc = is_peer(op) && !number(stage, "delay") ? say_hello(w, op, err) : 0;
+
+			if (rc < 0)
+				return err_wrap(err, "nothing is changed");
+		}
+	return 0;
+}
+
 enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int confirm_s, const struct plan_owner *o, struct err *err)
 {
 	json_t *old = NULL;
@@ -374,7 +405,7 @@ enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int c
 		json_decref(old);
 		return PLAN_REFUSED;
 	}
-	if (check_all(plan, err) < 0)
+	if (check_all(plan, err) < 0 || peers_answer(w, plan, err) < 0)
 		return PLAN_REFUSED;
 	begin(plan, confirm_s, o);
 	/* It waits for the lock, so it sees the plan, or that there is none. */
@@ -401,7 +432,7 @@ enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int c
 	end = undo(w, j, plan, false, &undo_err);
 	if (end == PLAN_STUCK)
 		err_wrap(err, "the undo failed too (%s)", undo_err.text);
-	return end;
+	return end == PLAN_UNDONE && !json_object_get(plan, "touched") ? PLAN_REFUSED : end;
 }
 
 /* What an op is about, whatever it makes of it. */

@@ -11,7 +11,8 @@
  * Whoever changes a plan holds the journal's lock. What one finds who has just got the lock has lost its owner: a plan that is applying or
  * reverting is undone; of a confirmed one, an unfinished stage is undone, and applied again where it is a delayed one. The guard (guard.h)
  * waits for just that, and for the deadline.
- * Units: seconds, and ms of CLOCK_BOOTTIME. Errors: -EEXIST in force already; -ENOENT not in force; else as op.h.
+ * Units: seconds, and ms of CLOCK_BOOTTIME. Errors: -EEXIST in force already; -ENOENT not in force; else as op.h (err must be there
+ * where a plan is applied: what happens next depends on its code).
  * Threads: the caller's. */
 #include "netctl/journal.h"
 #include "netctl/op.h"
