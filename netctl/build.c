@@ -3,6 +3,7 @@
 #include "netctl/duplicate.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,8 +82,13 @@ bool moves_family(const struct build *b, int family)
 
 int need_interface(struct build *b)
 {
-	if (b->c->netctl.interface)
+	const char *name = b->c->netctl.interface;
+
+	if (name && if_nametoindex(name))
 		return 0;
+	if (name)
+		return err_set(b->err, -ENODEV, "%s:%d: found interface = \"%s\", but this host has none of that name", b->c->file,
+			       b->c->netctl.line, name);
 	return err_set(b->err, -EINVAL,
 		       "%s:%d: found no `interface` in the section netctl, expected the name of the one that has the addresses", b->c->file,
 		       b->c->netctl.line);

@@ -21,7 +21,7 @@ builder build_intercept, build_reply;                                           
 builder build_takeover, build_give, build_reroute, build_loosen, build_forward; /* build_move.c */
 builder build_return, build_yield;
 
-int need_interface(struct build *b); /* -EINVAL where the configuration names none */
+int need_interface(struct build *b); /* -EINVAL where the configuration names none, -ENODEV where it is not there */
 int need_tunnel(struct build *b);
 void add_tunnel(struct build *b, json_t *ops, bool transit); /* the link and its inner addresses; transit: this host's end */
 const char *tunnel_peer(const struct build *b, bool transit, int family, char out[ADDR_TEXT_MAX]); /* the other end's inner address */

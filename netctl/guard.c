@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -91,12 +92,23 @@ static void write_log_to(const char *dir)
 	close(fd);
 }
 
-static void nap_until(int64_t at)
+/* Forgets the changes of plans up to now. */
+static void forget_changes(int changes)
 {
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+	while (changes >= 0 && read(changes, events, sizeof events) > 0)
+		;
+}
+
+/* Or until a plan changes: it may be confirmed, or gone. */
+static void nap_until(int64_t at, int changes)
+{
+	struct pollfd p = {.fd = changes, .events = POLLIN};
 	int64_t left = at - plan_now_ms();
 
 	if (left > 0)
-		poll(NULL, 0, (int)(left < LONGEST_NAP ? left : LONGEST_NAP));
+		poll(&p, 1, (int)(left < LONGEST_NAP ? left : LONGEST_NAP));
 }
 
 /* Is all that the plan made still so? Another plan may have given away what this one announced. */
@@ -137,7 +149,7 @@ static void repeat(struct world *w, struct journal *j, const char *name, int64_t
 	bool go_on = true;
 
 	for (size_t n = 0; go_on && n < sizeof at_ms / sizeof *at_ms && (due < 0 || began + at_ms[n] < due); n++) {
-		nap_until(began + at_ms[n]);
+		nap_until(began + at_ms[n], -1);
 		if (journal_lock(j, -1, NULL) < 0)
 			return;
 		go_on = repeat_once(w, j, name);
@@ -150,23 +162,28 @@ static int stand_by(struct world *w, struct journal *j, const char *name)
 	struct err err = {0};
 	int64_t next = 0;
 	bool repeated = false;
-	int rc;
+	int rc = 0, changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-	do {
-		nap_until(next);
+	if (changes < 0 || inotify_add_watch(changes, journal_dir(j), IN_MOVED_TO | IN_DELETE) < 0)
+		log_warn("plan=%s reason=\"changes of the journal are seen late: %s\"", name, strerror(errno));
+	while (next >= 0) {
+		nap_until(next, changes);
 		if (journal_lock(j, -1, &err) < 0)
-			return EXIT_FAILURE;
+			break;
 		rc = plan_turn(w, j, name, &next, &err);
+		forget_changes(changes); /* by ourselves, for we have the lock */
 		journal_unlock(j);
 		if (rc == -ENOENT)
-			return EXIT_SUCCESS;
+			break;
 		if (rc < 0)
 			log_error("plan=%s reason=\"%s\"", name, err.text);
 		if (!repeated)
 			repeat(w, j, name, next);
 		repeated = true;
-	} while (next >= 0);
-	return EXIT_SUCCESS;
+	}
+	if (changes >= 0)
+		close(changes);
+	return rc == 0 || rc == -ENOENT ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static void detach(void)

@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,6 +308,26 @@ static int take(struct world *w, const json_t *one, struct err *err)
 	return rc == -EADDRNOTAVAIL || rc == -ENODEV ? 0 : rc;
 }
 
+/* The interface has another name now, and the address, if it is ours, is still on it. */
+static int take_from_renamed(struct world *w, const json_t *canon, const json_t *op, struct err *err)
+{
+	json_t *like, *all, *other;
+	size_t i;
+	int rc;
+
+	if (if_nametoindex(op_string(op, "dev")))
+		return 0;
+	like = json_pack("{s:i}", "protocol", OP_TAG);
+	all = json_array();
+	rc = nl_find(w->nl, NL_ADDR, like, all, err);
+	json_array_foreach (all, i, other)
+		if (rc == 0 && op_same_member(other, canon, "address"))
+			rc = take(w, other, err);
+	json_decref(like);
+	json_decref(all);
+	return rc;
+}
+
 static int addr_apply(struct world *w, json_t *op, struct err *err)
 {
 	json_t *canon, *found;
@@ -316,7 +337,7 @@ static int addr_apply(struct world *w, json_t *op, struct err *err)
 		return rc;
 	const json_t *one = addr_meant(found, canon, op);
 	if (op_absent(op))
-		rc = one ? take(w, one, err) : 0;
+		rc = one ? take(w, one, err) : take_from_renamed(w, canon, op, err);
 	else if (!one && (rc = other_length(found, op, err)) == 0)
 		rc = add(w, op, canon, err);
 	else if (one && changes(one, canon, op))
