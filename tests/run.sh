@@ -14,7 +14,7 @@
 # The last line is "N passed, N failed"; exit 0 only if nothing failed.
 set -uo pipefail
 export LC_ALL=C TZ=UTC DEBIAN_FRONTEND=noninteractive
-unset MAKEFLAGS MAKELEVEL CFLAGS CPPFLAGS LDFLAGS CC SHUNT_TEST_KILL
+unset MAKEFLAGS MAKELEVEL CFLAGS CPPFLAGS LDFLAGS CC SHUNT_TEST_KILL SHUNT_TEST_BOOT_ID SHUNT_TEST_PROBE_S
 exec </dev/null
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)

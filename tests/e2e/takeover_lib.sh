@@ -128,13 +128,15 @@ many() { # N: so many further addresses, half of each family, join S4, S6 and S:
 
 # ---- what shunt-netctl may change on a host, in a stable order, without what changes by itself (counters, lifetimes, learnt neighbours)
 SYSCTLS='^net\.(ipv4\.conf|ipv6\.conf|ipv4\.(ip_forward|tcp_fwmark_accept|fwmark_reflect|ip_nonlocal_bind|tcp_mtu_probing|ip_local_reserved_ports)|ipv6\.ip_nonlocal_bind|netfilter\.nf_conntrack_tcp_loose)'
+# the same, for a snapshot: ten times as fast
+SETTINGS=(/proc/sys/net/{ipv4/{conf,ip_forward,tcp_fwmark_accept,fwmark_reflect,ip_nonlocal_bind,tcp_mtu_probing,ip_local_reserved_ports},ipv6/{conf,ip_nonlocal_bind},netfilter/nf_conntrack_tcp_loose})
 snapshot() { # NS
 	local volatile='s/ (valid|preferred)_lft [^ ]+//g; s/ expires [0-9]+sec//; s/[ \t]+$//; s/\\//g'
 	{
 		echo "# addresses"
 		ip -o -n "$NS$1" addr show | sed -E "s/^[0-9]+: //; $volatile" | sort
 		echo "# links"
-		ip -o -d -n "$NS$1" link show | sed -E "$volatile" | sort
+		ip -o -d -n "$NS$1" link show | sed -E "s/^[0-9]+: //; s/@if[0-9]+/@if/; $volatile" | sort
 		echo "# routes"
 		ip -4 -n "$NS$1" route show table all | sed -E "$volatile" | sort
 		ip -6 -n "$NS$1" route show table all | sed -E "$volatile" | sort
@@ -147,7 +149,7 @@ snapshot() { # NS
 		echo "# nftables"
 		in_ns "$1" nft -s list ruleset
 		echo "# sysctls"
-		in_ns "$1" sysctl -a --pattern "$SYSCTLS" 2>/dev/null | sort
+		{ in_ns "$1" grep -rs . "${SETTINGS[@]}" || :; } | sort # some cannot be read
 	}
 }
 unchanged() { # NS FILE: its snapshot is still what FILE says
