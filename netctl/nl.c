@@ -203,7 +203,8 @@ static int on_link(struct exchange *x, struct nlmsghdr *h)
 	return json_array_append_new(x->out, obj) < 0 ? err_set(x->err, -ENOMEM, "out of memory") : 0;
 }
 
-/* A dump's request, as narrow as the kernel can filter; what it cannot, nl_wanted() does. */
+/* A dump's request, as narrow as the kernel can filter; what it cannot, nl_wanted() does. Not by the interface of addresses: such a dump
+ * the kernel does not mark as interrupted. */
 static struct nl_msg *dump_request(enum nl_kind kind, int family, const struct nl_want *w)
 {
 	struct nl_msg *msg = nlmsg_alloc_simple(nl_coders[kind].get, NLM_F_DUMP);
@@ -218,8 +219,6 @@ static struct nl_msg *dump_request(enum nl_kind kind, int family, const struct n
 
 	memset(&h, 0, sizeof(h));
 	*(uint8_t *)&h = (uint8_t)family;
-	if (kind == NL_ADDR)
-		h.addr.ifa_index = w->ifindex;
 	if (kind == NL_ROUTE && w->protocol > 0)
 		h.route.rtm_protocol = (uint8_t)w->protocol;
 	if (rc == 0)

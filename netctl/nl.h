@@ -3,18 +3,25 @@
  * An object is an op of op.h: what nl_find() tells is what nl_put() takes, and putting it gives back the very same thing. Members that
  * stand for a default are left out; attributes we have no name for are kept as they are, in hexadecimal ("attrs"), so that a route with
  * metrics, an encapsulation or a nexthop object comes back whole. (The objects of libnl-route 3.7 lose those, hence its message layer
- * alone.) addr   address "IP/LEN" (or "IP": any length when looked for, the whole when added), dev; peer, broadcast, label, scope, metric,
- * protocol, nodad, noprefixroute, home, mngtmpaddr, autojoin, optimistic (true), valid, preferred (seconds left; none: for ever), dad: told
- * as "tentative" or "failed" route  family, dst "IP/LEN" or "default"; table (254), type ("unicast"), scope (as ip(8) guesses it),
- * protocol, dev, via, onlink, src, metric (0; IPv6 1024), tos, from, expires (seconds), nexthops [{dev, via, onlink, weight, attrs}] rule
- * family, priority; table, mark, mask, iif, oif, from, to, tos, invert, action (a number of linux/fib_rules.h), protocol neigh  address,
- * dev; lladdr, nud ("permanent", "noarp", "stale"; told as "dynamic" for the other states of what the kernel resolves), router, protocol
- * link   name; kind, id, local, remote, port, mac, mtu (0 when put: the kernel's), and as told: alias, up "protocol" is told always, and is
- * OP_TAG where a put does not name it. Interfaces go by name: an index means nothing after a reboot. Prefixes without host bits. IPv4 and
- * IPv6 alone. Only the kernel is heard: the socket is connected to it, and senders are checked. A dump that changed while it was read is
- * read again. Errors: -errno of the kernel with its own words, where it has some; -EPERM says what is needed; -EINVAL a bad form, naming
- * kind and member; -ENODEV no such interface; -ETIMEDOUT no answer in 5 s; -EAGAIN a dump changed five times as it was read. Ownership:
- * what is found is appended to the caller's array. Threads: one struct nl each; the network namespace is the thread's that opens it. */
+ * alone.)
+ *  - addr: address "IP/LEN" (or "IP": any length when looked for, the whole when added), dev; peer, broadcast, label, scope, metric,
+ *    protocol, nodad, noprefixroute, home, mngtmpaddr, autojoin, optimistic (true), valid, preferred (seconds left; none: for ever), dad:
+ *    told as "tentative" or "failed"
+ *  - route: family, dst "IP/LEN" or "default"; table (254), type ("unicast"), scope (as ip(8) guesses it), protocol, dev, via, onlink, src,
+ *    metric (0; IPv6 1024), tos, from, expires (seconds), nexthops [{dev, via, onlink, weight, attrs}]
+ *  - rule: family, priority; table, mark, mask, iif, oif, from, to, tos, invert, action (a number of linux/fib_rules.h), protocol
+ *  - neigh: address, dev; lladdr, nud ("permanent", "noarp", "stale"; told as "dynamic" for the other states of what the kernel resolves),
+ *    router, protocol
+ *  - link: name; kind, id, local, remote, port, mac, mtu (0 when put: the kernel's), and as told: alias, up
+ *
+ * "protocol" is told always, and is OP_TAG where a put does not name it. Interfaces go by name: an index means nothing after a reboot.
+ * Prefixes have no host bits. IPv4 and IPv6 alone.
+ * Only the kernel is heard: the socket is connected to it, and senders are checked. A dump that changed while it was read is read again.
+ *
+ * Errors: -errno of the kernel with its own words, where it has some; -EPERM says what is needed; -EINVAL a bad form, naming kind and
+ * member; -ENODEV no such interface; -ETIMEDOUT no answer in 5 s; -EAGAIN a dump changed five times as it was read.
+ * Ownership: what is found is appended to the caller's array. Threads: one struct nl each; the network namespace is the thread's that
+ * opens it. */
 #include "lib/err.h"
 
 #include <jansson.h>
