@@ -161,30 +161,25 @@ enum exit_code act_plan(struct act *a, const char *name, const struct build_wish
 	return rc < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
-/* The ops of the stages that are in force or will be, to be compared. */
-static json_t *ops_in(json_t *plan, size_t from)
+static json_t *all_ops(json_t *plan)
 {
 	json_t *all = json_array(), *stage;
 	size_t i;
 
 	json_array_foreach (json_object_get(plan, "stages"), i, stage)
-		if (i >= from)
-			json_array_extend(all, json_object_get(stage, "ops"));
+		json_array_extend(all, json_object_get(stage, "ops"));
 	return all;
 }
 
 /* Does the end of what is in force say just what is wanted now? */
 static bool same_as(json_t *in_force, json_t *plan)
 {
-	size_t have = json_array_size(json_object_get(in_force, "stages")), want = json_array_size(json_object_get(plan, "stages"));
-	json_t *a, *b;
-	bool same;
+	json_t *a = all_ops(in_force), *b = all_ops(plan);
+	size_t have = json_array_size(a), want = json_array_size(b);
+	bool same = have >= want;
 
-	if (have < want)
-		return false;
-	a = ops_in(in_force, have - want);
-	b = ops_in(plan, 0);
-	same = json_equal(a, b);
+	for (size_t i = 0; same && i < want; i++)
+		same = json_equal(json_array_get(a, have - want + i), json_array_get(b, i));
 	json_decref(a);
 	json_decref(b);
 	return same;
@@ -217,6 +212,11 @@ static enum exit_code apply_again(struct act *a, json_t *in_force, const char *n
 		describe(answer, in_force);
 		err_set(err, -EEXIST, "%s is %s, by %s since %s: confirm or revert it first", name, plan_state(in_force),
 			json_string_value(json_object_get(in_force, "by")), json_string_value(json_object_get(in_force, "began")));
+		return EXIT_REFUSED;
+	}
+	if (!settled && drifted(a, in_force)) {
+		describe(answer, in_force);
+		err_set(err, -EEXIST, "%s is in force, but somebody has changed what it made (shunt-netctl status): revert it first", name);
 		return EXIT_REFUSED;
 	}
 	if (settled) {

@@ -145,7 +145,7 @@ static void station(const struct build *b, bool transit, char out[MAC_TEXT_MAX])
 	snprintf(out, MAC_TEXT_MAX, "02:73:68:%02x:%02x:%02x", id >> 8 & 255, id & 255, transit ? 2 : 1);
 }
 
-void add_tunnel(struct build *b, json_t *ops, bool transit)
+json_t *add_tunnel_link(struct build *b, json_t *ops, bool transit)
 {
 	const struct conf_tunnel *t = &b->c->netctl.tunnel;
 	const struct addr *here = transit ? &t->transit.addr : &t->client.addr, *there = transit ? &t->client.addr : &t->transit.addr;
@@ -156,6 +156,14 @@ void add_tunnel(struct build *b, json_t *ops, bool transit)
 	json_array_append_new(ops, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:i}", "op", "link", "state", "present", "name",
 					     BUILD_LINK, "kind", "vxlan", "id", t->id, "local", addr_text(here, local), "remote",
 					     addr_text(there, remote), "port", t->port, "mac", mac, "mtu", t->mtu ? t->mtu : 1500 - outer));
+	return json_array_get(ops, json_array_size(ops) - 1);
+}
+
+void add_tunnel(struct build *b, json_t *ops, bool transit)
+{
+	char mac[MAC_TEXT_MAX];
+
+	add_tunnel_link(b, ops, transit);
 	/* What comes out of it has sources that the main table would look for elsewhere; 2 wins over whatever `all` says. */
 	ops_without_undo(ops_sysctl(ops, "net.ipv4.conf." BUILD_LINK ".rp_filter", "2"));
 	ops_without_undo(ops_sysctl(ops, "net.ipv6.conf." BUILD_LINK ".accept_ra", "0"));
@@ -177,13 +185,14 @@ int find_station(struct build *b, json_t *addresses, struct mac *mac)
 	for (size_t i = 0; i < n; i++)
 		addr_parse(&list[i].addr, json_string_value(json_array_get(addresses, i)));
 	rc = duplicate_find(b->c->netctl.interface, list, n, PROBES, PROBE_MS, b->err);
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		if (list[i].n_stations == 0)
-			continue;
-		*mac = list[i].station[0].mac;
-		free(list);
-		return 0;
-	}
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		for (size_t k = 0; k < list[i].n_stations; k++) {
+			if (list[i].station[k].asking)
+				continue; /* it would like to have the address, and does not have it */
+			*mac = list[i].station[k].mac;
+			free(list);
+			return 0;
+		}
 	free(list);
 	return rc < 0 ? rc : err_set(b->err, -EHOSTUNREACH, "nobody on %s answers for any of the addresses", b->c->netctl.interface);
 }

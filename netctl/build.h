@@ -1,20 +1,22 @@
 #pragma once
+/* clang-format off */
 /* build - what should be: makes plans (plan.h) from the configuration. Looks at the network (who has an address, which gateways there are),
  * changes nothing.
  *
- *   plan        host     what it is
- *   intercept   client   TPROXY for the pairs' client addresses on the listeners' ports; the way to local services and back
- *   reply       transit  answers to visitors' addresses that came from the proxy go back to it (source-transit = transparent)
- *   takeover    transit  the addresses come to the transit server; it asks the host that gives or routes them
- *   give        client   lets go of the addresses: silent for them, but still there for its established connections  (topology segment)
- *   reroute     router   the addresses' routes lead to the transit server                                            (routed; tunnel with a
- * router) forward     client   forwards the addresses through the tunnel                                                   (tunnel) return
- * client   the addresses come home yield       transit  give, the other way round (segment) unforward   client   forwards what is
- * established only, then nothing                                             (tunnel)
+ *   plan       host     what it is
+ *   intercept  client   TPROXY for the pairs' client addresses on the listeners' ports; the way to local services and back
+ *   reply      transit  answers that are for the proxy, which speaks as the visitor, go back to it
+ *   takeover   transit  the addresses come to the transit server; it asks the hosts that give, route or forward them
+ *   give       client   lets go of the addresses: silent, but still there for the connections that it has
+ *   reroute    router   the addresses' routes lead to the transit server                    (routed; tunnel with a router)
+ *   loosen     router   lets answers pass that come in where no route leads                 (routed, while connections drain)
+ *   forward    client   forwards the addresses through the tunnel                           (tunnel)
+ *   return     client   the addresses come home
+ *   yield      transit  give, the other way round                                           (segment)
  *
  * Who gains addresses leads: it is ready for them before the other lets go, so that at no moment nobody answers (make before break).
- * Errors: -EINVAL: the configuration lacks what the plan needs (err says which key); -EPERM: not this host's role; -ENODEV, -EHOSTUNREACH.
- */
+ * Errors: -EINVAL: the configuration lacks what the plan needs (err says which key); -EPERM: not this host's role; -ENODEV, -EHOSTUNREACH. */
+/* clang-format on */
 #include "lib/conf.h"
 
 #include <jansson.h>

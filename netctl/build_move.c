@@ -335,7 +335,7 @@ static int add_loosened(struct build *b, json_t *ops)
 				json_object_set_new(devs, json_string_value(json_object_get(r, "dev")), json_true());
 	}
 	json_object_foreach (devs, dev, unused) {
-		snprintf(key, sizeof key, "net.ipv4.conf.%s.rp_filter", dev);
+		snprintf(key, sizeof key, "net/ipv4/conf/%s/rp_filter", dev);
 		ops_sysctl(ops, key, "2");
 	}
 	json_decref(like);
@@ -546,6 +546,8 @@ static int return_by_router(struct build *b)
 	}
 	ops_peer(ops, "transit", "settle", "takeover", 0);
 	ops_settle(ops, "give");
+	if (drain && !speaks_as_visitor(b->c)) /* after a reinstallation there was no `give` that had made it */
+		ops_absent(add_tunnel_link(b, ops, false));
 	ops_last(b->plan, "forget");
 	return 0;
 }

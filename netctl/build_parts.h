@@ -23,7 +23,8 @@ builder build_return, build_yield;
 
 int need_interface(struct build *b); /* -EINVAL where the configuration names none, -ENODEV where it is not there */
 int need_tunnel(struct build *b);
-void add_tunnel(struct build *b, json_t *ops, bool transit); /* the link and its inner addresses; transit: this host's end */
+json_t *add_tunnel_link(struct build *b, json_t *ops, bool transit); /* the link alone */
+void add_tunnel(struct build *b, json_t *ops, bool transit);         /* the link and its inner addresses; transit: this host's end */
 const char *tunnel_peer(const struct build *b, bool transit, int family, char out[ADDR_TEXT_MAX]); /* the other end's inner address */
 bool moves_family(const struct build *b, int family);
 /* The station that has one of the addresses, asked over the wire. -EHOSTUNREACH: nobody answers. */

@@ -64,6 +64,8 @@ int guard_start(const char *conf, const char *plan, struct err *err)
 	close(pipes[1]);
 	if (rc == 0) {
 		rc = wait_ready(pipes[0], err);
+		if (rc < 0)
+			kill(pid, SIGKILL);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR) /* it has left a child behind that is nobody's */
 			;
 	} else {
@@ -217,6 +219,7 @@ int guard_main(const struct conf *conf, const char *plan, int ready_fd)
 		log_error("plan=%s reason=\"%s\"", plan, err.text);
 		return EXIT_FAILURE;
 	}
+	w.journal = j;
 	if (ready_fd >= 0) {
 		if (write(ready_fd, "r", 1) != 1)
 			log_warn("plan=%s reason=\"whoever asked for a guard is gone\"", plan);

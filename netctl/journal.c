@@ -275,6 +275,11 @@ int journal_write(struct journal *j, json_t *plan, struct err *err)
 	text = json_dumps(plan, JSON_INDENT(1));
 	if (!text)
 		return err_set(err, -ENOMEM, "out of memory");
+	if (strlen(text) > FILE_MOST) {
+		free(text);
+		return err_set(err, -EFBIG, "%s/%s: the plan would have more than %d bytes, and could not be read again", j->path, file,
+			       FILE_MOST);
+	}
 	fd = openat(j->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	rc = fd < 0 ? -errno : write_all(fd, text, strlen(text));
 	free(text);

@@ -1,6 +1,5 @@
 #include "netctl/op.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +39,14 @@ static const struct op_kind *find(const json_t *op)
 	return NULL;
 }
 
+/* Also what a journal of another version may hold. */
+static int unknown(const json_t *op, struct err *err)
+{
+	const char *name = op_string(op, "op");
+
+	return err_set(err, -EINVAL, "found an op \"%.40s\", which this version does not know", name ? name : "");
+}
+
 /* What plans say about their ops (plan.h) is not the kind's business. */
 static json_t *bare_op(json_t *op)
 {
@@ -57,7 +64,7 @@ int op_check(json_t *op, struct err *err)
 	int rc;
 
 	if (!k)
-		return err_set(err, -EINVAL, "found an op \"%.40s\", which this version does not know", name ? name : "");
+		return unknown(op, err);
 	if (state && strcmp(state, "present") != 0 && strcmp(state, "absent") != 0)
 		return err_set(err, -EINVAL, "op \"%s\": found state \"%.40s\", expected present or absent", name, state);
 	bare = bare_op(op);
@@ -73,7 +80,8 @@ int op_undo(struct world *w, json_t *op, json_t *undo, struct err *err)
 	json_t *bare;
 	int rc;
 
-	assert(k);
+	if (!k)
+		return unknown(op, err);
 	if (!k->undo)
 		return 0;
 	bare = bare_op(op);
@@ -86,10 +94,12 @@ int op_apply(struct world *w, json_t *op, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	char text[OP_TEXT_MAX];
-	json_t *bare = bare_op(op);
+	json_t *bare;
 	int rc;
 
-	assert(k);
+	if (!k)
+		return unknown(op, err);
+	bare = bare_op(op);
 	rc = bare ? k->apply(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
 	json_object_update(op, bare); /* what it has to say, anew */
 	json_decref(bare);
@@ -103,7 +113,8 @@ int op_verify(struct world *w, json_t *op, struct err *err)
 	json_t *bare;
 	int rc;
 
-	assert(k);
+	if (!k)
+		return unknown(op, err);
 	if (!k->verify)
 		return 0;
 	bare = bare_op(op);
@@ -116,8 +127,8 @@ char *op_text(json_t *op, char out[OP_TEXT_MAX])
 {
 	const struct op_kind *k = find(op);
 
-	assert(k);
 	*out = '\0';
-	k->text(op, out, OP_TEXT_MAX);
+	if (k)
+		k->text(op, out, OP_TEXT_MAX);
 	return out;
 }

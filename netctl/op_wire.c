@@ -11,6 +11,7 @@
 #include "netctl/diag.h"
 #include "netctl/duplicate.h"
 #include "netctl/op.h"
+#include "netctl/plan.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -346,7 +347,9 @@ static int count_them(const struct diag_want *want, diag_judge *verdict, uint32_
 /* Until there are none, or the patience is at its end. */
 static void wait_for_none(const struct diag_want *want, diag_judge *verdict, uint32_t *mark, json_int_t patience_s)
 {
-	for (json_int_t left_ms = patience_s * 1000; left_ms > 0; left_ms -= PATIENCE_STEP_MS) {
+	int64_t end = plan_now_ms() + patience_s * 1000;
+
+	while (plan_now_ms() < end) {
 		if (count_them(want, verdict, mark, NULL) <= 0)
 			return;
 		poll(NULL, 0, PATIENCE_STEP_MS);

@@ -45,16 +45,16 @@ json_t *ops_sysctl(json_t *ops, const char *key, const char *value)
 
 void ops_forwarding(json_t *ops, const char *dev, bool v6)
 {
-	char key[100];
+	char key[100]; /* with slashes, as sysctl(8) has it too: the interface's name may hold dots */
 
 	ops_sysctl(ops, "net.ipv4.conf.all.send_redirects", "0");
-	snprintf(key, sizeof key, "net.ipv4.conf.%s.send_redirects", dev);
+	snprintf(key, sizeof key, "net/ipv4/conf/%s/send_redirects", dev);
 	ops_sysctl(ops, key, "0");
 	ops_sysctl(ops, "net.ipv4.ip_forward", "1");
 	if (!v6)
 		return;
 	/* Forwarding makes the kernel forget routes that it learned from advertisements, unless it is told to heed them all the same. */
-	snprintf(key, sizeof key, "net.ipv6.conf.%s.accept_ra", dev);
+	snprintf(key, sizeof key, "net/ipv6/conf/%s/accept_ra", dev);
 	ops_sysctl(ops, key, "2");
 	ops_sysctl(ops, "net.ipv6.conf.all.forwarding", "1");
 }

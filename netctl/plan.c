@@ -86,7 +86,9 @@ static json_int_t number(const json_t *o, const char *member)
 
 static bool is_peer(const json_t *op)
 {
-	return strcmp(op_string(op, "op"), "peer") == 0;
+	const char *kind = op_string(op, "op");
+
+	return kind && strcmp(kind, "peer") == 0;
 }
 
 static json_t *stages(const json_t *plan)
@@ -166,6 +168,17 @@ static bool once_only(const json_t *op)
 	return is_peer(op) || strcmp(op_string(op, "op"), "probe") == 0;
 }
 
+static void forget_undo_of(json_t *stage, const json_t *op)
+{
+	json_t *undo = json_object_get(stage, "undo"), *own = json_object_get(op, "undo"), *o;
+	size_t i;
+
+	json_array_foreach (own, i, o)
+		for (size_t k = json_array_size(undo); k-- > 0;)
+			if (json_equal(json_array_get(undo, k), o))
+				json_array_remove(undo, k);
+}
+
 static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t *stage, bool anew, struct err *err)
 {
 	json_t *ops = json_object_get(stage, "ops"), *op;
@@ -189,8 +202,7 @@ static int apply_stage(struct world *w, struct journal *j, json_t *plan, json_t 
 			json_object_set_new(plan, "touched", json_true());
 		rc = anew && once_only(op) ? 0 : op_apply(w, op, err);
 		if (rc == -EHOSTUNREACH && is_peer(op))
-			json_object_set_new(stage, "undo",
-					    json_array()); /* a stage of its own; it was never asked, so it need not revert */
+			forget_undo_of(stage, op); /* it was never asked, so it need not revert */
 		if (rc < 0)
 			return rc;
 	}
@@ -299,6 +311,7 @@ static enum plan_end undo(struct world *w, struct journal *j, json_t *plan, bool
 		return PLAN_UNDONE;
 stuck:
 	set_state(plan, "stuck");
+	json_object_set_new(plan, "retry-ms", json_integer(plan_now_ms() + RETRY_MS));
 	json_object_set_new(plan, "error", json_string(err ? err->text : ""));
 	journal_write(j, plan, &other);
 	return PLAN_STUCK;
@@ -438,7 +451,7 @@ enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int c
 /* What an op is about, whatever it makes of it. */
 static json_t *subject(const json_t *op)
 {
-	static const char *const said[] = {"state", "rules", "value", "undo"};
+	static const char *const said[] = {"state", "rules", "value", "undo", "lladdr", "via", "onlink", "nodad", "noprefixroute"};
 	json_t *o = json_copy((json_t *)op);
 
 	for (size_t i = 0; i < sizeof said / sizeof *said; i++)
@@ -462,20 +475,33 @@ static bool is_about(json_t *ops, const json_t *op)
 	return found;
 }
 
-/* What earlier stages bring back as it was before the plan need not first become what it was before these stages: that would be in effect
- * for a moment. */
-static void forget_detours(json_t *in_force, size_t from)
+/* What an earlier undo brings back as it was before the plan need not first become what it was in between: that would be in effect for a
+ * moment. */
+static void forget_detours(json_t *undo, json_t *earlier)
 {
-	json_t *all = stages(in_force), *undo;
+	for (size_t k = json_array_size(undo); k-- > 0;)
+		if (is_about(earlier, json_array_get(undo, k)))
+			json_array_remove(undo, k);
+}
 
-	for (size_t i = from; i < json_array_size(all); i++) {
-		undo = json_object_get(json_array_get(all, i), "undo");
-		for (size_t k = json_array_size(undo); k-- > 0;)
-			for (size_t e = 0; e < i; e++)
-				if (is_about(json_object_get(json_array_get(all, e), "undo"), json_array_get(undo, k))) {
-					json_array_remove(undo, k);
-					break;
-				}
+/* The stages from `from` on become one with that before them, so that a plan that is extended often does not grow. */
+static void merge_stages(json_t *in_force, size_t from)
+{
+	json_t *all = stages(in_force), *into = json_array_get(all, from - 1);
+
+	if (!json_object_get(into, "undo"))
+		return; /* a delayed one, which is still to come */
+	while (json_array_size(all) > from) {
+		json_t *next = json_array_get(all, from), *ops = json_object_get(into, "ops"), *undo = json_object_get(next, "undo");
+
+		for (size_t k = json_array_size(ops); k-- > 0;)
+			if (is_about(json_object_get(next, "ops"), json_array_get(ops, k)))
+				json_array_remove(ops, k);
+		json_array_extend(ops, json_object_get(next, "ops"));
+		forget_detours(undo, json_object_get(into, "undo"));
+		json_array_extend(undo, json_object_get(into, "undo"));
+		json_object_set(into, "undo", undo);
+		json_array_remove(all, from);
 	}
 }
 
@@ -499,6 +525,19 @@ enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, 
 		if (rc < 0)
 			break;
 	}
+	if (rc == 0) {
+		json_t *as_applied = json_deep_copy(all);
+
+		merge_stages(in_force, before);
+		rc = as_applied ? journal_write(j, in_force, err) : err_set(err, -ENOMEM, "out of memory");
+		if (rc < 0 && as_applied) { /* on disk it is unfinished still: what a restart would undo is undone now */
+			json_object_set(in_force, "stages", as_applied);
+			all = stages(in_force);
+		}
+		json_decref(as_applied);
+	}
+	if (rc == 0)
+		return PLAN_DONE;
 	while (rc < 0 && json_array_size(all) > before) {
 		stage = json_array_get(all, json_array_size(all) - 1);
 		if (json_object_get(stage, "undo") && undo_stage(w, stage, false, &undo_err) < 0) {
@@ -507,11 +546,9 @@ enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, 
 		}
 		json_array_remove(all, json_array_size(all) - 1);
 	}
-	if (rc == 0)
-		forget_detours(in_force, before);
-	if (journal_write(j, in_force, &undo_err) < 0 && rc == 0)
+	if (journal_write(j, in_force, &undo_err) < 0)
 		log_warn("plan=%s reason=\"%s\"", name_of(in_force), undo_err.text);
-	return rc < 0 ? PLAN_UNDONE : PLAN_DONE;
+	return PLAN_UNDONE;
 }
 
 int plan_confirm(struct world *w, struct journal *j, const char *name, struct err *err)
@@ -592,19 +629,32 @@ static bool host_setting(const char *kind)
 	return strcmp(kind, "sysctl") == 0;
 }
 
-static int end(struct world *w, struct journal *j, json_t *plan, wanted_fn *wanted, struct err *err)
+/* -ENOENT is for a plan that is not there; something that an op misses is another matter. */
+static int here(int rc)
 {
-	json_t *all = stages(plan), *op;
-	size_t k;
+	return rc == -ENOENT ? -EIO : rc;
+}
 
+/* Written down first: what a crash interrupts is gone on with. Past an op that fails, as an undo goes. */
+static int end(struct world *w, struct journal *j, json_t *plan, const char *how, struct err *err)
+{
+	wanted_fn *wanted = strcmp(how, "settle") == 0 ? quiet : host_setting;
+	json_t *all = stages(plan), *op;
+	struct err other;
+	size_t k;
+	int rc = 0;
+
+	set_state(plan, "ending");
+	json_object_set_new(plan, "how", json_string(how));
+	if (journal_write(j, plan, &other) < 0)
+		log_error("plan=%s reason=\"%s\" advice=\"ended all the same\"", name_of(plan), other.text);
 	for (size_t i = json_array_size(all); i-- > 0;)
 		json_array_foreach (json_object_get(json_array_get(all, i), "undo"), k, op) {
-			int rc = wanted(op_string(op, "op")) ? op_apply(w, op, err) : 0;
+			int r = wanted(op_string(op, "op")) ? op_apply(w, op, rc == 0 ? err : &other) : 0;
 
-			if (rc < 0)
-				return rc;
+			rc = rc == 0 ? r : rc;
 		}
-	return journal_remove(j, name_of(plan), err);
+	return rc == 0 ? journal_remove(j, name_of(plan), err) : here(rc);
 }
 
 int plan_settle(struct world *w, struct journal *j, const char *name, struct err *err)
@@ -614,7 +664,10 @@ int plan_settle(struct world *w, struct journal *j, const char *name, struct err
 
 	if (rc < 0)
 		return rc;
-	rc = end(w, j, plan, quiet, err);
+	if (is(plan, "confirmed") || is(plan, "ending"))
+		rc = end(w, j, plan, "settle", err);
+	else
+		rc = err_set(err, -EBUSY, "%s is %s: only what is confirmed can be settled", name, plan_state(plan));
 	json_decref(plan);
 	return rc;
 }
@@ -674,7 +727,7 @@ static int end_if_over(struct world *w, struct journal *j, json_t *plan, struct 
 	json_t *all = stages(plan);
 	const char *last = json_string_value(json_object_get(json_array_get(all, json_array_size(all) - 1), "last"));
 
-	return last ? end(w, j, plan, strcmp(last, "settle") == 0 ? quiet : host_setting, err) : 0;
+	return last ? end(w, j, plan, last, err) : 0;
 }
 
 static int turn_confirmed(struct world *w, struct journal *j, json_t *plan, int64_t *next_ms, struct err *err)
@@ -700,13 +753,18 @@ int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *nex
 	json_t *plan;
 	int rc = journal_read(j, name, &plan, err);
 
-	*next_ms = -1;
+	*next_ms = rc < 0 && rc != -ENOENT ? plan_now_ms() + RETRY_MS : -1;
 	if (rc < 0)
 		return rc;
 	if (is(plan, "confirmed") && of_this_boot(plan)) {
 		rc = turn_confirmed(w, j, plan, next_ms, err);
+	} else if (is(plan, "ending")) {
+		rc = end(w, j, plan, json_string_value(json_object_get(plan, "how")), err);
+		*next_ms = rc < 0 ? plan_now_ms() + RETRY_MS : -1;
 	} else if (is(plan, "confirmed")) {
 		rc = 0; /* plan_reboot()'s */
+	} else if (is(plan, "stuck") && of_this_boot(plan) && number(plan, "retry-ms") > plan_now_ms()) {
+		*next_ms = number(plan, "retry-ms"); /* whoever asks: each try asks other hosts, which may be away */
 	} else if (is(plan, "pending") && of_this_boot(plan) && number(plan, "deadline-ms") > plan_now_ms()) {
 		*next_ms = number(plan, "deadline-ms");
 	} else {
@@ -724,7 +782,7 @@ int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *nex
 		}
 	}
 	json_decref(plan);
-	return rc;
+	return here(rc);
 }
 
 /* The kernel has forgotten everything: each stage again, with an undo of its own for this boot. What fails stays as far as it has come, and
@@ -765,9 +823,12 @@ int plan_reboot(struct world *w, struct journal *j, const char *name, struct err
 		return 0;
 	}
 	if (!is(plan, "confirmed")) {
-		rc = undo(w, j, plan, false, err) == PLAN_STUCK ? err->code : 0;
+		if (is(plan, "ending")) /* the kernel has forgotten what was left of it */
+			rc = journal_remove(j, name, err);
+		else
+			rc = undo(w, j, plan, false, err) == PLAN_STUCK ? err->code : 0;
 		json_decref(plan);
-		return rc;
+		return here(rc);
 	}
 	rc = apply_anew(w, j, plan, err);
 	if (rc == 0) {
@@ -777,7 +838,7 @@ int plan_reboot(struct world *w, struct journal *j, const char *name, struct err
 		rc = journal_write(j, plan, err);
 	}
 	json_decref(plan);
-	return rc;
+	return here(rc);
 }
 
 /* A later stage that has been applied is about the same thing. */
@@ -796,9 +857,11 @@ static bool superseded(const json_t *plan, size_t stage, const json_t *op)
 
 int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err)
 {
+	struct err own; /* op_verify() tells the two cases apart by a code that a NULL err would lose */
 	json_t *stage, *op;
 	size_t i, k;
 
+	err = err ? err : &own;
 	json_array_foreach (stages(plan), i, stage) {
 		if (!json_object_get(stage, "undo"))
 			continue;

@@ -51,29 +51,60 @@ static int seconds_of(json_t *request, int *out, struct err *err)
 	return 0;
 }
 
-static int check_moved(json_t *moved, struct err *err)
+/* "moved" as the configuration writes the same addresses, each once. *out: returned new, NULL where none was given. */
+static int read_moved(const struct conf *c, json_t *request, json_t **out, struct err *err)
 {
-	struct addr unused;
-	size_t i;
-	json_t *a;
+	json_t *given = json_object_get(request, "moved"), *a, *pairs = NULL;
+	size_t i, k;
+	int rc;
 
-	if (moved && !json_is_array(moved))
+	*out = NULL;
+	if (!given)
+		return 0;
+	if (!json_is_array(given))
 		return err_set(err, -EINVAL, "\"moved\": expected a list of addresses");
-	json_array_foreach (moved, i, a)
-		if (!json_is_string(a) || !addr_parse(&unused, json_string_value(a)))
-			return err_set(err, -EINVAL, "\"moved\": found something that is no address");
-	return 0;
+	rc = build_addresses(&pairs, c, false, err);
+	if (rc < 0)
+		return rc;
+	*out = json_array();
+	for (k = 0; k < json_array_size(pairs); k++) {
+		struct addr ours, theirs;
+
+		addr_parse(&ours, json_string_value(json_array_get(pairs, k)));
+		json_array_foreach (given, i, a)
+			if (json_is_string(a) && addr_parse(&theirs, json_string_value(a)) && addr_same_ip(&ours, &theirs)) {
+				json_array_append(*out, json_array_get(pairs, k));
+				break;
+			}
+	}
+	json_decref(pairs);
+	if (json_array_size(*out) == json_array_size(given))
+		return 0;
+	json_decref(*out);
+	*out = NULL;
+	return err_set(err, -EINVAL, "\"moved\": expected client addresses of pairs, each once");
+}
+
+static enum exit_code apply(struct act *a, const char *plan, int confirm, json_t *request, struct build_wish *wish, json_t *answer,
+			    struct err *err)
+{
+	enum exit_code x;
+
+	if (read_moved(a->conf, request, &wish->moved, err) < 0)
+		return EXIT_USAGE;
+	x = act_apply(a, plan, confirm, wish, answer, err);
+	json_decref(wish->moved);
+	return x;
 }
 
 static enum exit_code act_by_name(struct act *a, const char *cmd, json_t *request, json_t *answer, struct err *err)
 {
 	const char *plan = json_string_value(json_object_get(request, "plan"));
-	struct build_wish wish = {.without_peer = json_is_true(json_object_get(request, "without-peer")),
-				  .moved = json_object_get(request, "moved")};
+	struct build_wish wish = {.without_peer = json_is_true(json_object_get(request, "without-peer"))};
 	bool force = json_is_true(json_object_get(request, "force"));
 	int confirm;
 
-	if (seconds_of(request, &confirm, err) < 0 || check_moved(wish.moved, err) < 0)
+	if (seconds_of(request, &confirm, err) < 0)
 		return EXIT_USAGE;
 	if (strcmp(cmd, "status") == 0)
 		return act_status(a, answer, err);
@@ -90,7 +121,7 @@ static enum exit_code act_by_name(struct act *a, const char *cmd, json_t *reques
 	if (strcmp(cmd, "plan") == 0)
 		return act_plan(a, plan, &wish, answer, err);
 	if (strcmp(cmd, "apply") == 0)
-		return act_apply(a, plan, confirm, &wish, answer, err);
+		return apply(a, plan, confirm, request, &wish, answer, err);
 	if (strcmp(cmd, "revert") == 0)
 		return act_revert(a, plan, force, answer, err);
 	if (strcmp(cmd, "settle") == 0)
@@ -106,6 +137,7 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *request, 
 	json_t *answer = json_object();
 	struct err err = {0};
 	enum exit_code x = EXIT_REFUSED;
+	const char *plan = json_string_value(json_object_get(request, "plan")) ?: "-";
 
 	(void)session;
 	json_object_set_new(answer, "role", json_string(role_name(s->conf->netctl.role)));
@@ -117,7 +149,7 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *request, 
 		x = act_by_name(&a, cmd, request, answer, &err);
 	act_close(&a);
 	if (strcmp(cmd, "status") != 0)
-		log_info("cmd=%s plan=%s by=%s exit=%d%s%s", cmd, json_string_value(json_object_get(request, "plan")) ?: "-",
+		log_info("cmd=%s plan=%s by=%s exit=%d%s%s", LOG_QUOTED(cmd, strlen(cmd)), LOG_QUOTED(plan, strlen(plan)),
 			 LOG_QUOTED(ctl_peer(call), strlen(ctl_peer(call))), x, x ? " reason=" : "",
 			 x ? LOG_QUOTED(err.text, strlen(err.text)) : "");
 	if (x == EXIT_DONE) {

@@ -307,6 +307,17 @@ static void nothing_is_begun_without_a_peer(void **state)
 	json_decref(plan);
 }
 
+/* The time after which a stuck plan is tried again. */
+static void its_time_has_come(void)
+{
+	json_t *plan;
+
+	assert_int_equal(journal_read(toy->w.journal, "takeover", &plan, NULL), 0);
+	json_object_set_new(plan, "retry-ms", json_integer(0));
+	assert_int_equal(journal_write(toy->w.journal, plan, NULL), 0);
+	json_decref(plan);
+}
+
 static void an_undo_that_fails_is_stuck_and_tried_again(void **state)
 {
 	json_t *plan = move();
@@ -320,10 +331,16 @@ static void an_undo_that_fails_is_stuck_and_tried_again(void **state)
 	assert_non_null(strstr(err.text, "old is broken"));
 	world_is(""); /* and all the rest is undone */
 	assert_string_equal(state_of("takeover"), "stuck");
+	/* tried again in its time, whoever asks */
+	assert_int_equal(turn(&next), 0);
+	assert_true(next > plan_now_ms() && next < plan_now_ms() + 10000);
+	assert_string_equal(state_of("takeover"), "stuck");
+	its_time_has_come();
 	assert_true(turn(&next) < 0);
 	assert_true(next > plan_now_ms() && next < plan_now_ms() + 10000);
 	assert_int_equal(plan_confirm(&toy->w, toy->w.journal, "takeover", &err), -ETIME);
 	toy->breaks = NULL;
+	its_time_has_come();
 	assert_int_equal(turn(&next), 0);
 	world_is("old");
 	assert_string_equal(state_of("takeover"), "gone");
@@ -489,6 +506,7 @@ static void is_extended_or_left_as_it_was(void **state)
 	int64_t next;
 
 	(void)state;
+	add_stage(plan, "later", "+g", 100); /* before it nothing is merged */
 	add_stage(more, "more", "+e +f", 0);
 	assert_int_equal(apply(plan, 0, NULL), PLAN_DONE);
 	assert_int_equal(journal_read(toy->w.journal, "takeover", &found, NULL), 0);
@@ -499,12 +517,34 @@ static void is_extended_or_left_as_it_was(void **state)
 	assert_int_equal(plan_extend(&toy->w, toy->w.journal, found, more, &o, NULL), PLAN_DONE);
 	world_is("a c e f");
 	/* killed while it was extended: the extension is no more, the plan is in force */
-	stage = json_array_get(json_object_get(found, "stages"), 3);
+	stage = json_array_get(json_object_get(found, "stages"), json_array_size(json_object_get(found, "stages")) - 1);
 	json_object_set_new(stage, "unfinished", json_true());
 	assert_int_equal(journal_write(toy->w.journal, found, NULL), 0);
 	assert_int_equal(turn(&next), 0);
 	world_is("a c");
 	assert_string_equal(state_of("takeover"), "confirmed");
+	json_decref(found);
+	json_decref(more);
+	json_decref(plan);
+}
+
+static void extended_often_it_does_not_grow(void **state)
+{
+	static const struct plan_owner o = {.by = "test"};
+	json_t *plan = json_pack("{s:s, s:[]}", "plan", "takeover", "stages"),
+	       *more = json_pack("{s:s, s:[]}", "plan", "takeover", "stages"), *found;
+
+	(void)state;
+	add_stage(plan, "first", "+a", 0);
+	add_stage(more, "more", "+a +b", 0);
+	assert_int_equal(apply(plan, 0, NULL), PLAN_DONE);
+	assert_int_equal(journal_read(toy->w.journal, "takeover", &found, NULL), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(plan_extend(&toy->w, toy->w.journal, found, more, &o, NULL), PLAN_DONE);
+	assert_int_equal(json_array_size(json_object_get(found, "stages")), 1);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(json_object_get(found, "stages"), 0), "ops")), 2);
+	assert_int_equal(plan_revert(&toy->w, toy->w.journal, "takeover", false, &(struct plan_owner){0}, NULL), PLAN_UNDONE);
+	world_is("old");
 	json_decref(found);
 	json_decref(more);
 	json_decref(plan);
@@ -592,6 +632,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_delayed_stage_that_was_cut_is_done_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_last_stage_ends_the_plan, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_extended_or_left_as_it_was, setup, teardown),
+		cmocka_unit_test_setup_teardown(extended_often_it_does_not_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_boot_brings_back_what_was_confirmed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_boot_forgets_what_was_pending, setup, teardown),
 		cmocka_unit_test_setup_teardown(drift_is_told, setup, teardown),
