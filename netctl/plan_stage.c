@@ -281,6 +281,33 @@ static int peers_stand_by(struct world *w, json_t *plan, struct err *err)
 	return 0;
 }
 
+static bool asks_peer(json_t *ops)
+{
+	json_t *op;
+	size_t i;
+
+	json_array_foreach (ops, i, op)
+		if (plan_is_peer(op) && !json_object_get(op, "away"))
+			return true;
+	return false;
+}
+
+/* Another host does not take back what it gave, so it must not be given up here: what came after is put up again, as it was. */
+static void stay(struct world *w, json_t *plan, size_t from)
+{
+	json_t *all = plan_stages(plan), *op;
+	struct err err;
+	size_t k;
+
+	for (size_t i = from; i < json_array_size(all); i++) {
+		if (!json_object_get(json_array_get(all, i), "undo"))
+			continue;
+		json_array_foreach (json_object_get(json_array_get(all, i), "ops"), k, op)
+			if (!once_only(op) && op_apply(w, op, &err) < 0)
+				log_error("plan=%s reason=\"%s\"", plan_name(plan), err.text);
+	}
+}
+
 enum plan_end plan_undo(struct world *w, struct journal *j, json_t *plan, bool force, struct err *err)
 {
 	json_t *all = plan_stages(plan);
@@ -302,6 +329,10 @@ enum plan_end plan_undo(struct world *w, struct journal *j, json_t *plan, bool f
 		int r = stage_undo(w, stage, force, rc == 0 ? err : &other);
 
 		rc = rc == 0 ? r : rc;
+		if (r < 0 && asks_peer(json_object_get(stage, "undo"))) {
+			stay(w, plan, i + 1);
+			break;
+		}
 	}
 	kill_point("undone");
 	if (rc == 0)

@@ -347,6 +347,23 @@ static void an_undo_that_fails_is_stuck_and_tried_again(void **state)
 	json_decref(plan);
 }
 
+static void addresses_stay_when_a_peer_does_not_take_them_back(void **state)
+{
+	json_t *plan = move();
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(apply(plan, 60, NULL), PLAN_DONE);
+	world_is("a c");
+	toy->breaks = "peer:revert";
+	assert_int_equal(plan_revert(&toy->w, toy->w.journal, "takeover", false, &(struct plan_owner){0}, &err), PLAN_STUCK);
+	world_is("a c");
+	toy->breaks = NULL;
+	assert_int_equal(plan_revert(&toy->w, toy->w.journal, "takeover", false, &(struct plan_owner){0}, &err), PLAN_UNDONE);
+	world_is("old");
+	json_decref(plan);
+}
+
 static void addresses_stay_while_a_peer_is_away(void **state)
 {
 	json_t *plan = move();
@@ -624,6 +641,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failure_anywhere_is_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_begun_without_a_peer, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_undo_that_fails_is_stuck_and_tried_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(addresses_stay_when_a_peer_does_not_take_them_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_stay_while_a_peer_is_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(is_confirmed_in_time_or_not_at_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_confirmation_the_peers_need_none_either, setup, teardown),
