@@ -65,6 +65,9 @@ static enum exit_code recover(struct act *a, json_t *answer, struct err *err)
 
 	if (journal_all(j, &all, err) < 0)
 		x = EXIT_STUCK;
+	json_array_foreach (all, i, plan)
+		if (plan_reboot_ends(j, plan, err) < 0)
+			x = EXIT_STUCK;
 	json_array_foreach (all, i, plan) {
 		const char *name = json_string_value(json_object_get(plan, "plan"));
 		int64_t next = -1;

@@ -44,6 +44,9 @@ enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, 
 int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *next_ms, struct err *err);
 /* Undoes a plan whose time is over, without a word to the neighbours or to other hosts, and forgets it. -ENOENT: not in force. */
 int plan_settle(struct world *w, struct journal *j, const char *name, struct err *err);
+/* After a boot: of a confirmed plan whose last stage settles it and others, nothing is left that could be settled: all of them are
+ * forgotten. Comes before plan_reboot() of any plan, which would put the others up again. */
+int plan_reboot_ends(struct journal *j, const json_t *plan, struct err *err);
 /* After a boot: what was confirmed is applied again, anything else undone. Under the lock. */
 int plan_reboot(struct world *w, struct journal *j, const char *name, struct err *err);
 

@@ -201,6 +201,23 @@ static int apply_anew(struct world *w, struct journal *j, json_t *plan, struct e
 	return rc;
 }
 
+int plan_reboot_ends(struct journal *j, const json_t *plan, struct err *err)
+{
+	json_t *all = plan_stages(plan), *last = json_array_get(all, json_array_size(all) - 1), *op;
+	const char *how = json_string_value(json_object_get(last, "last"));
+	size_t i;
+
+	if (!how || strcmp(how, "settle") != 0 || !plan_is(plan, "confirmed") || plan_of_this_boot(plan))
+		return 0;
+	json_array_foreach (json_object_get(last, "ops"), i, op) {
+		int rc = strcmp(op_string(op, "op"), "settle") == 0 ? journal_remove(j, op_string(op, "plan"), err) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return journal_remove(j, plan_name(plan), err);
+}
+
 int plan_reboot(struct world *w, struct journal *j, const char *name, struct err *err)
 {
 	json_t *plan;

@@ -605,6 +605,27 @@ static void a_boot_brings_back_what_was_confirmed(void **state)
 	json_decref(plan);
 }
 
+static void a_boot_ends_what_would_have_been_settled(void **state)
+{
+	json_t *plan = move(), *yield = json_pack("{s:s, s:[]}", "plan", "yield", "stages"), *found, *stage;
+
+	(void)state;
+	assert_int_equal(apply(plan, 0, NULL), PLAN_DONE);
+	add_stage(yield, "mute", "+y", 0);
+	add_stage(yield, "leave", "+z", 100);
+	stage = json_array_get(json_object_get(yield, "stages"), 1);
+	json_object_set_new(stage, "last", json_string("settle"));
+	json_object_set_new(stage, "ops", json_pack("[{s:s, s:s}]", "op", "settle", "plan", "takeover"));
+	json_object_set_new(yield, "state", json_string("confirmed"));
+	json_object_set_new(yield, "boot", json_string("another"));
+	assert_int_equal(journal_write(toy->w.journal, yield, NULL), 0);
+	assert_int_equal(plan_reboot_ends(toy->w.journal, yield, NULL), 0);
+	assert_int_equal(journal_read(toy->w.journal, "takeover", &found, NULL), -ENOENT);
+	assert_int_equal(journal_read(toy->w.journal, "yield", &found, NULL), -ENOENT);
+	json_decref(yield);
+	json_decref(plan);
+}
+
 static void a_boot_forgets_what_was_pending(void **state)
 {
 	json_t *plan = move();
@@ -652,6 +673,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_extended_or_left_as_it_was, setup, teardown),
 		cmocka_unit_test_setup_teardown(extended_often_it_does_not_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_boot_brings_back_what_was_confirmed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_boot_ends_what_would_have_been_settled, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_boot_forgets_what_was_pending, setup, teardown),
 		cmocka_unit_test_setup_teardown(drift_is_told, setup, teardown),
 	};
