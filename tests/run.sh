@@ -8,7 +8,7 @@
 #   --soak         the_whole_job with 200 rounds instead of 20
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where
-#   JOBS=N         stories at once (default: 2)
+#   JOBS=N         stories at once (default: 3; most of their time they wait)
 #
 # Everything happens in a temporary copy; the tree itself is not written to. A test that cannot run counts as failed.
 # The last line is "N passed, N failed"; exit 0 only if nothing failed.
@@ -217,7 +217,7 @@ mkdir "$tmp/story"
 declare -A busy=()
 i=0
 while [ $i -lt ${#stories[@]} ] || [ ${#busy[@]} -gt 0 ]; do
-	while [ $i -lt ${#stories[@]} ] && [ ${#busy[@]} -lt "${JOBS:-2}" ]; do
+	while [ $i -lt ${#stories[@]} ] && [ ${#busy[@]} -lt "${JOBS:-3}" ]; do
 		run_story "${stories[$i]}" &
 		busy[$!]=${stories[$i]}
 		running=("${!busy[@]}")
