@@ -41,6 +41,16 @@ static int make_directory(const char *dir, struct err *err)
 	struct stat st;
 	int fd;
 
+	if (mkdir(dir, 0700) < 0 &&
+	    errno == ENOENT) { /* nor the directory for it: a host that was not set up by `make install` and its hints */
+		char *above = strdup(dir), *slash = above ? strrchr(above, '/') : NULL;
+
+		if (slash && slash != above) {
+			*slash = '\0';
+			mkdir(above, 0755);
+		}
+		free(above);
+	}
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return err_errno(err, -errno, "cannot make the journal's directory %s", dir);
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
