@@ -521,7 +521,7 @@ def arguments():
     opt = a.parse_args()
     opt.planes = [p for p in opt.planes.split(",") if p]
     opt.rows = [r for r in opt.rows.split(",") if r]
-    opt.rounds = opt.rounds or (5 if opt.quick else 21)
+    opt.rounds = opt.rounds or (5 if opt.quick else 41)
     if "shunt" in opt.planes and not opt.shunt:
         a.error("--shunt is needed, or --planes without shunt")
     return opt

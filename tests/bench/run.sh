@@ -7,7 +7,7 @@ usage()
 {
 	cat <<-END
 	usage: tests/bench/run.sh [options]
-	  --rounds N       rounds per row (default 21)
+	  --rounds N       rounds per row (default 41)
 	  --quick          5 rounds
 	  --shunt PATH     this shunt-proxy instead of building one
 	  --build DIR      a configured build directory to build in, instead of a temporary one with -O2
