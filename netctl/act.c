@@ -374,24 +374,12 @@ static json_t *intercept_addresses(struct act *a, struct err *err)
 	return build_addresses(&list, a->conf, false, err) < 0 ? NULL : list;
 }
 
-static json_t *ports(const struct conf *c)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < c->proxy.n_listeners; i++)
-		if (!c->proxy.listeners[i].address)
-			json_array_append_new(list, json_integer(c->proxy.listeners[i].port));
-	return list;
-}
-
 static json_t *reset_op(struct act *a, struct err *err)
 {
-	json_t *addresses = intercept_addresses(a, err);
+	json_t *addresses = intercept_addresses(a, err), *op = addresses ? build_reset(a->conf, addresses) : NULL;
 
-	if (!addresses)
-		return NULL;
-	return json_pack("{s:s, s:o, s:o, s:I}", "op", "reset", "addresses", addresses, "ports", ports(a->conf), "mark",
-			 (json_int_t)mark_local(a->conf));
+	json_decref(addresses);
+	return op;
 }
 
 enum exit_code act_reset_old(struct act *a, json_t *answer, struct err *err)

@@ -35,3 +35,5 @@ int build_plan(json_t **out, const struct conf *c, struct nl *nl, const char *na
 const char *const *build_names(void); /* ends with NULL */
 /* Addresses of the pairs: an array of texts, client's or transit's. -EINVAL where one is a name. */
 int build_addresses(json_t **out, const struct conf *c, bool transit, struct err *err);
+/* The op that resets connections to the addresses at the ports that are intercepted. Returns new; NULL: out of memory. */
+json_t *build_reset(const struct conf *c, json_t *addresses);

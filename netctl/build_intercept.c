@@ -25,20 +25,28 @@ static void add_way_of_mark(struct build *b, json_t *ops, int family)
 	ops_rule(ops, family, n->priority, mark_local(b->c), n->table, NULL);
 }
 
+json_t *build_reset(const struct conf *c, json_t *addresses)
+{
+	json_t *ports = json_array();
+
+	for (size_t i = 0; i < c->proxy.n_listeners; i++)
+		if (!c->proxy.listeners[i].address)
+			json_array_append_new(ports, json_integer(c->proxy.listeners[i].port));
+	return json_pack("{s:s, s:O, s:o, s:I}", "op", "reset", "addresses", addresses, "ports", ports, "mark", (json_int_t)mark_local(c));
+}
+
 /* Interception ends gently: nobody else is let in, what the proxy has may finish for as long as a move's drain, then visitors are told to
  * come again rather than left without an answer. */
 static int add_ease(struct build *b)
 {
-	json_t *ops = json_array(), *ports = json_array();
+	json_t *ops = json_array(), *reset = build_reset(b->c, b->moved);
 	int rc;
 
 	json_object_set_new(b->plan, "ease", ops);
 	rc = add_table(b, ops, "inet", BUILD_TABLE_INTERCEPT, table_intercept_end(b->c));
-	for (size_t i = 0; i < b->c->proxy.n_listeners; i++)
-		if (!b->c->proxy.listeners[i].address)
-			json_array_append_new(ports, json_integer(b->c->proxy.listeners[i].port));
-	json_array_append_new(ops, json_pack("{s:s, s:O, s:o, s:I, s:s, s:i}", "op", "reset", "addresses", b->moved, "ports", ports, "mark",
-					     (json_int_t)mark_local(b->c), "whose", "proxy", "patience", b->c->proxy.drain));
+	json_object_set_new(reset, "whose", json_string("proxy"));
+	json_object_set_new(reset, "patience", json_integer(b->c->proxy.drain));
+	json_array_append_new(ops, reset);
 	return rc;
 }
 

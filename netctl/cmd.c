@@ -17,8 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define GUARD_READY_FD 3
-
 struct options {
 	const char *file;
 	bool json, reset_old, without_peer, force;

@@ -23,7 +23,6 @@
 #define READY_MS    5000
 #define LOG_MOST    (1 << 20)
 #define LONGEST_NAP 60000
-#define READY_FD    3 /* in the guard */
 
 extern char **environ;
 
@@ -54,8 +53,8 @@ int guard_start(const char *conf, const char *plan, struct err *err)
 		return err_errno(err, -errno, "cannot start the guard");
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, pipes[1], READY_FD);
-	posix_spawn_file_actions_addclosefrom_np(&files, READY_FD + 1); /* the journal's lock above all */
+	posix_spawn_file_actions_adddup2(&files, pipes[1], GUARD_READY_FD);
+	posix_spawn_file_actions_addclosefrom_np(&files, GUARD_READY_FD + 1); /* the journal's lock above all */
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID);
 	rc = -posix_spawn(&pid, "/proc/self/exe", &files, &attr, argv, environ);

@@ -6,6 +6,8 @@
  * does what is overdue. */
 #include "lib/err.h"
 
+#define GUARD_READY_FD 3 /* of the process: where it says that it stands by */
+
 struct conf;
 
 /* Starts it and waits until it stands by. The caller may hold the lock. -errno: no guard, so nothing must be changed. */

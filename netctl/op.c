@@ -90,37 +90,36 @@ int op_undo(struct world *w, json_t *op, json_t *undo, struct err *err)
 	return rc == 0 ? 0 : err_wrap(err, "what undoes \"%s\"", op_text(op, text));
 }
 
+static int with_bare(int (*fn)(struct world *w, json_t *op, struct err *err), struct world *w, json_t *op, struct err *err)
+{
+	json_t *bare = bare_op(op);
+	int rc = bare ? fn(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
+
+	json_object_update(op, bare); /* what it has to say, anew */
+	json_decref(bare);
+	return rc;
+}
+
 int op_apply(struct world *w, json_t *op, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	char text[OP_TEXT_MAX];
-	json_t *bare;
-	int rc;
 
 	if (!k)
 		return unknown(op, err);
-	bare = bare_op(op);
-	rc = bare ? k->apply(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
-	json_object_update(op, bare); /* what it has to say, anew */
-	json_decref(bare);
-	return rc == 0 ? 0 : err_wrap(err, "%s", op_text(op, text));
+	return with_bare(k->apply, w, op, err) == 0 ? 0 : err_wrap(err, "%s", op_text(op, text));
 }
 
 int op_verify(struct world *w, json_t *op, struct err *err)
 {
 	const struct op_kind *k = find(op);
 	char text[OP_TEXT_MAX];
-	json_t *bare;
-	int rc;
 
 	if (!k)
 		return unknown(op, err);
-	if (!k->verify)
+	if (!k->verify || with_bare(k->verify, w, op, err) == 0)
 		return 0;
-	bare = bare_op(op);
-	rc = bare ? k->verify(w, bare, err) : err_set(err, -ENOMEM, "out of memory");
-	json_decref(bare);
-	return rc == 0 ? 0 : err_wrap(err, "after \"%s\"", op_text(op, text));
+	return err_wrap(err, "after \"%s\"", op_text(op, text));
 }
 
 char *op_text(json_t *op, char out[OP_TEXT_MAX])
