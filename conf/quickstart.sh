@@ -24,7 +24,7 @@ visitor_ns=$name-visitor client_ns=$name-client transit_ns=$name-transit net_ns=
 visitor=203.0.113.7 client=192.0.2.10 transit=198.51.100.10
 visitor6=2001:db8:7::7 client6=2001:db8:c::10 transit6=2001:db8:d::10
 
-build_packages=(gcc make autoconf automake pkg-config libc6-dev libevent-dev libssl-dev libnl-route-3-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev)
+build_packages=(gcc make autoconf automake pkg-config libc6-dev libevent-dev libssl-dev libnl-route-3-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libldns-dev libcurl4-openssl-dev)
 
 bold='' green='' red='' grey='' plain=''
 if [ -t 1 ]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' grey=$'\e[90m' plain=$'\e[0m'; fi

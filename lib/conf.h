@@ -73,9 +73,14 @@ struct conf_control {
 	int rollback_days;
 };
 
+enum backend_kind { BACKEND_RFC2136, BACKEND_POWERDNS, BACKEND_ALWAYSDATA };
+
 struct conf_zone_server {
-	struct conf_host address;
+	enum backend_kind backend;
+	struct conf_host address; /* text is NULL for the HTTP APIs */
+	char *url;                /* NULL for rfc2136 */
 	char *key_file;
+	int line;
 };
 
 struct conf_dns {
@@ -85,7 +90,11 @@ struct conf_dns {
 	size_t n_nameservers;
 	struct conf_zone_server *zone_servers;
 	size_t n_zone_servers;
-	int ttl;
+	char **resolvers; /* names or addresses */
+	size_t n_resolvers;
+	int ttl, wait;  /* seconds */
+	int zone_share; /* percent */
+	int parallel;   /* zones */
 };
 
 enum role { ROLE_CLIENT, ROLE_TRANSIT, ROLE_ROUTER };

@@ -170,6 +170,30 @@ static bool clash(const struct conf_listener *a, const struct conf_listener *b)
 	return addr_same_ip(&a->bind, &b->bind) || addr_is_any(&a->bind) || addr_is_any(&b->bind);
 }
 
+static int check_zone_servers(struct conf *c, struct err *err)
+{
+	for (size_t i = 0; i < c->dns.n_zone_servers; i++) {
+		struct conf_zone_server *z = &c->dns.zone_servers[i];
+		bool update = z->backend == BACKEND_RFC2136;
+
+		if (update && !z->address.text)
+			return bad(c, err, z->line,
+				   "found a zone-server without address, expected where updates are sent to, add address = \"...\"");
+		if (update && z->url)
+			return bad(c, err, z->line,
+				   "found url in a zone-server of backend rfc2136, expected address, or another backend: powerdns, "
+				   "alwaysdata");
+		if (!update && z->address.text)
+			return bad(c, err, z->line, "found address in a zone-server whose backend is an HTTP API, expected url");
+		if (z->backend == BACKEND_POWERDNS && !z->url)
+			return bad(c, err, z->line,
+				   "found a zone-server of backend powerdns without url, expected url = \"http://HOST:8081\"");
+		if (z->backend == BACKEND_ALWAYSDATA && !z->url && !(z->url = strdup("https://api.alwaysdata.com")))
+			return err_set(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
 int conf_check(struct conf *c, struct err *err)
 {
 	struct conf_proxy *p = &c->proxy;
@@ -181,6 +205,8 @@ int conf_check(struct conf *c, struct err *err)
 			c, err, c->tls.needed_line,
 			"found a tls:// address and no section tls, expected the certificates to use there, add tls { ca = \"...\" cert = "
 			"\"...\" key = \"...\" }");
+	if (rc == 0)
+		rc = check_zone_servers(c, err);
 	for (size_t i = 0; rc == 0 && i < p->n_listeners; i++) {
 		struct conf_listener *l = &p->listeners[i];
 

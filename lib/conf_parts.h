@@ -24,6 +24,7 @@ enum conf_kind {                 /* what a key holds, and the field's type */
 		 KIND_FILE,      /* char *: an absolute path */
 		 KIND_LOG,       /* char *: none, stderr, or an absolute path */
 		 KIND_NAME,      /* char *: an interface */
+		 KIND_URL,       /* char *: http or https, host and port */
 		 KIND_SOCKET,    /* char *: unix:/path */
 		 KIND_PEER,      /* char *: unix:/path or tls://host:port */
 		 KIND_LISTEN,    /* char *: tls://address:port */

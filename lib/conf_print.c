@@ -46,6 +46,7 @@ static bool is_set(const struct conf_key *k, const void *base)
 	case KIND_FILE:
 	case KIND_LOG:
 	case KIND_NAME:
+	case KIND_URL:
 	case KIND_SOCKET:
 	case KIND_PEER:
 	case KIND_LISTEN:
@@ -116,6 +117,7 @@ static void print_value(const struct conf_key *k, const void *base, FILE *to)
 	case KIND_FILE:
 	case KIND_LOG:
 	case KIND_NAME:
+	case KIND_URL:
 	case KIND_SOCKET:
 	case KIND_PEER:
 	case KIND_LISTEN:

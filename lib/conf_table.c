@@ -204,10 +204,17 @@ static const struct conf_key netctl_keys[] = {
 	INT(netctl, "priority", priority, "743", 1, 32000, "of the first of three routing rules, numbered in a row"),
 	{0}};
 
+static const char *const backend_words[] = {
+	[BACKEND_RFC2136] = "rfc2136", [BACKEND_POWERDNS] = "powerdns", [BACKEND_ALWAYSDATA] = "alwaysdata", NULL};
 static const struct conf_key zone_server_keys[] = {
-	KEY(zone_server, "address", HOST, address, NULL, "a primary server that takes updates", .required = true),
+	WORD(zone_server, "backend", backend, "rfc2136", backend_words,
+	     "how records are changed: rfc2136 (DNS UPDATE with TSIG), powerdns (its HTTP API) or alwaysdata (its REST API)"),
+	KEY(zone_server, "address", HOST, address, NULL, "rfc2136: the primary server that takes updates"),
 	{.name = "port", .kind = KIND_PORT, AT(zone_server, address.port), .dflt = "53", .min = 1, .max = 65535, .help = "its port"},
-	KEY(zone_server, "key-file", FILE, key_file, NULL, "the TSIG key", .required = true),
+	KEY(zone_server, "url", URL, url, NULL,
+	    "powerdns: where its API is, without the path; alwaysdata: https://api.alwaysdata.com unless given"),
+	KEY(zone_server, "key-file", FILE, key_file, NULL,
+	    "the TSIG key in BIND's syntax, or the API's key as one line; only its owner may read it", .required = true),
 	{0}};
 
 static const struct conf_section dns_subs[] = {{.name = "zone-server",
@@ -218,15 +225,23 @@ static const struct conf_section dns_subs[] = {{.name = "zone-server",
 						.size = sizeof(struct conf_zone_server),
 						.present_at = CONF_NOWHERE,
 						.title_at = CONF_NOWHERE,
-						.line_at = offsetof(struct conf_zone_server, address.line),
+						.line_at = offsetof(struct conf_zone_server, line),
 						.keys = zone_server_keys},
 					       {0}};
 
 static const struct conf_key dns_keys[] = {
 	KEY(dns, "control", SOCKET, control, "unix:/run/shunt/dnsupdate.sock", "the control socket"),
 	LIST(dns, "nameservers", HOSTS, nameservers, "the provider's name servers: domains they serve are switched by DNS"),
+	LIST(dns, "resolvers", HOSTS, resolvers,
+	     "recursive servers: asked who a domain is delegated to, and at the end of a change whether they see it; none: those of "
+	     "/etc/resolv.conf are asked, and not waited for"),
 	KEY(dns, "journal", FILE, journal, "/var/lib/shunt/dns", "the directory of what is to be undone"),
 	INT(dns, "ttl", ttl, "60", 1, DAY, "seconds, of records while accounts move"),
+	INT(dns, "wait", wait, "10", 0, 3600,
+	    "seconds for which a move waits until every name server shows a change; after that it goes on, and the server is named"),
+	INT(dns, "zone-share", zone_share, "90", 1, 100,
+	    "percent of a zone's record sets that one account may change, in zones of more than 20; 100 is no limit"),
+	INT(dns, "parallel", parallel, "64", 1, 1000, "zones side by side"),
 	{0}};
 
 static const struct conf_key control_keys[] = {
@@ -396,6 +411,14 @@ static bool is_listen(const char *text)
 	return strncmp(text, "tls://", 6) == 0 && addr_parse_port(&a, text + 6) && addr_port(&a) != 0;
 }
 
+/* Scheme, host and perhaps a port: what follows is ours to add. */
+static bool is_url(const char *text)
+{
+	const char *host = strncmp(text, "https://", 8) == 0 ? text + 8 : strncmp(text, "http://", 7) == 0 ? text + 7 : NULL;
+	size_t len = host ? strlen(host) : 0;
+	return len > 0 && len < 300 && strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") == len;
+}
+
 static bool is_interface(const char *text)
 {
 	size_t len = strlen(text);
@@ -481,6 +504,8 @@ int conf_set(const struct conf_key *k, void *base, const char *text, int line)
 		return set_text(field, is_file(text) || strcmp(text, "none") == 0 || strcmp(text, "stderr") == 0, text);
 	case KIND_NAME:
 		return set_text(field, is_interface(text), text);
+	case KIND_URL:
+		return set_text(field, is_url(text), text);
 	case KIND_SOCKET:
 		return set_text(field, is_socket(text), text);
 	case KIND_PEER:
@@ -523,6 +548,7 @@ void conf_unset(const struct conf_key *k, void *base)
 	case KIND_FILE:
 	case KIND_LOG:
 	case KIND_NAME:
+	case KIND_URL:
 	case KIND_SOCKET:
 	case KIND_PEER:
 	case KIND_LISTEN:
@@ -564,6 +590,8 @@ const char *conf_expected(const struct conf_key *k, char out[CONF_TEXT_MAX])
 		return "none, stderr, or a path that starts with /";
 	case KIND_NAME:
 		return "the name of an interface, of at most 15 bytes";
+	case KIND_URL:
+		return "http://HOST[:PORT] or https://HOST[:PORT]";
 	case KIND_SOCKET:
 		return "unix:/PATH with at most 107 bytes of path";
 	case KIND_PEER:

@@ -71,7 +71,7 @@ wanted() { # NAME: is it to run?
 # ---- packages
 need_packages() {
 	local p missing=()
-	for p in gcc libc6-dev make autoconf automake pkg-config libevent-dev libssl-dev libnl-route-3-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libcmocka-dev; do
+	for p in gcc libc6-dev make autoconf automake pkg-config libevent-dev libssl-dev libnl-route-3-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libldns-dev libcurl4-openssl-dev libcmocka-dev; do
 		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
 	done
 	# Programs are looked for by name: who has another nginx package keeps it.

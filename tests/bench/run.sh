@@ -52,7 +52,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 needed='haproxy nginx libnginx-mod-stream strace python3 iproute2 util-linux
-	gcc make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libssl-dev libnl-route-3-dev nftables'
+	gcc make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libldns-dev libcurl4-openssl-dev libssl-dev libnl-route-3-dev nftables'
 missing=()
 for package in $needed; do
 	dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
