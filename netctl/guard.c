@@ -1,6 +1,6 @@
 #include "netctl/guard.h"
 
-#include "netctl/kill.h"
+#include "lib/kill.h"
 #include "netctl/nl.h"
 #include "netctl/plan.h"
 

@@ -1,6 +1,6 @@
 #include "netctl/plan_parts.h"
 
-#include "netctl/kill.h"
+#include "lib/kill.h"
 
 #include "lib/log.h"
 
