@@ -7,6 +7,7 @@
  * Errors: 0 or -errno, text in err: -ENOSPC disk full, -EBUSY another process kept writing for 30 s, -EBADMSG damaged, -ENOENT not there.
  * Units: times are ms since 1970 UTC. Threads, forks: a struct journal stays in the process that opened it. */
 #include "lib/acctdef.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 
 #include <jansson.h>
@@ -106,7 +107,3 @@ int journal_move_progress(struct journal *j, const struct move_row *m, struct er
 int journal_move_owner(struct journal *j, struct move_row *m, struct err *err);                         /* who: this process */
 int journal_moves_open(struct journal *j, const char *account, struct move_rows *out, struct err *err); /* moving or stuck; NULL: all */
 int journal_move_last(struct journal *j, const char *account, const char *kind, struct move_row *out, struct err *err); /* -ENOENT; done */
-
-int64_t now_ms(void); /* wall clock */
-#define TIME_TEXT_MAX 32
-char *time_text(int64_t ms, char out[TIME_TEXT_MAX]); /* RFC 3339, UTC, seconds */

@@ -3,8 +3,11 @@
 #include "lib/loop.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- the line ---- */
 
@@ -82,6 +85,18 @@ static int open_backends(struct dns *d, struct err *err)
 	return 0;
 }
 
+/* Started as root it needs to be root for the control socket and the keys alone; from here on it is whoever owns the journal. */
+static int become_owner(const char *dir, struct err *err)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(dir, &st) < 0 || st.st_uid == 0)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 || setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
+		return err_errno(err, -errno, "cannot become the owner of %s (uid %u)", dir, (unsigned)st.st_uid);
+	return 0;
+}
+
 int dns_open(struct dns *d, const struct conf *conf, struct loop *loop, struct err *err)
 {
 	int rc;
@@ -98,11 +113,13 @@ int dns_open(struct dns *d, const struct conf *conf, struct loop *loop, struct e
 	d->turn = event_new(loop_base(loop), -1, 0, on_turn, d);
 	if (!d->turn)
 		return err_set(err, -ENOMEM, "out of memory");
-	rc = journal_open(&d->journal, conf->dns.journal, err);
+	rc = open_backends(d, err);
+	if (rc == 0)
+		rc = become_owner(conf->dns.journal, err);
+	if (rc == 0)
+		rc = journal_open(&d->journal, conf->dns.journal, err);
 	if (rc == 0)
 		rc = look_new(&d->looker, loop_base(loop), conf->dns.resolvers, conf->dns.n_resolvers, err);
-	if (rc == 0)
-		rc = open_backends(d, err);
 	if (rc < 0)
 		dns_close(d);
 	return rc;

@@ -31,7 +31,8 @@ struct dns {
 	struct event *turn; /* starts what may run, from the loop */
 };
 
-/* -EINVAL: the configuration has no section dns or no zone-server. */
+/* -EINVAL: the configuration has no section dns or no zone-server. A process of root becomes the journal directory's owner for good, once
+ * the keys are read. */
 int dns_open(struct dns *d, const struct conf *conf, struct loop *loop, struct err *err);
 void dns_close(struct dns *d);
 struct backend *dns_backend(const struct dns *d, const char *name); /* as backend_name() says; NULL: not configured any more */

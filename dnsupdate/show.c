@@ -1,0 +1,166 @@
+#include "dnsupdate/show.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define JOINED_MAX 600
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	return text ? text : "";
+}
+
+static long long number_of(const json_t *o, const char *key)
+{
+	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+/* "192.0.2.10 192.0.2.11", "nothing" */
+static const char *joined(const json_t *values, char out[JOINED_MAX])
+{
+	size_t i, n = 0;
+	const json_t *v;
+
+	out[0] = '\0';
+	json_array_foreach (values, i, v)
+		if (n < JOINED_MAX)
+			n += (size_t)snprintf(out + n, JOINED_MAX - n, "%s%s", i ? " " : "", json_string_value(v));
+	return n ? out : "nothing";
+}
+
+/* ---- classify ---- */
+
+static void show_domain(struct out *out, const json_t *d)
+{
+	size_t i;
+	const json_t *name;
+
+	out_line(out, "%s %s: %s", text_of(d, "domain"), text_of(d, "verdict"), text_of(d, "why"));
+	if (*text_of(d, "error"))
+		out_line(out, "  %s", text_of(d, "error"));
+	json_array_foreach (json_object_get(d, "names"), i, name)
+		out_line(out, "  %-40s %-11s %s", text_of(name, "name"), text_of(name, "fate"), text_of(name, "what"));
+}
+
+void show_classify(struct out *out)
+{
+	const json_t *domains = json_object_get(out->object, "domains"), *d, *n;
+	const char *verdict;
+	char line[300] = "";
+	size_t i, len = 0;
+
+	json_array_foreach (domains, i, d)
+		show_domain(out, d);
+	json_object_foreach (json_object_get(out->object, "counts"), verdict, n)
+		if (len < sizeof(line))
+			len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%lld %s", len ? ", " : "",
+						(long long)json_integer_value(n), verdict);
+	out_line(out, "%zu domain%s: %s", json_array_size(domains), json_array_size(domains) == 1 ? "" : "s", *line ? line : "none");
+}
+
+/* ---- what is done to zones ---- */
+
+static void show_change(struct out *out, const json_t *c)
+{
+	char old[JOINED_MAX], new[JOINED_MAX];
+
+	out_line(out, "  %-40s %-5s %s (TTL %lld) -> %s (TTL %lld)", text_of(c, "owner"), text_of(c, "type"),
+		 joined(json_object_get(c, "old"), old), number_of(c, "ttl"), joined(json_object_get(c, "new"), new),
+		 number_of(c, "new-ttl"));
+}
+
+static void show_drift(struct out *out, const json_t *d)
+{
+	char text[JOINED_MAX];
+
+	out_line(out, "  %s %s was changed by somebody else", text_of(d, "owner"), text_of(d, "type"));
+	out_line(out, "    recorded %s", joined(json_object_get(d, "recorded"), text));
+	out_line(out, "    expected %s", joined(json_object_get(d, "expected"), text));
+	out_line(out, "    found    %s", joined(json_object_get(d, "found"), text));
+}
+
+static void show_server(struct out *out, const json_t *s)
+{
+	const json_t *after = json_object_get(s, "after-ms");
+
+	if (json_is_integer(after))
+		out_line(out, "  %s (%s) shows it after %lld ms", text_of(s, "name"), text_of(s, "address"),
+			 (long long)json_integer_value(after));
+	else
+		out_line(out, "  %s%s (%s) does not show it: %s", json_is_true(json_object_get(s, "resolver")) ? "resolver " : "",
+			 text_of(s, "name"), text_of(s, "address"), text_of(s, "trouble"));
+}
+
+static void show_zone(struct out *out, const json_t *z)
+{
+	size_t i;
+	const json_t *item;
+
+	out_line(out, "%s %s%s%s%s%s", text_of(z, "zone"), text_of(z, "outcome"), *text_of(z, "verdict") ? ", " : "", text_of(z, "verdict"),
+		 *text_of(z, "why") ? ": " : "", text_of(z, "why"));
+	json_array_foreach (json_object_get(z, "changes"), i, item)
+		show_change(out, item);
+	json_array_foreach (json_object_get(z, "notes"), i, item)
+		out_line(out, "  note: %s", json_string_value(item));
+	json_array_foreach (json_object_get(z, "drift"), i, item)
+		show_drift(out, item);
+	if (*text_of(z, "error"))
+		out_line(out, "  %s", text_of(z, "error"));
+	json_array_foreach (json_object_get(z, "servers"), i, item)
+		show_server(out, item);
+}
+
+static const char *way_back(enum job_kind kind)
+{
+	return kind == JOB_PUSH || kind == JOB_PREPARE || kind == JOB_FINALISE ? "; `undo` restores the zone as it was" : "";
+}
+
+void show_job(struct out *out, enum job_kind kind)
+{
+	const json_t *zones = json_object_get(out->object, "zones"), *z;
+	long long changed = number_of(out->object, "changed");
+	bool published = json_is_true(json_object_get(out->object, "published"));
+	size_t i;
+
+	json_array_foreach (zones, i, z)
+		show_zone(out, z);
+	if (kind == JOB_PLAN)
+		out_line(out, "%lld record set%s would change; nothing was changed", changed, changed == 1 ? "" : "s");
+	else if (json_array_size(zones) == 0)
+		out_line(out, "nothing is recorded for the account, and no zone of ours holds its domains");
+	else if (kind == JOB_VERIFY)
+		out_line(out,
+			 published ? "every name server shows what was left there" : "not every name server shows what was left there");
+	else
+		out_line(out, "%lld record set%s changed, %s%s", changed, changed == 1 ? "" : "s",
+			 published ? "seen on every name server" : "not yet seen on every name server", changed ? way_back(kind) : "");
+	if (*text_of(out->object, "clean-at") && (kind == JOB_PREPARE || kind == JOB_PUSH))
+		out_line(out, "no resolver holds what was there before from %s on", text_of(out->object, "clean-at"));
+}
+
+/* ---- status ---- */
+
+static void show_entry(struct out *out, const json_t *e)
+{
+	out_line(out, "%s %s %s%s, %lld record set%s since %s%s%s", text_of(e, "account"), text_of(e, "zone"), text_of(e, "state"),
+		 json_is_true(json_object_get(e, "busy")) ? " (a change was interrupted: push or undo settles it)" : "",
+		 number_of(e, "records"), number_of(e, "records") == 1 ? "" : "s", text_of(e, "since"),
+		 *text_of(e, "verified") ? ", seen on every name server at " : "", text_of(e, "verified"));
+	if (*text_of(e, "lagging"))
+		out_line(out, "  not seen yet: %s", text_of(e, "lagging"));
+	if (*text_of(e, "clean-at"))
+		out_line(out, "  no resolver holds what was there before from %s on", text_of(e, "clean-at"));
+}
+
+void show_status(struct out *out)
+{
+	const json_t *entries = json_object_get(out->object, "entries"), *e;
+	size_t i;
+
+	json_array_foreach (entries, i, e)
+		show_entry(out, e);
+	if (json_array_size(entries) == 0)
+		out_line(out, "no records are changed");
+}

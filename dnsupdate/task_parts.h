@@ -1,0 +1,21 @@
+#pragma once
+/* task_parts - what the files of task share among themselves; nobody else includes it. */
+#include "dnsupdate/task.h"
+
+#define TASK_LOCK_WAIT_MS 30000
+#define TASK_LOCK_LOOK_MS 50
+
+void task_enter(struct task *t, enum task_state to);
+void task_say(struct task *t, const char *text);
+void task_unlock(struct task *t);
+void task_over(struct task *t); /* done() has come when it returns: t may be gone */
+void task_out_of_memory(struct task *t);
+int task_save(struct task *t, struct err *err); /* the entry; an empty one is removed */
+
+/* ---- task_see.c ---- */
+void task_see(struct task *t); /* unlocks; ends with task_over() */
+
+static inline struct task *task_of_timer(struct deadline *d)
+{
+	return (struct task *)((char *)d - offsetof(struct task, timer));
+}

@@ -1,0 +1,180 @@
+/* After the change: who answers for the zone is gathered, asked until all show it, and what was seen is written down. */
+#include "dnsupdate/task_parts.h"
+
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_lock_to_note(struct deadline *d);
+
+/* What was seen belongs to the entry as it was then: if somebody has changed it since, it says nothing. */
+static int note(struct task *t, struct err *err)
+{
+	int64_t changed_ms = t->entry.changed_ms, verified = t->published ? now_ms() : 0;
+	uint32_t old_ttl_s = t->plan.old_ttl_s;
+	struct entry now;
+	int rc = journal_read(t->dns->journal, t->wish->scope.account, t->zone, &now, err);
+
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : rc;
+	if (now.changed_ms != changed_ms) {
+		entry_done(&now);
+		return 0;
+	}
+	entry_done(&t->entry);
+	t->entry = now;
+	if (verified && t->changed)
+		t->entry.clean_ms = verified + ((int64_t)old_ttl_s + 10) * 1000;
+	if (verified && !t->entry.verified_ms)
+		t->entry.verified_ms = verified;
+	t->clean_ms = t->entry.clean_ms;
+	free(t->entry.lagging);
+	t->entry.lagging = t->lagging ? strdup(t->lagging) : NULL;
+	if (t->published && t->entry.state == ENTRY_UNDONE)
+		entry_compact(&t->entry);
+	return task_save(t, err);
+}
+
+static void try_to_note(struct task *t)
+{
+	struct err err = {0};
+	int rc = journal_lock(t->dns->journal, t->zone, &t->lock, &err);
+
+	if (rc == -EWOULDBLOCK && loop_now(t->dns->loop) < t->lock_until) {
+		deadline_arm(t->dns->loop, &t->timer, on_lock_to_note, TASK_LOCK_LOOK_MS);
+		return;
+	}
+	if (rc == 0)
+		rc = note(t, &err);
+	if (rc < 0)
+		log_warn("account=%s zone=%s reason=\"what was seen could not be written down: %s\"", t->wish->scope.account, t->zone,
+			 err.text);
+	task_over(t);
+}
+
+static void on_lock_to_note(struct deadline *d)
+{
+	try_to_note(task_of_timer(d));
+}
+
+static void add_lagging(char **text, const struct sighting *s)
+{
+	char addr[ADDR_TEXT_MAX], *more = NULL;
+
+	if (asprintf(&more, "%s%s%s (%s) %s", *text ? *text : "", *text ? "; " : "", s->server->name, addr_text(&s->server->addr, addr),
+		     s->trouble) < 0)
+		return;
+	free(*text);
+	*text = more;
+}
+
+static void note_lost(struct task *t)
+{
+	for (size_t i = 0; i < t->servers.n_lost; i++) {
+		char *more = NULL;
+
+		if (asprintf(&more, "%s%s%s has no address that could be found", t->lagging ? t->lagging : "", t->lagging ? "; " : "",
+			     t->servers.lost[i]) < 0)
+			continue;
+		free(t->lagging);
+		t->lagging = more;
+	}
+}
+
+static void on_seen(void *arg, const struct sighting *all, size_t n, const struct sighting *at)
+{
+	struct task *t = arg;
+	char text[300], addr[ADDR_TEXT_MAX];
+
+	if (at) {
+		snprintf(text, sizeof(text), "%s (%s) shows it after %lld ms", at->server->name, addr_text(&at->server->addr, addr),
+			 (long long)at->after_ms);
+		task_say(t, text);
+		return;
+	}
+	t->verify = NULL;
+	t->sightings = calloc(n ? n : 1, sizeof(*t->sightings));
+	if (t->sightings) {
+		memcpy(t->sightings, all, n * sizeof(*all));
+		t->n_sightings = n;
+	}
+	t->published = t->servers.n_lost == 0;
+	note_lost(t);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].after_ms >= 0)
+			continue;
+		if (!all[i].server->resolver) {
+			t->published = false;
+			add_lagging(&t->lagging, &all[i]);
+		}
+	}
+	task_enter(t, TASK_NOTING);
+	t->lock_until = loop_now(t->dns->loop) + TASK_LOCK_WAIT_MS;
+	try_to_note(t);
+}
+
+static int add_resolvers(struct task *t)
+{
+	const struct addr *addrs;
+	size_t n = look_resolvers(t->dns->looker, &addrs);
+	struct server *grown = reallocarray(t->servers.servers, t->servers.n + n + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	t->servers.servers = grown;
+	for (size_t i = 0; i < n; i++) {
+		char text[ADDR_TEXT_MAX];
+		struct server s = {.name = strdup(addr_text(&addrs[i], text)), .addr = addrs[i], .resolver = true};
+
+		if (!s.name)
+			return -ENOMEM;
+		grown[t->servers.n++] = s;
+	}
+	return 0;
+}
+
+static void on_mustered(void *arg, struct server_list *servers)
+{
+	struct task *t = arg;
+
+	t->muster = NULL;
+	t->servers = *servers;
+	*servers = (struct server_list){0};
+	task_enter(t, TASK_LOOKING);
+	t->expected = calloc(t->entry.n ? t->entry.n : 1, sizeof(*t->expected));
+	if (!t->expected || (t->wish->resolvers && add_resolvers(t) < 0)) {
+		task_enter(t, TASK_NOTING);
+		task_out_of_memory(t);
+		return;
+	}
+	for (size_t i = 0; i < t->entry.n; i++)
+		t->expected[i] = t->entry.marks[i].after; /* borrowed: verify copies */
+	t->verify = verify_start(t->dns->looker, t->expected, t->entry.n, &t->servers, t->wish->wait_ms, on_seen, t);
+	if (!t->verify) {
+		task_enter(t, TASK_NOTING);
+		task_out_of_memory(t);
+	}
+}
+
+/* Nothing is ours in this zone: nothing to be seen. */
+void task_see(struct task *t)
+{
+	task_unlock(t);
+	if (t->entry.n == 0) {
+		t->published = true;
+		task_over(t);
+		return;
+	}
+	task_enter(t, TASK_MUSTERING);
+	t->muster =
+		muster_start(t->dns->looker, &t->content, t->judged ? &t->delegation : NULL, backend_address(t->backend), on_mustered, t);
+	if (!t->muster) {
+		task_enter(t, TASK_LOOKING);
+		task_enter(t, TASK_NOTING);
+		task_out_of_memory(t);
+	}
+}
