@@ -1,10 +1,10 @@
-/* c-ares has no descriptors of its own kind: it tells us which to watch (on_sock_state) and until when it wants to be called again
- * (ares_timeout). Its callbacks only note results; whoever watches a name is told from the loop, where he may do as he likes. */
+/* The callbacks of c-ares only note results; whoever watches a name is told from the loop, where he may do as he likes. So nothing here
+ * closes a channel from within one of its callbacks. */
 #include "proxy/resolve.h"
 
+#include "lib/cares.h"
 #include "lib/log.h"
 
-#include <ares.h>
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -22,18 +22,10 @@
 #define TTL_MAX_S      3600
 #define RESOLV_CONF    "/etc/resolv.conf"
 
-struct sock { /* one of c-ares' sockets */
-	struct sock *next;
-	struct resolver *r;
-	struct event ev;
-};
-
 struct resolver {
 	struct event_base *base;
 	/* Two channels, for an answer does not say whether it came from the hosts file or with a TTL of 0. */
-	ares_channel hosts, dns;
-	struct sock *socks; /* all of dns: the hosts file needs none */
-	struct event timer; /* of dns */
+	struct cares *hosts, *dns;
 	struct watch *watches;
 	struct timespec conf; /* time of the resolv.conf that dns was made from */
 	char *servers;        /* for test; NULL: those of resolv.conf */
@@ -67,81 +59,17 @@ static struct timeval tv_of(unsigned ms)
 	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
-/* ---- c-ares in the loop ---- */
+/* ---- the channels ---- */
 
-static void rearm(struct resolver *r)
+static int channel_open(struct resolver *r, struct cares **out, const char *lookups, struct err *err)
 {
-	struct timeval tv, *next = ares_timeout(r->dns, NULL, &tv);
-	if (next)
-		event_add(&r->timer, next);
-	else
-		event_del(&r->timer);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct resolver *r = arg;
-	(void)fd, (void)what;
-	ares_process_fd(r->dns, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	rearm(r);
-}
-
-static void on_sock(evutil_socket_t fd, short what, void *arg)
-{
-	struct resolver *r = ((struct sock *)arg)->r; /* the struct may be gone after the next line */
-	ares_process_fd(r->dns, what & EV_READ ? fd : ARES_SOCKET_BAD, what & EV_WRITE ? fd : ARES_SOCKET_BAD);
-	rearm(r);
-}
-
-static void sock_free(struct sock **link)
-{
-	struct sock *s = *link;
-	*link = s->next;
-	event_del(&s->ev);
-	free(s);
-}
-
-/* Where memory is out the question runs into its time limit. */
-static void on_sock_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-	struct resolver *r = arg;
-	struct sock **link = &r->socks, *s;
-	while (*link && event_get_fd(&(*link)->ev) != fd)
-		link = &(*link)->next;
-	if (*link)
-		sock_free(link);
-	if (!readable && !writable)
-		return;
-	s = calloc(1, sizeof *s);
-	if (!s)
-		return;
-	s->r = r;
-	event_assign(&s->ev, r->base, fd, (short)(EV_PERSIST | (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0)), on_sock, s);
-	event_add(&s->ev, NULL);
-	s->next = r->socks;
-	r->socks = s;
-}
-
-static int channel_open(struct resolver *r, ares_channel *out, const char *lookups, struct err *err)
-{
-	struct ares_options opt = {
-		.timeout = (int)(ASK_TIMEOUT_MS / r->hurry),
+	struct cares_opts opts = {
+		.servers = r->servers,
+		.lookups = lookups,
+		.timeout_ms = ASK_TIMEOUT_MS / r->hurry,
 		.tries = ASK_TRIES,
-		.lookups = (char *)(uintptr_t)lookups, /* copied */
-		.sock_state_cb = on_sock_state,
-		.sock_state_cb_data = r,
 	};
-	int rc = ares_init_options(out, &opt, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB);
-	if (rc == ARES_SUCCESS && r->servers) {
-		rc = ares_set_servers_ports_csv(*out, r->servers);
-		if (rc != ARES_SUCCESS) {
-			ares_destroy(*out);
-			*out = NULL;
-		}
-	}
-	if (rc != ARES_SUCCESS)
-		return err_set(err, rc == ARES_ENOMEM ? -ENOMEM : -EINVAL, "resolver: %s", ares_strerror(rc));
-	return 0;
+	return cares_open(out, r->base, &opts, err);
 }
 
 static struct timespec conf_time(void)
@@ -154,7 +82,7 @@ static struct timespec conf_time(void)
 static void take_up_new_conf(struct resolver *r)
 {
 	struct timespec now = conf_time();
-	ares_channel fresh, old = r->dns;
+	struct cares *fresh, *old = r->dns;
 	if (r->servers || (now.tv_sec == r->conf.tv_sec && now.tv_nsec == r->conf.tv_nsec))
 		return;
 	if (channel_open(r, &fresh, "b", NULL) < 0)
@@ -162,8 +90,8 @@ static void take_up_new_conf(struct resolver *r)
 	log_info("resolver: %s has changed and is used", RESOLV_CONF);
 	r->conf = now;
 	r->dns = fresh;
-	ares_destroy(old);
-	rearm(r);
+	cares_close(old);
+	cares_kick(fresh);
 }
 
 /* ---- asking ---- */
@@ -176,11 +104,11 @@ static void schedule(struct watch *w, unsigned ms)
 	event_add(&w->turn, &tv);
 }
 
-static void ask_at(struct query *q, ares_channel channel)
+static void ask_at(struct query *q, struct cares *at)
 {
 	struct watch *w = q->w;
 	struct ares_addrinfo_hints hints = {.ai_family = w->family, .ai_flags = w->r->servers ? ARES_AI_ENVHOSTS : 0};
-	ares_getaddrinfo(channel, w->name, NULL, &hints, on_answer, q); /* q may be gone on return */
+	ares_getaddrinfo(cares_channel(at), w->name, NULL, &hints, on_answer, q); /* q may be gone on return */
 }
 
 static void failed(struct watch *w, const char *why)
@@ -209,7 +137,7 @@ static void ask(struct watch *w)
 	*q = (struct query){.w = w, .hosts = true};
 	w->query = q;
 	ask_at(q, r->hosts);
-	rearm(r);
+	cares_kick(r->dns);
 }
 
 static bool has(const struct addr *set, size_t n, const struct addr *a)
@@ -369,19 +297,16 @@ void watch_cancel(struct watch *w)
 
 static int make(struct resolver **out, struct event_base *base, const char *servers, struct err *err)
 {
-	int rc = ares_library_init(ARES_LIB_INIT_ALL);
-	*out = NULL;
-	if (rc != ARES_SUCCESS)
-		return err_set(err, -ENOMEM, "resolver: %s", ares_strerror(rc));
 	struct resolver *r = calloc(1, sizeof *r);
+	int rc;
+	*out = NULL;
 	if (r) {
 		r->base = base;
 		r->hurry = servers ? 10 : 1;
 		r->servers = servers ? strdup(servers) : NULL;
-		evtimer_assign(&r->timer, base, on_timer, r);
 	}
 	if (!r || (servers && !r->servers)) {
-		rc = err_set(err, -ENOMEM, "resolver: out of memory");
+		rc = err_set(err, -ENOMEM, "out of memory");
 		goto fail;
 	}
 	r->conf = conf_time();
@@ -393,10 +318,8 @@ static int make(struct resolver **out, struct event_base *base, const char *serv
 	*out = r;
 	return 0;
 fail:
-	if (r)
-		resolver_free(r);
-	else
-		ares_library_cleanup();
+	err_wrap(err, "resolver");
+	resolver_free(r);
 	return rc;
 }
 
@@ -416,14 +339,8 @@ void resolver_free(struct resolver *r)
 		return;
 	while (r->watches)
 		watch_cancel(r->watches);
-	if (r->dns)
-		ares_destroy(r->dns); /* ends what is under way; nobody is told any more */
-	if (r->hosts)
-		ares_destroy(r->hosts);
-	while (r->socks)
-		sock_free(&r->socks);
-	event_del(&r->timer);
-	ares_library_cleanup();
+	cares_close(r->dns); /* ends what is under way; nobody is told any more */
+	cares_close(r->hosts);
 	free(r->servers);
 	free(r);
 }

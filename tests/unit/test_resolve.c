@@ -424,6 +424,21 @@ static void test_keeps_and_recovers(void **state)
 	assert_string_equal(h[NEVER].text, "192.0.2.3");
 }
 
+/* No other answer wakes c-ares up here: its own time limit must. */
+static void test_silence_alone(void **state)
+{
+	struct world *w = *state;
+	struct zone_name zone[] = {{.name = "silent.test", .mood = SILENT}, {0}};
+	struct heard h = {0};
+	w->zone = zone;
+	assert_non_null(resolver_watch(w->r, "silent.test", AF_INET, hear, &h));
+	WAIT_FOR(w, zone[0].asked >= 3); /* twice for the first question, then for the next */
+	zone[0].mood = ANSWER;
+	zone[0].a[0] = "192.0.2.1";
+	zone[0].ttl = 60;
+	WAIT_FOR(w, h.times);
+}
+
 static void test_cancel(void **state)
 {
 	struct world *w = *state;
@@ -625,6 +640,7 @@ int main(void)
 		CASE(test_ttl),
 		CASE(test_order_is_no_change),
 		CASE(test_keeps_and_recovers),
+		CASE(test_silence_alone),
 		CASE(test_cancel),
 		CASE(test_free_with_questions_under_way),
 		CASE(test_names),
