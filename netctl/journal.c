@@ -1,12 +1,11 @@
 #include "netctl/journal.h"
 
-#include "lib/index.h"
+#include "lib/jsonfile.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,112 +136,44 @@ static void file_name(const char *plan, char out[NAME_MAX_LEN + 8])
 	snprintf(out, NAME_MAX_LEN + 8, "%s.json", plan);
 }
 
-static int damaged(const struct journal *j, const char *file, const char *why, struct err *err)
+/* why: names the file already. */
+static int damaged(const char *why, struct err *err)
 {
 	return err_set(err, -EBADMSG,
-		       "%s/%s: %s; what it would undo is not guessed: compare it with `shunt-netctl status`, put the network right by "
-		       "hand, then remove "
-		       "the file",
-		       j->path, file, why);
+		       "%s; what it would undo is not guessed: compare it with `shunt-netctl status`, put the network right by hand, then "
+		       "remove the file",
+		       why);
 }
 
-static int read_all(int fd, char **out, size_t *len)
+static int check_plan(const struct journal *j, const char *file, const json_t *plan, struct err *err)
 {
-	struct stat st;
-	char *text;
-	size_t n = 0;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size > FILE_MOST)
-		return -EFBIG;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	while (n < (size_t)st.st_size) {
-		ssize_t got = read(fd, text + n, (size_t)st.st_size - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-	}
-	*out = text;
-	*len = n;
-	return 0;
-}
-
-/* Over what it means, not how it is written: "sum" itself is not in it. */
-static int sum_of(json_t *plan, char out[17])
-{
-	static const uint64_t key[2] = {0};
-	json_t *rest = json_copy(plan);
-	char *text;
-
-	json_object_del(rest, "sum");
-	text = rest ? json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	json_decref(rest);
-	if (!text)
-		return -ENOMEM;
-	snprintf(out, 17, "%016" PRIx64, siphash13(key, text, strlen(text)));
-	free(text);
-	return 0;
-}
-
-static bool is_whole(json_t *plan)
-{
-	const char *sum = json_string_value(json_object_get(plan, "sum"));
-	char found[17];
-
-	return sum && sum_of(plan, found) == 0 && strcmp(sum, found) == 0;
-}
-
-static int parse(const struct journal *j, const char *file, const char *text, size_t len, json_t **out, struct err *err)
-{
-	json_error_t why;
-	json_t *plan = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
 	const char *name = json_string_value(json_object_get(plan, "plan"));
-	char expected[NAME_MAX_LEN + 8] = "", words[300];
+	char expected[NAME_MAX_LEN + 8] = "";
 
-	if (!plan) {
-		snprintf(words, sizeof words, "found no JSON (%s at byte %d)", why.text, why.position);
-		return damaged(j, file, words, err);
-	}
-	if (json_integer_value(json_object_get(plan, "v")) != JOURNAL_VERSION) {
-		json_decref(plan);
-		return damaged(j, file, "found another version than 1, of another shunt-netctl", err);
-	}
-	if (!is_whole(plan)) {
-		json_decref(plan);
-		return damaged(j, file, "found something else than was written (its sum is another)", err);
-	}
+	if (json_integer_value(json_object_get(plan, "v")) != JOURNAL_VERSION)
+		return err_set(err, -EBADMSG, "%s/%s: found another version than 1, of another shunt-netctl", j->path, file);
 	if (name && is_name(name))
 		file_name(name, expected);
 	if (strcmp(expected, file) != 0 || !json_is_array(json_object_get(plan, "stages")) ||
-	    !json_is_string(json_object_get(plan, "state"))) {
-		json_decref(plan);
-		return damaged(j, file, "found no plan of this name", err);
-	}
-	*out = plan;
+	    !json_is_string(json_object_get(plan, "state")))
+		return err_set(err, -EBADMSG, "%s/%s: found no plan of this name", j->path, file);
 	return 0;
 }
 
 static int read_file(struct journal *j, const char *file, json_t **out, struct err *err)
 {
-	char *text = NULL;
-	size_t len = 0;
-	int fd = openat(j->dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), rc;
+	struct err why;
+	json_t *plan;
+	int rc = jsonfile_read(j->dir, file, j->path, FILE_MOST, &plan, &why);
 
-	if (fd < 0)
-		return err_errno(err, -errno, "%s/%s", j->path, file);
-	rc = read_all(fd, &text, &len);
-	close(fd);
-	if (rc < 0)
-		return err_errno(err, rc, "%s/%s", j->path, file);
-	rc = parse(j, file, text, len, out, err);
-	free(text);
-	return rc;
+	if (rc == 0)
+		rc = check_plan(j, file, plan, &why);
+	if (rc == 0) {
+		*out = plan;
+		return 0;
+	}
+	json_decref(plan);
+	return rc == -EBADMSG ? damaged(why.text, err) : err_set(err, rc, "%s", why.text);
 }
 
 int journal_read(struct journal *j, const char *plan, json_t **out, struct err *err)
@@ -255,56 +186,14 @@ int journal_read(struct journal *j, const char *plan, json_t **out, struct err *
 	return read_file(j, file, out, err);
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int journal_write(struct journal *j, json_t *plan, struct err *err)
 {
-	char file[NAME_MAX_LEN + 8], fresh[NAME_MAX_LEN + 16], sum[17];
-	char *text;
-	int fd, rc;
+	char file[NAME_MAX_LEN + 8];
 
-	json_object_set_new(plan, "v", json_integer(JOURNAL_VERSION));
-	if (sum_of(plan, sum) < 0)
+	if (json_object_set_new(plan, "v", json_integer(JOURNAL_VERSION)) < 0)
 		return err_set(err, -ENOMEM, "out of memory");
-	json_object_set_new(plan, "sum", json_string(sum));
 	file_name(json_string_value(json_object_get(plan, "plan")), file);
-	snprintf(fresh, sizeof fresh, "%s.new", file);
-	text = json_dumps(plan, JSON_INDENT(1));
-	if (!text)
-		return err_set(err, -ENOMEM, "out of memory");
-	if (strlen(text) > FILE_MOST) {
-		free(text);
-		return err_set(err, -EFBIG, "%s/%s: the plan would have more than %d bytes, and could not be read again", j->path, file,
-			       FILE_MOST);
-	}
-	fd = openat(j->dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	rc = fd < 0 ? -errno : write_all(fd, text, strlen(text));
-	free(text);
-	if (rc == 0 && fsync(fd) < 0)
-		rc = -errno;
-	if (fd >= 0 && close(fd) < 0 && rc == 0)
-		rc = -errno;
-	if (rc == 0 && renameat(j->dir, fresh, j->dir, file) < 0)
-		rc = -errno;
-	if (rc == 0 && fsync(j->dir) < 0)
-		rc = -errno;
-	if (rc == 0)
-		return 0;
-	unlinkat(j->dir, fresh, 0);
-	return err_errno(err, rc, "cannot write %s/%s", j->path, file);
+	return jsonfile_write(j->dir, file, j->path, plan, FILE_MOST, err);
 }
 
 int journal_remove(struct journal *j, const char *plan, struct err *err)
@@ -312,11 +201,7 @@ int journal_remove(struct journal *j, const char *plan, struct err *err)
 	char file[NAME_MAX_LEN + 8];
 
 	file_name(plan, file);
-	if (unlinkat(j->dir, file, 0) < 0 && errno != ENOENT)
-		return err_errno(err, -errno, "cannot remove %s/%s", j->path, file);
-	if (fsync(j->dir) < 0)
-		return err_errno(err, -errno, "cannot sync %s", j->path);
-	return 0;
+	return jsonfile_remove(j->dir, file, j->path, err);
 }
 
 static bool ends_in(const char *name, const char *tail)
@@ -352,7 +237,7 @@ int journal_all(struct journal *j, json_t **out, struct err *err)
 		json_t *plan;
 		int r;
 
-		if (!ends_in(e->d_name, ".json"))
+		if (*e->d_name == '.' || !ends_in(e->d_name, ".json")) /* the first: what jsonfile left behind */
 			continue;
 		r = read_file(j, e->d_name, &plan, rc == 0 ? err : NULL);
 		if (r == 0)

@@ -1,9 +1,9 @@
 #pragma once
-/* journal - the plans in force, on disk: one file PLAN.json each, replaced whole (write, fsync, rename, fsync of the directory), so that
- * what is read is the old plan or the new one. The directory belongs to root alone; every program that changes anything holds its lock.
- * A sum in each file tells what is not as it was written. Errors: -EWOULDBLOCK: another shunt-netctl is at it; -EBADMSG: a file is damaged,
- * of another version, or somebody else's - it is never guessed at, and the text says what to do. Ownership: journal_close() drops the lock.
- * Threads: the caller's. */
+/* journal - the plans in force, on disk: one file PLAN.json each (lib/jsonfile.h: replaced whole, so that what is read is the old plan
+ * or the new one, with a sum that tells what is not as it was written). The directory belongs to root alone; every program that changes
+ * anything holds its lock. Errors: -EWOULDBLOCK: another shunt-netctl is at it; -EBADMSG: a file is damaged, of another version, or of
+ * another plan - it is never guessed at, and the text says what to do; -ELOOP, -EPERM, -EINVAL, -EFBIG: it is none that we wrote.
+ * Ownership: journal_close() drops the lock. Threads: the caller's. */
 #include "lib/err.h"
 
 #include <jansson.h>

@@ -194,8 +194,13 @@ static void one_that_is_damaged_hides_no_other(void **state)
 
 	assert_int_equal(journal_write(p->j, give, NULL), 0);
 	assert_int_equal(journal_write(p->j, yield, NULL), 0);
+	put(p, "reply.json.new", "{", 1); /* what a crash left of a write, once and now */
+	put(p, ".new-1-0", "{", 1);
+	put(p, ".new-1-0.json", "{", 1);
+	assert_int_equal(journal_all(p->j, &all, &err), 0);
+	assert_int_equal(json_array_size(all), 2);
+	json_decref(all);
 	put(p, "takeover.json", "{", 1);
-	put(p, "reply.json.new", "{", 1); /* what a crash left of a write */
 	assert_int_equal(journal_all(p->j, &all, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "takeover.json"));
 	assert_int_equal(json_array_size(all), 2);
