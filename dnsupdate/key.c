@@ -43,7 +43,7 @@ static int bad(struct scan *s, const char *expected)
 	size_t len = strlen(s->word);
 
 	/* A word that stands at the wrong place may be the secret: only what is plainly none is shown. */
-	if (!s->quoted && len < sizeof shown - 3 && strspn(s->word, "abcdefghijklmnopqrstuvwxyz-{};:") == len)
+	if (!s->quoted && len < sizeof shown - 3 && strspn(s->word, "abcdefghijklmnopqrstuvwxyz0123456789-{};:") == len)
 		snprintf(shown, sizeof shown, "\"%s\"", s->word);
 	return err_set(s->err, -EINVAL, "%s:%d: found %s, expected %s", s->path, s->line,
 		       s->end     ? "the end of the file"
@@ -145,7 +145,7 @@ static int take_secret(struct scan *s, struct tsig_key *k)
 	if (!k->secret)
 		return err_set(s->err, -ENOMEM, "out of memory");
 	k->secret_len = len + 3; /* all of it is wiped, whatever comes */
-	if (len && len % 4 == 0)
+	if (len && len % 4 == 0 && strcspn(s->word, "=") == len - pad)
 		n = EVP_DecodeBlock(k->secret, (const unsigned char *)s->word, (int)len);
 	if (n < 0)
 		return err_set(s->err, -EINVAL, "%s:%d: found a secret that is not base64, expected one as tsig-keygen writes it", s->path,

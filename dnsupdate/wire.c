@@ -1,6 +1,7 @@
 /* One walk over the message checks and copies: each byte is read once, names a bounded number of times (wire_name_read()). ldns_wire2pkt()
  * is not used for what comes from outside: it follows 65 535 pointers for each name, which makes seconds of one hostile message, takes
  * bytes behind the last record and RDATA that is longer than its type. */
+#include "dnsupdate/tsig.h"
 #include "dnsupdate/wire_parts.h"
 
 #include <errno.h>

@@ -39,6 +39,3 @@ int wire_name_parse(struct wire_name *out, const char *text); /* with or without
 /* RDATA of m[pos..end) without compression into out (room for 65535 bytes), checked as far as its type says what it is made of. NULL, or
  * what is wrong. Where no message surrounds it, m is the RDATA, pos 0, and no pointer is allowed (pointers false). */
 const char *wire_rdata_read(uint16_t type, const uint8_t *m, size_t pos, size_t end, bool pointers, uint8_t *out, size_t *out_len);
-
-/* As wire_parse(), and *tsig becomes the place of the TSIG record, 0 where there is none. */
-int wire_parse_signed(struct answer *out, const uint8_t *bytes, size_t len, size_t *tsig, struct err *err);
