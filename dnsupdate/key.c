@@ -44,7 +44,7 @@ static int bad(struct scan *s, const char *expected)
 
 	/* A word that stands at the wrong place may be the secret: only what is plainly none is shown. */
 	if (!s->quoted && len < sizeof shown - 3 && strspn(s->word, "abcdefghijklmnopqrstuvwxyz0123456789-{};:") == len)
-		snprintf(shown, sizeof shown, "\"%s\"", s->word);
+		snprintf(shown, sizeof shown, "\"%.20s\"", s->word);
 	return err_set(s->err, -EINVAL, "%s:%d: found %s, expected %s", s->path, s->line,
 		       s->end     ? "the end of the file"
 		       : shown[0] ? shown
