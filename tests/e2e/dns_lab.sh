@@ -110,31 +110,31 @@ is_there cut-after || die "what was cut after the update was not applied"
 like "updates sent through a cut" "$(($(requests f update) - before))" '^[12]$'
 fault f clear
 fault f cut-before for=update
-fails_with 1 add cut-before
+! add cut-before || die 'an update passes although it was cut'
 fault f clear
 fault f instead rcode=2 for=update times=1
 fails_with 2 add instead
-for name in cut-before instead; do ! is_there $name || die "$name: an update that should not has passed"; done
+for name in cut-before instead; do ! is_there $name >"$W/there" || die "$name: an update that should not has passed"; done
 # FAULT WHAT-DIG-SAYS [OPTION..]: a transfer that is spoiled once, and only once
 spoils() {
 	local wrong=$1 says=$2
 	shift 2
 	fault f clear
 	fault f "$wrong" for=axfr times=1 "$@"
-	! axfr $P bind.test >"$W/spoilt" 2>&1 || die "a transfer with $wrong goes well"
+	! axfr $P bind.test >"$W/spoilt" 2>&1 || die "a transfer with $wrong goes well: $(cat "$W/spoilt"; tail -n 3 "$W/axfr.out")"
 	like "$wrong" "$(cat "$W/spoilt" "$W/axfr.out")" "$says"
 	axfr $P bind.test >"$W/sound"
 }
-spoils bad-mac 'BADSIG|verify'
-spoils no-tsig 'expected a TSIG|TSIG'
-spoils rcode 'TSIG|BADSIG' rcode=2
-spoils wrong-id 'ID mismatch|timed out|no transfer'
-spoils truncate 'end of file|no transfer'
-spoils short 'unexpected end|malformed|no transfer'
-spoils loop 'bad compression|bad label|no transfer|malformed'
+spoils bad-mac 'verify signature'
+spoils no-tsig 'verify signature: expected a TSIG'
+spoils rcode 'status: SERVFAIL' rcode=2
+spoils wrong-id 'no transfer'
+spoils truncate 'no transfer'
+spoils short 'malformed'
+spoils loop 'malformed|no transfer'
 spoils garbage 'malformed|no transfer'
-spoils cut-before 'end of file|no transfer'
-spoils cut-after 'end of file|no transfer'
+spoils cut-before 'no transfer'
+spoils cut-after 'no transfer'
 fault f clear
 fault f forged-first rcode=5 for=soa over=udp times=1
 same "a forged answer before the true one" "$(rcode $P bind.test SOA)" REFUSED

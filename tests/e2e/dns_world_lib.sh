@@ -168,11 +168,14 @@ resolver_flush() { # ZONE
 # ---- faults
 # A proxy in front of one server. See tools/dns_fault.py for the faults; what passed is in $DNS/fault-NAME.seen, a line for each request.
 fault_up() { # NAME LISTEN-ADDRESS SERVER
-	start "fault-$1" d python3 "$TOOLS/dns_fault.py" serve "$DNS/fault-$1.sock" "$DNS/fault-$1.seen" "$2" "$3"
-	wait_for fault "$1" clear
+	start "fault-$1" d python3 "$TOOLS/dns_fault.py" "$DNS/fault-$1.rules" "$DNS/fault-$1.seen" "$2" "$3"
+	wait_for fault_is "$1" open
 }
-fault() { # NAME FAULT [KEY=VALUE..]: takes effect before it returns
-	python3 "$TOOLS/dns_fault.py" tell "$DNS/fault-$1.sock" "${@:2}"
+fault_is() { [ "$(awk '$2 == "-" { is = $3 } END { print is }' "$DNS/fault-$1.seen")" = "$2" ]; } # NAME open|closed
+fault() { # NAME FAULT [KEY=VALUE..]: in force when it returns
+	alive "fault-$1" || die "the fault proxy $1 has ended"
+	echo "${@:2}" >>"$DNS/fault-$1.rules"
+	case $2 in open | closed) wait_for fault_is "$1" "$2" ;; esac
 }
 requests() { # NAME WHAT: how many of these it has seen, e.g. update
 	awk -v what="$2" '$3 == what { n++ } END { print n + 0 }' "$DNS/fault-$1.seen"

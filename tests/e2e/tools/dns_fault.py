@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A DNS proxy that misbehaves on demand, in front of one server, TCP and UDP, port 53.
 
-dns_fault.py serve CONTROL-SOCKET SEEN-FILE LISTEN-ADDRESS SERVER-ADDRESS
-dns_fault.py tell CONTROL-SOCKET FAULT [KEY=VALUE..]
+dns_fault.py RULES-FILE SEEN-FILE LISTEN-ADDRESS SERVER-ADDRESS
 
-tell adds a rule; the first rule that fits a request decides. "clear" removes all rules, "pass" is a rule, too. The rule is in force when tell returns.
+A line that is appended to the rules file, "FAULT [KEY=VALUE..]", adds a rule, in force for every request that comes later; the first rule that fits a
+request decides. "clear" removes all rules, "pass" is a rule, too. (A file, because a shell writes it in no time; the harm is done here.)
   for=WHAT    update, axfr, ixfr, notify, query (any other), soa, ns, a.. (a type), connect (only reset), any (default)
   over=tcp|udp|any
   times=N     only the next N that fit (default: until clear)
@@ -13,7 +13,7 @@ tell adds a rule; the first rule that fits a request decides. "clear" removes al
 Faults of a request:
   cut-before  the connection is closed and nothing forwarded             hang-before  nothing forwarded, the connection stays
   instead rcode=N    answered by us, unsigned, nothing forwarded         reset        (for=connect) the connection is reset when it is made
-  closed      (no rule) nobody listens until "open"
+  closed      (no rule) nobody listens until "open"; it is so when the seen file says so
 Faults of an answer; the server has done what it was asked:
   cut-after   the answer is swallowed, the connection closed             hang         the answer is swallowed, the connection stays
   delay ms=N  it comes N ms late, what follows on the connection too     reorder n=N  N answers of a connection in reverse (those that wait 300 ms go anyway)
@@ -22,7 +22,8 @@ Faults of an answer; the server has done what it was asked:
   wrong-id, wrong-question, rcode rcode=N, no-tsig, bad-mac: that changed, nothing signed anew
   forged-first rcode=N   an unsigned answer of that rcode (default 5) comes before the true one
   loop        a name that points at itself                               garbage      65535 bytes of noise behind the right id (id=no: noise all over)
-A line of the seen file: ms tcp|udp what zone-or-name id fault; for each message of an answer as the server sent it: ms tcp|udp answer tsig|bare id bytes
+A line of the seen file: ms tcp|udp what zone-or-name id fault; for each message of an answer as the server sent it: ms tcp|udp answer tsig|bare id bytes;
+and ms - open|closed
 """
 import asyncio
 import os
@@ -33,7 +34,8 @@ import sys
 import time
 
 TYPES = {1: "a", 2: "ns", 5: "cname", 6: "soa", 15: "mx", 16: "txt", 28: "aaaa", 251: "ixfr", 252: "axfr"}
-BEFORE = {"cut-before", "hang-before", "instead"}
+FAULTS = set("""pass cut-before hang-before instead reset cut-after hang delay reorder truncate short tc drop wrong-id wrong-question rcode no-tsig bad-mac
+    forged-first loop garbage""".split())
 REORDER_S = 0.3
 
 
@@ -160,12 +162,15 @@ class Rule:
 
 
 class Proxy:
-    def __init__(self, seen, listen, server):
-        self.listen, self.server, self.rules = listen, server, []
+    def __init__(self, rules, seen, listen, server):
+        self.listen, self.server, self.rules, self.wanted = listen, server, [], True
+        self.file = open(rules, "a+")
+        self.file.seek(0)
         self.seen = open(seen, "a", buffering=1)
         self.tcp = self.udp = None
 
     def rule(self, what, transport):
+        self.read_rules()
         return next((r for r in self.rules if r.fits(what, transport)), None) or Rule(["pass"])
 
     def judge(self, m, transport):
@@ -182,17 +187,17 @@ class Proxy:
         self.seen.write("%d %s answer %s %d %d\n" % (time.time() * 1000, transport, signed, m[0] << 8 | m[1], len(m)))
 
     async def open(self):
-        if self.tcp:
-            return
         loop = asyncio.get_running_loop()
         self.tcp = await asyncio.start_server(self.on_tcp, self.listen, 53, backlog=512)
         self.udp, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self), local_addr=(self.listen, 53))
+        self.seen.write("%d - open\n" % (time.time() * 1000))
 
     async def close(self):
-        if self.tcp:
-            self.tcp.close()
-            self.udp.close()
-            self.tcp = self.udp = None
+        self.tcp.close()
+        self.udp.close()
+        await self.tcp.wait_closed()
+        self.tcp = self.udp = None
+        self.seen.write("%d - closed\n" % (time.time() * 1000))
 
     async def on_tcp(self, reader, writer):
         if self.rule("connect", "tcp").fault == "reset":
@@ -201,22 +206,27 @@ class Proxy:
             return
         await Stream(self, reader, writer).run()
 
-    async def on_control(self, reader, writer):
-        words = (await reader.readline()).decode().split()
-        try:
+    async def watch(self):
+        """Opens and closes; rules are read by the requests they are for."""
+        while True:
+            self.read_rules()
+            if self.wanted and not self.tcp:
+                await self.open()
+            elif not self.wanted and self.tcp:
+                await self.close()
+            await asyncio.sleep(0.02)
+
+    def read_rules(self):
+        for words in map(str.split, self.file):
             if words[0] == "clear":
                 self.rules = []
-            elif words[0] == "closed":
-                await self.close()
-            elif words[0] == "open":
-                await self.open()
-            else:
+            elif words[0] in ("open", "closed"):
+                self.wanted = words[0] == "open"
+            elif words[0] in FAULTS:
                 self.rules.append(Rule(words))
-            writer.write(b"ok\n")
-        except (ValueError, OSError, IndexError) as e:
-            writer.write(b"%r\n" % e)
-        await writer.drain()
-        writer.close()
+            else:
+                print("no such fault:", *words, file=sys.stderr)
+                os._exit(2)
 
 
 async def read_message(reader):
@@ -287,9 +297,9 @@ class Stream:
         if rule.fault == "reorder":
             self.hold(m, int(rule.get("n", 2)))
             return
-        if rule.fault in BEFORE or not rule.hits(n) or rule.fault in ("pass", "hang", "drop"):
-            if rule.fault == "hang" and n >= int(rule.get("at", 1)) or rule.fault == "drop" and rule.hits(n):
-                return
+        if rule.fault == "hang" and n >= int(rule.get("at", 1)) or rule.fault == "drop" and rule.hits(n):
+            return
+        if not rule.hits(n):
             self.writer.write(framed(m))
             return
         if rule.fault == "cut-after":
@@ -366,26 +376,6 @@ class Datagrams(asyncio.DatagramProtocol):
         self.transport.sendto(damaged(m, request, rule)[:65000], client)
 
 
-async def serve(control, seen, listen, server):
-    proxy = Proxy(seen, listen, server)
-    await proxy.open()
-    async with await asyncio.start_unix_server(proxy.on_control, control) as c:
-        await c.serve_forever()
-
-
-def tell(control, words):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(control)
-        s.sendall((" ".join(words) + "\n").encode())
-        answer = s.makefile().readline().strip()
-    if answer != "ok":
-        sys.exit(answer)
-
-
-if len(sys.argv) == 6 and sys.argv[1] == "serve":
-    os.umask(0o077)
-    asyncio.run(serve(*sys.argv[2:]))
-elif len(sys.argv) > 3 and sys.argv[1] == "tell":
-    tell(sys.argv[2], sys.argv[3:])
-else:
+if len(sys.argv) != 5:
     sys.exit(__doc__)
+asyncio.run(Proxy(*sys.argv[1:]).watch())
