@@ -20,8 +20,10 @@ struct app {
 	struct netctllink *netctl[2]; /* by side; NULL: not configured */
 	struct who who;
 	struct progress progress;
-	bool set_held;                                             /* we have LOCK_SET */
-	int sigfd;                                                 /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+	bool set_held; /* we have LOCK_SET */
+	int sigfd;     /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+	/* Whose DNS has the name: "external", "managed" or "unknown"; NULL: not known of any. */
+	const char *(*dns_of)(struct app *a, const char *account, const char *name);
 	void (*at)(void *arg, const char *step, const char *when); /* where tests crash; or NULL */
 	void *at_arg;
 };

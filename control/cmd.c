@@ -35,6 +35,7 @@ enum option_bit {
 	O_PORT = 1 << 16,
 	O_CONFIRM = 1 << 17,
 	O_WITHOUT_CLIENT = 1 << 18,
+	O_STRAGGLERS = 1 << 19,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
 #define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
@@ -62,6 +63,8 @@ static const struct option_row {
 	 "seconds after which it reverts unless all is proved by then"},
 	{"without-client", 0, FLAG, O_WITHOUT_CLIENT, offsetof(struct options, without_client), NULL,
 	 "the client server is dead and is not asked"},
+	{"stragglers", 0, FLAG, O_STRAGGLERS, offsetof(struct options, stragglers), NULL,
+	 "the names whose visitors still come to the old address"},
 	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
 	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
 	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
@@ -93,7 +96,11 @@ static const struct command commands[] = {
 	{"account remove", "NAME", "forget one account", NULL, O_FORCE, 1, 1, NEED_WRITE, cmd_account_remove},
 	{"account list", "", "every account and its side", NULL, 0, 0, 0, NEED_READ, cmd_account_list},
 	{"account show", "NAME", "one account in full", NULL, 0, 1, 1, NEED_READ, cmd_account_show},
-	{"check", "[NAME]", "preflight: what will move how, and what could break", NULL, 0, 0, 1, NEED_CONF, cmd_check},
+	{"check", "[NAME] | --stragglers [NAME..]", "preflight: what will move how, and what could break",
+	 "With --stragglers: the names of moved accounts whose visitors still come to the client server's addresses, as the proxy counts "
+	 "them, "
+	 "and the record to change for each.",
+	 O_STRAGGLERS, 0, -1, NEED_CONF, cmd_check},
 	{"start", "", "the transit server is ready: the two-week clock begins",
 	 "Where netctl-client is configured and the proxy intercepts, interception is put in force first, and the way back of answers that "
 	 "source-transit = transparent needs. The first migrate does the same if nobody did.",

@@ -16,7 +16,7 @@ struct options {
 	const char *file;
 	bool json, yes, help, version;
 	bool all, dry_run, no_dns, force;
-	bool without_client;
+	bool without_client, stragglers;
 	int drain, max_wait, confirm; /* seconds; -1: not given */
 	const char *since, *to;
 	struct words domains, addresses, logins, ports;

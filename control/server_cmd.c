@@ -1,6 +1,7 @@
 /* The commands about what was interrupted, and about the daemons. */
 #include "control/app.h"
 #include "control/network.h"
+#include "control/stragglers.h"
 #include "control/sync.h"
 
 #include <errno.h>
@@ -54,9 +55,12 @@ enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err)
 
 enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err)
 {
-	(void)a;
-	(void)words;
-	(void)n;
+	if (a->opt.stragglers)
+		return stragglers_show(a, words, n, err);
+	if (n > 1) {
+		err_set(err, -EINVAL, "check: \"%.60s\" is one word too many, expected shunt check [NAME]", words[1]);
+		return EXIT_USAGE;
+	}
 	err_set(err, -ENOSYS,
 		"check refused: it compares an account's DNS with both servers and needs shunt-dnsupdate, which this version does not "
 		"have; "

@@ -1,6 +1,7 @@
 /* status, route, log: what is true now. The proxy is asked where it answers; what comes from the database alone is said to. */
 #include "control/app.h"
 #include "control/network.h"
+#include "control/stragglers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -251,6 +252,7 @@ static enum exit_code status_one(struct app *a, const char *name, struct err *er
 		json_object_set(o, "stats", json_object_get(answer, "stats"));
 		json_object_set(o, "flows", json_object_get(answer, "flows"));
 		json_object_set(o, "parked", json_object_get(answer, "parked"));
+		stragglers_brief(a, row.def.name, o);
 	}
 	show_way_back(a, &row, o);
 	show_moves(a, row.def.name);

@@ -6,6 +6,7 @@
 #include "lib/tls.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
+#include "proxy/straggler.h"
 #include "proxy/worker.h"
 
 #include <errno.h>
@@ -122,7 +123,12 @@ bool want_number(struct ctl_call *call, const json_t *req, const char *key, json
 
 struct account *want_account(struct proxy *p, struct ctl_call *call, const json_t *req)
 {
-	const char *name = want_string(call, req, "name");
+	return want_account_as(p, call, req, "name");
+}
+
+struct account *want_account_as(struct proxy *p, struct ctl_call *call, const json_t *req, const char *key)
+{
+	const char *name = want_string(call, req, key);
 	struct account *a;
 
 	if (!name)
@@ -288,6 +294,22 @@ static void cmd_fence(struct proxy *p, struct ctl_call *call, json_t *req)
 		no_memory(call);
 }
 
+/* Home: whoever comes to its address is where he should be. Nothing of the account is counted meanwhile, for it is fenced. */
+static void forget_and_tell(struct worker *w, struct ask *a)
+{
+	struct query *q = (struct query *)a;
+
+	if (account_side(q->account) == SIDE_CLIENT)
+		stragglers_forget(w->stragglers, q->account);
+	tell(w, q);
+}
+
+static void switched(struct query *q, const struct tally *sum)
+{
+	(void)sum;
+	ctl_answer(q->call, json_pack("{ss ss}", "side", side_name(account_side(q->account)), "gate", gate_name(account_gate(q->account))));
+}
+
 static void cmd_switch(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	struct account *a = want_account(p, call, req);
@@ -306,7 +328,8 @@ static void cmd_switch(struct proxy *p, struct ctl_call *call, json_t *req)
 	}
 	if (account_side(a) != side && !change(p, call, a, side, GATE_FENCED))
 		return;
-	ctl_answer(call, json_pack("{ss ss}", "side", side_name(account_side(a)), "gate", gate_name(account_gate(a))));
+	if (query(p, call, a, 0, forget_and_tell, switched) < 0) /* it has switched; what is not forgotten is not told while it is home */
+		ctl_answer(call, json_pack("{ss ss}", "side", side_name(account_side(a)), "gate", gate_name(account_gate(a))));
 }
 
 static void released(struct query *q, const struct tally *sum)
@@ -378,9 +401,14 @@ static const struct command {
 	const char *name;
 	void (*fn)(struct proxy *p, struct ctl_call *call, json_t *req);
 } commands[] = {
-	{"hold", cmd_hold}, {"drain", cmd_drain}, {"fence", cmd_fence},     {"switch", cmd_switch},         {"release", cmd_release},
-	{"eta", cmd_eta},   {"hello", cmd_hello}, {"status", cmd_status},   {"account", cmd_account},       {"traffic", cmd_traffic},
-	{"list", cmd_list}, {"route", cmd_route}, {"account-put", cmd_put}, {"account-remove", cmd_remove}, {"reload", cmd_reload},
+	{"hold", cmd_hold},       {"drain", cmd_drain},
+	{"fence", cmd_fence},     {"switch", cmd_switch},
+	{"release", cmd_release}, {"eta", cmd_eta},
+	{"hello", cmd_hello},     {"status", cmd_status},
+	{"account", cmd_account}, {"traffic", cmd_traffic},
+	{"list", cmd_list},       {"route", cmd_route},
+	{"account-put", cmd_put}, {"account-remove", cmd_remove},
+	{"reload", cmd_reload},   {"stragglers", cmd_stragglers},
 };
 
 static void on_request(struct ctl_call *call, const char *cmd, json_t *req, void **session, void *arg)

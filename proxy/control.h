@@ -31,6 +31,13 @@
  *                                     "limits":{...},"sides":{"client":{"requests","bytes-up","bytes-down","errors"},"transit":{...}},
  *                                     "held":[{"name","side","gate","evidence"}..],"access-lines-lost":N}
  * traffic {"name":S}               -> {"stats":{"client":{...},"transit":{...}},"flows":N,"parked":N,"refused":N}
+ * stragglers {"account":S?,"limit":N?} -> {"since":T,"total":N,"count":N,"left-out":N,"evicted":N,"names":[{"account","name",
+ *                                     "kind":"http"|"tls"|"tcp"|"address","count","share","quiet-ms","last-seen":T,"first-seen":T,
+ *                                     "addresses":[IP..]}..]}   what of accounts on the transit side still comes to this host's addresses,
+ *                                     by name (straggler.h), counted in requests (http) or connections since the proxy's start or the
+ *                                     move; the heaviest first, at most limit (100; 1000). total: so many names; count: their requests and
+ *                                     connections; left-out: names beyond limit; evicted: names that had to go for others. share: percent
+ *                                     of what is counted of that account. addresses: where the name was last wanted, one per family.
  * reload                           -> {"listeners":N}   as SIGHUP; refused with the file's error, nothing changed
  *
  * With table "damaged" (the file on disk was not as written) everything is refused until an import of the whole set has come: nobody's

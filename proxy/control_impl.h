@@ -1,13 +1,15 @@
 #pragma once
 /* control_impl - how the files of the control socket share the work: control.c holds and releases, control_table.c changes the table,
- * control_status.c tells. Not for others. Every cmd_ answers its call exactly once, now or later. */
+ * control_status.c tells, control_straggler.c of names whose visitors still come to the old address. Not for others. Every cmd_ answers its
+ * call exactly once, now or later. */
 #include "lib/ctl.h"
 #include "proxy/proxy.h"
 
 /* These answer the call themselves where the request is wrong. */
 const char *want_string(struct ctl_call *call, const json_t *req, const char *key);
 bool want_number(struct ctl_call *call, const json_t *req, const char *key, json_int_t dflt, json_int_t max, uint64_t *out);
-struct account *want_account(struct proxy *p, struct ctl_call *call, const json_t *req);
+struct account *want_account(struct proxy *p, struct ctl_call *call, const json_t *req); /* by "name" */
+struct account *want_account_as(struct proxy *p, struct ctl_call *call, const json_t *req, const char *key);
 
 void cmd_put(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_remove(struct proxy *p, struct ctl_call *call, json_t *req);
@@ -20,4 +22,5 @@ void cmd_account(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_traffic(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_list(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req);
+void cmd_stragglers(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_reload(struct proxy *p, struct ctl_call *call, json_t *req);

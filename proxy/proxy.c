@@ -6,6 +6,7 @@
 #include "proxy/control.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
+#include "proxy/straggler.h"
 #include "proxy/worker.h"
 
 #include <errno.h>
@@ -115,6 +116,7 @@ static void table_in_worker(struct worker *w, struct ask *a)
 	struct table_change *c = (struct table_change *)a;
 
 	w->table = c->new;
+	stragglers_keep(w->stragglers, c->new);
 	w->refuse_all = c->refuse_all;
 	ask_answered(a);
 }

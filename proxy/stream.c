@@ -334,7 +334,7 @@ static void route_it(struct stream *s)
 	}
 	switch (flow_enter(&s->v.flow, w, r.account, &ops, &why)) {
 	case FLOW_GO:
-		flow_count_request(&s->v.flow);
+		visitor_count(&s->v, &r, name, strlen(name), &dst);
 		s->tried = 0;
 		connect_next(s, "");
 		return;

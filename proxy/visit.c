@@ -278,7 +278,7 @@ static void route_request(struct visit *v, const struct http_head *h, const char
 	}
 	switch (flow_enter(&v->v.flow, w, r.account, &ops, &why)) {
 	case FLOW_GO:
-		flow_count_request(&v->v.flow);
+		visitor_count(&v->v, &r, h->name, h->name_len, &dst);
 		visit_enter(v, VISIT_EXCHANGE);
 		exchange_begin(v, h, bytes + h->head_len, len - h->head_len);
 		return;

@@ -2,10 +2,12 @@
 
 #include "proxy/listener.h"
 #include "proxy/pp.h"
+#include "proxy/straggler.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -87,6 +89,32 @@ void visitor_dst(const struct visitor *v, struct addr *out)
 		*out = v->via->dst;
 	else
 		visitor_here(v, out);
+}
+
+static void count_straggler(struct visitor *v, const struct route *r, const char *name, size_t len, const struct addr *dst)
+{
+	struct worker *w = v->flow.worker;
+	enum protocol protocol = v->listener->conf->protocol;
+	enum straggler_kind kind = protocol == PROTOCOL_HTTP ? STRAGGLER_HTTP : STRAGGLER_TLS;
+	char text[ADDR_TEXT_MAX];
+
+	if (len == 0) {
+		struct addr at = *dst;
+
+		if (addr_port(&at) == 0)
+			addr_set_port(&at, v->listener->conf->port);
+		kind = protocol == PROTOCOL_TCP ? STRAGGLER_TCP : STRAGGLER_ADDRESS;
+		name = addr_text_port(&at, text);
+		len = strlen(text);
+	}
+	stragglers_count(w->stragglers, r->account, kind, name, len, r->matched, dst, loop_now(w->loop));
+}
+
+void visitor_count(struct visitor *v, const struct route *r, const char *name, size_t len, const struct addr *dst)
+{
+	flow_count_request(&v->flow);
+	if ((enum side)v->flow.side == SIDE_TRANSIT && r->account != v->flow.worker->nobody)
+		count_straggler(v, r, name, len, dst);
 }
 
 long visitor_gather(struct visitor *v)

@@ -5,6 +5,7 @@
 #include "lib/slice.h"
 #include "proxy/end.h"
 #include "proxy/flow.h"
+#include "proxy/route.h"
 #include "proxy/worker.h"
 
 struct listener;
@@ -48,6 +49,9 @@ uint32_t visitor_now(const struct visitor *v);
 const struct addr *visitor_peer(const struct visitor *v);
 void visitor_dst(const struct visitor *v, struct addr *out);  /* where the visitor wanted to go */
 void visitor_here(const struct visitor *v, struct addr *out); /* our own end of the connection; zeroed where it is gone */
+/* The flow is in flight by this route, asked for by this name ("": none), to this address: counts it, and as a straggler (straggler.h) what
+ * of a moved account still comes here. */
+void visitor_count(struct visitor *v, const struct route *r, const char *name, size_t len, const struct addr *dst);
 
 /* Gathers what was kept and what can be read now in worker->in. > 0: so many bytes; 0: nothing new; -ENODATA: the visitor has ended; other
  * -errno: broken. What was kept stays kept until kept_set(). */

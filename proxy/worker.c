@@ -5,6 +5,7 @@
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
+#include "proxy/straggler.h"
 #include "proxy/upstream.h"
 
 #include <inttypes.h>
@@ -225,6 +226,7 @@ static void free_worker(struct worker *w)
 	if (w->loop)
 		loop_free(w->loop);
 	access_free(w->access);
+	stragglers_free(w->stragglers);
 	pipes_free(w->pipes);
 	dialer_done(&w->dialer);
 	slabs_done(&w->streams);
@@ -251,7 +253,8 @@ int worker_new(struct worker **out, struct proxy *p, unsigned index, struct err 
 	dialer_init(&w->dialer, index, p->n_workers);
 	w->pipes = pipes_new(p->budget / 8 / p->n_workers + 1);
 	w->access = access_new(p->access);
-	if (!w->pipes || !w->access) {
+	w->stragglers = stragglers_new(STRAGGLERS_MAX);
+	if (!w->pipes || !w->access || !w->stragglers) {
 		err_set(err, rc, "out of memory");
 		goto fail;
 	}

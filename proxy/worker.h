@@ -15,6 +15,7 @@
 
 struct proxy;
 struct listener;
+struct stragglers;
 struct stream;
 struct visit;
 
@@ -57,7 +58,8 @@ struct worker {
 	struct conn_link *conns; /* every stream and visit, for shutdown */
 	uint64_t starved_at, warned_at, warnings_left_out, refused_sources;
 	struct slabs streams, visits, upstreams;
-	struct side_stats stats[2]; /* by side */
+	struct side_stats stats[2];    /* by side */
+	struct stragglers *stragglers; /* what of moved accounts still comes here, by name */
 	struct listener **listening;
 	size_t n_listening;
 	uint64_t next_id;
