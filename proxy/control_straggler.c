@@ -47,9 +47,10 @@ static json_t *json_here(const struct straggler *s)
 	json_t *list = json_array();
 	char text[ADDR_TEXT_MAX];
 
-	for (int i = 0; i < 2; i++)
-		if (addr_family(&s->here[i]) != AF_UNSPEC)
-			json_array_append_new(list, json_string(addr_text(&s->here[i], text)));
+	if (addr_family(&s->here4) != AF_UNSPEC)
+		json_array_append_new(list, json_string(addr_text(&s->here4, text)));
+	if (addr_family(&s->here6) != AF_UNSPEC)
+		json_array_append_new(list, json_string(addr_text(&s->here6, text)));
 	return list;
 }
 

@@ -1,6 +1,6 @@
 /* A hash table with chains and one list by age. An entry is one piece of memory with its name in it, so that a hit touches little: its
- * bucket, itself, and its neighbours in the list. Whoever touches an entry touches its group after it: so a group is always more recent
- * than all that is below it, and is never the one to go while an entry still points to it. */
+ * bucket and itself; its place in the list is brought up to date once a second. Whatever moves an entry there moves its group after it: so
+ * a group is always more recent than all that is below it, and is never the one to go while an entry still points to it. */
 #include "proxy/straggler.h"
 
 #include "lib/index.h"
@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#define MOVE_MS 1000
 
 struct stragglers {
 	uint64_t key[2]; /* of the hash: strangers must not choose who shares a bucket */
@@ -72,7 +74,7 @@ static void list_remove(struct stragglers *t, struct straggler *s)
 		t->newest = s->link;
 }
 
-static void touch(struct stragglers *t, struct straggler *s)
+static void move_last(struct stragglers *t, struct straggler *s)
 {
 	if (!s->newer)
 		return;
@@ -162,33 +164,39 @@ static struct straggler *entry_for(struct stragglers *t, struct account *a, enum
 	group = find_or_add(t, a, kind, wildcard, len - star + 1);
 	if (!group || group->below >= STRAGGLER_BELOW)
 		return group;
-	touch(t, group); /* so that it is not the one that goes now */
+	move_last(t, group); /* so that it is not the one that goes now */
 	s = add(t, a, kind, name, len, hash);
 	if (!s)
 		return group;
 	s->star = (uint8_t)star;
 	s->group = group;
 	group->below++;
+	move_last(t, group);
 	return s;
 }
 
 /* What was seen so often and in between those times counts for s. */
 static void take(struct stragglers *t, struct straggler *s, uint64_t count, uint64_t first_ms, uint64_t last_ms)
 {
-	if (count && (s->count == 0 || first_ms < s->first_ms))
+	if (s->count == 0 || first_ms < s->first_ms)
 		s->first_ms = first_ms;
-	if (count && (s->count == 0 || last_ms > s->last_ms))
+	if (s->count == 0 || last_ms > s->last_ms)
 		s->last_ms = last_ms;
 	s->count += count;
-	touch(t, s);
+	if (last_ms - s->moved_ms < MOVE_MS)
+		return;
+	s->moved_ms = last_ms;
+	move_last(t, s);
 	if (s->group)
-		touch(t, s->group);
+		move_last(t, s->group);
 }
 
 static void take_address(struct straggler *s, const struct addr *here)
 {
-	if (addr_family(here) != AF_UNSPEC)
-		s->here[addr_family(here) == AF_INET6] = *here;
+	struct addr *at = addr_family(here) == AF_INET6 ? &s->here6 : &s->here4;
+
+	if (addr_family(here) != AF_UNSPEC && !addr_same_ip(at, here))
+		*at = *here;
 }
 
 void stragglers_count(struct stragglers *t, struct account *a, enum straggler_kind kind, const char *name, size_t len, const char *matched,
@@ -212,15 +220,13 @@ static bool owned(const struct straggler *s, const struct table *accounts)
 	return table_find(accounts, s->account->name) == s->account;
 }
 
-/* Twice: groups go after what is below them. */
+/* From the oldest on, so that groups come after what is below them. */
 static void drop_where(struct stragglers *t, bool (*gone)(const struct straggler *s, const void *arg), const void *arg)
 {
-	for (int pass = 0; pass < 2; pass++) {
-		for (struct straggler *s = t->oldest, *next; s; s = next) {
-			next = s->newer;
-			if (s->below == 0 && gone(s, arg))
-				drop(t, s);
-		}
+	for (struct straggler *s = t->oldest, *next; s; s = next) {
+		next = s->newer;
+		if (gone(s, arg))
+			drop(t, s);
 	}
 }
 
@@ -354,8 +360,8 @@ int stragglers_merge(struct stragglers *into, void *const *copies, const size_t 
 		if (!s)
 			continue;
 		take(into, s, from->count, from->first_ms, from->last_ms);
-		take_address(s, &from->here[0]);
-		take_address(s, &from->here[1]);
+		take_address(s, &from->here4);
+		take_address(s, &from->here6);
 	}
 	free(all);
 	return 0;

@@ -28,17 +28,20 @@ enum straggler_kind {
 };
 const char *straggler_kind_name(enum straggler_kind k);
 
+/* What every request touches stands together at the end, beside the name. */
 struct straggler {
-	struct account *account; /* a reference */
-	uint64_t count;          /* 0: a wildcard's entry that so far only groups those below it */
-	uint64_t of_account;     /* what is counted of its account under all names together, as of stragglers_sorted() */
-	uint64_t first_ms, last_ms;
-	struct addr here[2]; /* where they came to: the last IPv4 and the last IPv6 address; AF_UNSPEC: none of that family */
-	struct straggler *group;
+	uint64_t of_account; /* what is counted of its account under all names together, as of stragglers_sorted() */
+	uint64_t first_ms;
+	struct straggler *newer, **link; /* by when it was seen last, to about a second */
+	uint64_t moved_ms;               /* when it got its place there */
+	unsigned below;                  /* entries whose group this is */
+	struct addr here6, here4;        /* where they came to, the last of either family; AF_UNSPEC: none */
 	struct straggler *chain;         /* of its bucket */
-	struct straggler *newer, **link; /* by when it was seen last */
+	struct straggler *group;         /* the wildcard's entry above it; NULL: none */
+	struct account *account;         /* a reference */
 	uint64_t hash;
-	unsigned below; /* entries whose group this is */
+	uint64_t last_ms;
+	uint64_t count; /* 0: a wildcard's entry that so far only groups those below it */
 	uint8_t kind;   /* enum straggler_kind */
 	uint8_t star;   /* of a name that a wildcard covers: how many bytes of it the star stands for; else 0 */
 	uint8_t len;    /* of name */
