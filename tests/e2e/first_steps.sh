@@ -116,7 +116,7 @@ python3 -c 'import json, sys; json.loads(sys.argv[1])' "$OUT" || die "--json mus
 
 # --json: one object for whatever is asked, also for help, refusals and what a dry run would refuse
 for words in help --help 'help migrate' 'migrate --help' 'help account' --version status 'status alice' 'account list' 'account show alice' log 'log alice' \
-	'route alice.example' resume reload start check reinstall return finish serve 'relocate alice' 'migrate nobody' 'migrate nobody nix' \
+	'route alice.example' resume reload start check 'check --stragglers' 'check --stragglers alice' reinstall return finish serve 'relocate alice' 'migrate nobody' 'migrate nobody nix' \
 	'migrate --dry-run --all' 'migrate --dry-run alice nobody' frobnicate --nonsense migrate; do
 	# shellcheck disable=SC2086 # words
 	shunt --json $words >"$W/o" 2>"$W/o2" </dev/null || :

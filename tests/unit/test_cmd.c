@@ -53,6 +53,8 @@ static void test_understood(void **state)
 		{"shunt help account add", "help", 2, "account"},
 		{"shunt status -- --odd", "status", 1, "--odd"},
 		{"shunt migrate --help", "migrate", 0, NULL},
+		{"shunt check --stragglers", "check", 0, NULL},
+		{"shunt check alice --stragglers bob", "check", 2, "alice"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct options opt;
@@ -108,6 +110,7 @@ static void test_refused(void **state)
 		const char *text, *says;
 	} cases[] = {
 		{"shunt", "which command?"},
+		{"shunt status --stragglers", "status does not take --stragglers"},
 		{"shunt migrat alice", "did you mean \"migrate\"?"},
 		{"shunt acount list", "did you mean \"account list\"?"},
 		{"shunt account lst", "did you mean \"account list\"?"},
