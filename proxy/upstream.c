@@ -18,6 +18,9 @@ static void unpool(struct upstream *u)
 		u->next->link = u->link;
 	u->next = NULL;
 	u->link = NULL;
+	*u->pooled_link = u->pooled_next;
+	if (u->pooled_next)
+		u->pooled_next->pooled_link = u->pooled_link;
 	u->account->shards[u->worker->index]->n_idle--;
 	deadline_cancel(u->worker->loop, &u->deadline);
 }
@@ -146,6 +149,11 @@ void upstream_to_pool(struct upstream *u)
 		u->next->link = &u->next;
 	s->idle = u;
 	s->n_idle++;
+	u->pooled_next = u->worker->pooled;
+	u->pooled_link = &u->worker->pooled;
+	if (u->pooled_next)
+		u->pooled_next->pooled_link = &u->pooled_next;
+	u->worker->pooled = u;
 	deadline_arm(u->worker->loop, &u->deadline, on_idle_over, POOL_IDLE_MS);
 }
 
@@ -154,4 +162,10 @@ void upstreams_close_idle(struct worker *w, struct shard *s)
 	(void)w;
 	while (s->idle)
 		upstream_close(s->idle, false);
+}
+
+void upstreams_close_pooled(struct worker *w)
+{
+	while (w->pooled)
+		upstream_close(w->pooled, false);
 }

@@ -20,9 +20,10 @@ struct worker;
 struct upstream {
 	struct end end;
 	struct worker *worker;
-	struct visit *visit;           /* whose request it serves; NULL: in the pool */
-	struct account *account;       /* a reference */
-	struct upstream *next, **link; /* in the shard's pool */
+	struct visit *visit;                         /* whose request it serves; NULL: in the pool */
+	struct account *account;                     /* a reference */
+	struct upstream *next, **link;               /* in the shard's pool */
+	struct upstream *pooled_next, **pooled_link; /* likewise in the worker's list */
 	struct deadline deadline;
 	struct later later;
 	struct addr addr;
@@ -38,5 +39,6 @@ struct upstream *upstream_connect(struct worker *w, struct visit *v, struct acco
 void upstream_to_pool(struct upstream *u);           /* takes u; closes it when the pool is full or the gate is not open */
 void upstream_close(struct upstream *u, bool reset); /* NULL is fine */
 void upstreams_close_idle(struct worker *w, struct shard *s);
+void upstreams_close_pooled(struct worker *w);     /* at the end: of all accounts, those that were removed included */
 bool upstream_is_silent(const struct upstream *u); /* alive as far as the kernel knows, and has said nothing unasked */
 int upstream_error(const struct upstream *u);      /* SO_ERROR as -errno, after an event of a connect; 0: connected */

@@ -210,19 +210,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void close_idle(struct worker *w, const struct account *a)
-{
-	if (a && a->shards[w->index])
-		upstreams_close_idle(w, a->shards[w->index]);
-}
-
 static void free_worker(struct worker *w)
 {
 	while (w->conns)
 		w->conns->shutdown(w->conns, true);
-	for (size_t i = 0; w->table && i < table_size(w->table); i++)
-		close_idle(w, table_at(w->table, i));
-	close_idle(w, w->nobody);
+	upstreams_close_pooled(w);
 	if (w->loop)
 		loop_free(w->loop);
 	access_free(w->access);

@@ -17,6 +17,7 @@ struct proxy;
 struct listener;
 struct stragglers;
 struct stream;
+struct upstream;
 struct visit;
 
 /* Something that used up its share of a turn and goes on in the next one. Embedded; zeroed is "not queued". */
@@ -58,6 +59,7 @@ struct worker {
 	struct conn_link *conns; /* every stream and visit, for shutdown */
 	uint64_t starved_at, warned_at, warnings_left_out, refused_sources;
 	struct slabs streams, visits, upstreams;
+	struct upstream *pooled;       /* between requests, whichever account's */
 	struct side_stats stats[2];    /* by side */
 	struct stragglers *stragglers; /* what of moved accounts still comes here, by name */
 	struct listener **listening;
