@@ -48,6 +48,10 @@ static int to_wire(struct message *out, uint16_t id, ldns_pkt *p, struct err *er
 	ldns_pkt_set_rd(p, false);
 	if (ldns_pkt2wire(&bytes, p, &len) != LDNS_STATUS_OK)
 		return no_memory(err);
+	if (len > MESSAGE_MAX) {
+		free(bytes);
+		return err_set(err, -EMSGSIZE, "found a message of %zu bytes, expected at most %d", len, MESSAGE_MAX);
+	}
 	*out = (struct message){.bytes = bytes, .len = len, .id = id};
 	return 0;
 }

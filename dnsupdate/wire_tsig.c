@@ -2,6 +2,8 @@
 
 #include "dnsupdate/wire_parts.h"
 
+#include "config.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/core_names.h>

@@ -1,0 +1,47 @@
+#pragma once
+/* rfc2136_parts - one call of the RFC 2136 back end while it is under way; only rfc2136*.c know it.
+ * A job asks one message after the other. Its answers are judged as they come; what they mean is told when the request is over. */
+#include "dnsupdate/backend.h"
+#include "dnsupdate/tcp.h"
+#include "dnsupdate/tsig.h"
+
+struct primary {
+	struct tcp *tcp;
+	struct tsig_key *key;
+};
+
+struct job {
+	struct backend_call *c;
+	struct primary *p;
+	struct tcp_request *request;
+	struct tsig_talk talk;
+	char *name;         /* find: the name; read, change: the zone */
+	const char *asked;  /* the name that is asked for: into name */
+	uint16_t type;      /* of the question: SOA, AXFR; of an update SOA (RFC 2136 2.3) */
+	unsigned opcode;    /* 0 query, 5 update */
+	struct answer said; /* find, change: the answer that was believed */
+	/* What came and was not believed, told at the end (RFC 8945 5.3). */
+	bool doubted;
+	enum tsig_verdict doubt;
+	unsigned doubted_rcode;
+	struct err doubted_err; /* set where it was not even an answer: code is not 0 */
+	/* read */
+	struct zone zone;
+	struct rr *soa; /* the first record; the second time it is the last */
+	bool complete;
+	struct err wrong; /* believed and wrong: code is not 0 */
+	/* change */
+	const struct change *changes;
+	size_t n, done, batch;
+};
+
+struct job *job_new(struct backend_call *c, const char *name, uint16_t type, unsigned opcode); /* NULL: no memory */
+void job_free(struct job *j);
+int job_ask(struct job *j, enum tcp_kind kind, const struct tcp_ops *ops);
+int job_build_query(void *arg, uint16_t id, struct message *out, struct err *err);
+/* Parses and judges one message. True: a believed answer to what was asked is in *out; otherwise the doubt is noted and out is empty. */
+bool job_believes(struct job *j, const uint8_t *bytes, size_t len, struct answer *out);
+/* Why it ended so, with the server's name and what was doubted before. */
+void job_why(const struct job *j, const struct err *end, struct err *out);
+
+int rfc2136_read(struct backend_call *c, const char *zone);
