@@ -91,7 +91,16 @@ need_packages() {
 		dnsmasq dnsmasq-base
 		slowhttptest slowhttptest
 		sqlite3 sqlite3
+		named bind9
+		rndc bind9-utils
+		dig bind9-dnsutils
+		knotd knot
+		kdig knot-dnsutils
+		pdns_server pdns-server
+		unbound unbound
 	END
+	# a back end is a library, found by no name
+	dpkg-query -W -f '${Status}' pdns-backend-sqlite3 2>/dev/null | grep -q 'ok installed' || missing+=(pdns-backend-sqlite3)
 	python3 -c 'import asyncio, ssl, json, sqlite3' 2>/dev/null || missing+=(python3)
 	[ ${#missing[@]} = 0 ] && return 0
 	if [ $install = no ]; then
@@ -106,6 +115,17 @@ need_packages() {
 	local rc=$?
 	[ -z "$policy" ] || rm -f "$policy"
 	[ $rc = 0 ] || { fail packages "apt-get could not install: ${missing[*]}" "$tmp/apt.log"; result; }
+	# Nor has it after the next boot: what was not there before is not enabled either.
+	local unit
+	while read -r p unit; do
+		case " ${missing[*]} " in *" $p "*) systemctl --quiet disable "$unit" >>"$tmp/apt.log" 2>&1 || echo "could not disable $unit: it may start with the next boot" ;; esac
+	done <<-END
+		nginx-light nginx
+		bind9 named
+		knot knot
+		pdns-server pdns
+		unbound unbound
+	END
 }
 need_packages
 

@@ -120,10 +120,10 @@ ask_dns() { # DIG-ARGUMENTS..: from $DNS_FROM
 }
 # All of a zone, sorted, one record a line, in lower case (but for what stands in quotes), without the SOA and what a signer adds.
 axfr() { # SERVER ZONE [KEY-FILE]
-	ask_dns +time=10 +noall +comments +answer +onesoa -k "${3:-$KEYS/redir.key}" "@$1" "$2." axfr >"$W/axfr.out"
+	ask_dns +time=10 +noall +comments +answer +onesoa -k "${3:-$KEYS/redir.key}" "@$1" "$2." axfr >"$W/axfr.out" || echo "; dig has failed" >>"$W/axfr.out"
 	grep -q '[[:space:]]SOA[[:space:]]' "$W/axfr.out" || { echo "no transfer of $2 from $1: $(cat "$W/axfr.out")" >&2; return 1; }
-	! grep '^;.*\(ransfer failed\|verify\|TSIG could not\|malformed\)' "$W/axfr.out" >&2 || return 1
-	awk '/^;/ || $4 ~ /^(SOA|RRSIG|NSEC|NSEC3|NSEC3PARAM|DNSKEY|CDS|CDNSKEY|TYPE65534)$/ { next }
+	! grep '^;.*\(dig has failed\|ransfer failed\|verify\|TSIG could not\|malformed\)' "$W/axfr.out" >&2 || return 1
+	awk '!NF || /^;/ || $4 ~ /^(SOA|RRSIG|NSEC|NSEC3|NSEC3PARAM|DNSKEY|CDS|CDNSKEY|TYPE65534)$/ { next }
 	{
 		$1 = $1
 		n = split($0, part, "\"")
@@ -170,10 +170,13 @@ in_step() { # KIND ZONE: the secondary has what the primary has
 is_signed() { # SERVER ZONE
 	[ -n "$(ask_dns +norec +dnssec +noall +answer "@$1" "$2." SOA | grep RRSIG)" ]
 }
-# An UPDATE of the lines on standard input (of nsupdate), sent over TCP; fails as nsupdate does, its output is in $W/log/nsupdate.
+# An UPDATE of the lines on standard input (of nsupdate), sent over TCP; fails as nsupdate does, and says what it said.
 update() { # SERVER ZONE [KEY-FILE]
+	local rc=0
 	{ printf 'server %s\nzone %s.\n' "$1" "$2"; cat; echo send; } >"$W/nsupdate.in"
-	in_ns "$DNS_FROM" nsupdate -v -t 5 -k "${3:-$KEYS/redir.key}" "$W/nsupdate.in" >"$W/log/nsupdate" 2>&1
+	in_ns "$DNS_FROM" nsupdate -v -t 5 -k "${3:-$KEYS/redir.key}" "$W/nsupdate.in" >"$W/nsupdate.out" 2>&1 || rc=$?
+	[ $rc = 0 ] || cat "$W/nsupdate.out" >&2
+	return $rc
 }
 
 . "$E2E/dns_servers_lib.sh"

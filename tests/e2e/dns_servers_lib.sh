@@ -147,7 +147,7 @@ knot_conf() { # NAME SERVER..: the part that all Knot servers share, zones come 
 		    rundir: "$DNS/$name/run"
 		    udp-workers: 1
 		    tcp-workers: 2
-		    background-workers: 2
+		    background-workers: 16
 		    listen: [ ${listen[*]} ]
 		log:
 		  - target: stderr
@@ -285,7 +285,6 @@ pdns_conf() {
 		primary=yes
 		only-notify=${SECONDARY[pdns]}
 		also-notify=${SECONDARY[pdns]}
-		resolver=$RESOLVER
 		allow-axfr-ips=
 		dnsupdate=yes
 		allow-dnsupdate-from=0.0.0.0/0, ::/0
@@ -324,8 +323,11 @@ pdns_copies() { # z1.test N
 		INSERT INTO cryptokeys(domain_id, flags, active, published, content) SELECT p.new, flags, active, published, content FROM pair p JOIN cryptokeys k ON k.domain_id = p.old;
 		COMMIT"
 }
+# It resolves its zones' name servers in the midst of an update, to notify them: with the laboratory's resolver, or without any it knows at once.
 pdns_start() {
-	start pdns-primary d pdns_server --config-dir="$DNS/pdns-primary" --daemon=no --guardian=no --write-pid=no --disable-syslog --log-timestamp=no
+	echo "nameserver $RESOLVER" >"$DNS/pdns-primary/resolv.conf"
+	start pdns-primary d unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$DNS/pdns-primary/resolv.conf" \
+		pdns_server --config-dir="$DNS/pdns-primary" --daemon=no --guardian=no --write-pid=no --disable-syslog --log-timestamp=no
 	wait_for pdns_ctl rping
 }
 pdns_up() {
