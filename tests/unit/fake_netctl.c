@@ -4,22 +4,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+static bool name_of(const char *cmd, const json_t *q, char *out, size_t cap)
+{
+	const char *plan = json_string_value(json_object_get(q, "plan"));
+	snprintf(out, cap, "%s%s%s", cmd, plan ? ":" : "", plan ? plan : "");
+	return strcmp(cmd, "status") != 0;
+}
+
+static int serve(struct fake_peer *p, const char *cmd, json_t *q, json_t **answer, enum ctl_code *code, struct err *err);
 
 struct fake_netctl *fake_netctl_new(enum side host)
 {
-	struct fake_netctl *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (f == MAP_FAILED)
-		abort();
+	struct fake_netctl *f = fake_peer_new(sizeof(*f));
+	f->p.name = name_of;
+	f->p.serve = serve;
 	f->host = host;
-	f->code = CTL_REFUSED;
 	strcpy(f->topology, "segment");
 	return f;
 }
 
 void fake_netctl_free(struct fake_netctl *f)
 {
-	munmap(f, sizeof(*f));
+	fake_peer_free(f, sizeof(*f));
 }
 
 struct fake_plan *fake_plan(struct fake_netctl *f, const char *name)
@@ -55,19 +62,13 @@ static const char *others(const char *name)
 	return strcmp(name, "takeover") == 0 ? "give" : strcmp(name, "return") == 0 ? "yield" : NULL;
 }
 
-static int no(enum ctl_code *code, enum ctl_code with, struct err *err, const char *why)
-{
-	*code = with;
-	return err_set(err, -EPROTO, "%s", why);
-}
-
 static int apply(struct fake_netctl *f, const char *name, json_t *q, json_t **answer, enum ctl_code *code, struct err *err)
 {
 	struct fake_plan *p = fake_plan(f, name);
 	json_t *confirm = json_object_get(q, "confirm"), *a;
 	size_t i;
 	if (p && strcmp(p->state, "confirmed") != 0)
-		return no(code, CTL_REFUSED, err, "it is pending: confirm or revert it first");
+		return fake_no(code, CTL_REFUSED, err, "it is pending: confirm or revert it first");
 	f->without_peer = json_is_true(json_object_get(q, "without-peer"));
 	f->confirm = confirm ? (int)json_integer_value(confirm) : -1;
 	if (strcmp(name, "intercept") == 0) {
@@ -81,7 +82,7 @@ static int apply(struct fake_netctl *f, const char *name, json_t *q, json_t **an
 	}
 	fake_plan_put(f, name, f->confirm == 0 ? "confirmed" : "pending");
 	snprintf(fake_plan(f, name)->drift, sizeof(f->drift), "%s", f->drift);
-	if (others(name) && !f->without_peer && f->peer && !f->peer->away)
+	if (others(name) && !f->without_peer && f->peer && !f->peer->p.away)
 		fake_plan_put(f->peer, others(name), "pending");
 	return 0;
 }
@@ -106,8 +107,9 @@ static json_t *status(struct fake_netctl *f)
 	return json_pack("{s:s, s:o, s:o, s:i}", "topology", f->topology, "plans", plans, "ours", ours, "past-the-proxy", f->old);
 }
 
-static int serve(struct fake_netctl *f, const char *cmd, json_t *q, json_t **answer, enum ctl_code *code, struct err *err)
+static int serve(struct fake_peer *p, const char *cmd, json_t *q, json_t **answer, enum ctl_code *code, struct err *err)
 {
+	struct fake_netctl *f = (struct fake_netctl *)(void *)p;
 	const char *name = json_string_value(json_object_get(q, "plan"));
 	if (strcmp(cmd, "apply") == 0)
 		return apply(f, name, q, answer, code, err);
@@ -115,7 +117,7 @@ static int serve(struct fake_netctl *f, const char *cmd, json_t *q, json_t **ans
 		*answer = status(f);
 	} else if (strcmp(cmd, "confirm") == 0) {
 		if (!fake_plan(f, name))
-			return no(code, CTL_REFUSED, err, "it is not in force");
+			return fake_no(code, CTL_REFUSED, err, "it is not in force");
 		fake_plan_put(f, name, "confirmed");
 		if (others(name) && f->peer && fake_plan(f->peer, others(name)))
 			fake_plan_put(f->peer, others(name), "confirmed");
@@ -127,61 +129,15 @@ static int serve(struct fake_netctl *f, const char *cmd, json_t *q, json_t **ans
 		*answer = json_pack("{s:i}", "reset", f->old);
 		f->old = 0;
 	} else {
-		return no(code, CTL_USAGE, err, "there is no such command");
+		return fake_no(code, CTL_USAGE, err, "there is no such command");
 	}
 	return 0;
 }
 
-static int on_connect(void *self, struct err *err)
-{
-	struct fake_netctl *f = self;
-	return f->away ? err_set(err, -ECONNREFUSED, "nobody there") : 0;
-}
-
-static int on_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
-		      struct err *err)
-{
-	struct fake_netctl *f = self;
-	const char *name = json_string_value(json_object_get(fields, "plan"));
-	char what[40];
-	int rc;
-	(void)timeout_ms;
-	(void)cancel_fd;
-	snprintf(what, sizeof(what), "%s%s%s", cmd, name ? ":" : "", name ? name : "");
-	*code = CTL_FAILED;
-	*answer = NULL;
-	if (strcmp(f->go_away_at, what) == 0)
-		f->away = true;
-	if (f->away) {
-		json_decref(fields);
-		return err_set(err, -ECONNRESET, "it went away");
-	}
-	if (strcmp(cmd, "status") != 0)
-		snprintf(f->calls + strlen(f->calls), sizeof(f->calls) - strlen(f->calls), "%s ", what);
-	rc = strcmp(f->refuse, what) == 0 ? no(code, f->code, err, "it does not want to") : serve(f, cmd, fields, answer, code, err);
-	json_decref(fields);
-	if (rc == 0 && !*answer)
-		*answer = json_object();
-	if (rc == 0 && strcmp(f->lose, what) == 0) {
-		f->lose[0] = '\0';
-		json_decref(*answer);
-		*answer = NULL;
-		return err_set(err, -ECONNRESET, "it went away");
-	}
-	return rc;
-}
-
-static void on_disconnect(void *self)
-{
-	(void)self;
-}
-
-static const struct wire_ops ops = {on_connect, on_request, on_disconnect, on_disconnect};
-
 struct netctllink *fake_netctl_link(struct fake_netctl *f)
 {
 	struct netctllink *l;
-	if (netctllink_with(&l, f->host, "fake", &ops, f) < 0)
+	if (netctllink_with(&l, f->host, "fake", &fake_peer_ops, f) < 0)
 		abort();
 	l->patience_ms = 0;
 	return l;

@@ -4,20 +4,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+static bool name_of(const char *cmd, const json_t *q, char *out, size_t cap)
+{
+	(void)q;
+	snprintf(out, cap, "%s", cmd);
+	return strcmp(cmd, "hello") != 0 && strcmp(cmd, "list") != 0 && strcmp(cmd, "account") != 0;
+}
+
+static int serve(struct fake_peer *p, const char *cmd, json_t *q, json_t **answer, enum ctl_code *code, struct err *err);
 
 struct fake_proxy *fake_new(void)
 {
-	struct fake_proxy *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (f == MAP_FAILED)
-		abort();
+	struct fake_proxy *f = fake_peer_new(sizeof(*f));
+	f->p.name = name_of;
+	f->p.serve = serve;
 	strcpy(f->table, "ok");
 	return f;
 }
 
 void fake_free(struct fake_proxy *f)
 {
-	munmap(f, sizeof(*f));
+	fake_peer_free(f, sizeof(*f));
 }
 
 static struct fake_account *find(struct fake_account *a, int n, const char *name)
@@ -149,17 +157,11 @@ static int move_command(struct fake_proxy *f, const char *cmd, const json_t *q, 
 	return 0;
 }
 
-static int serve(struct fake_proxy *f, const char *cmd, json_t *q, json_t **answer, struct err *err)
+static int serve(struct fake_peer *p, const char *cmd, json_t *q, json_t **answer, enum ctl_code *code, struct err *err)
 {
+	struct fake_proxy *f = (struct fake_proxy *)(void *)p;
 	const char *name = json_string_value(json_object_get(q, "name"));
-	bool asks = strcmp(cmd, "hello") == 0 || strcmp(cmd, "list") == 0 || strcmp(cmd, "account") == 0;
-	if (!asks)
-		snprintf(f->calls + strlen(f->calls), sizeof(f->calls) - strlen(f->calls), "%s ", cmd);
-	if (strcmp(f->refuse, cmd) == 0) {
-		if (f->refuse_once)
-			f->refuse[0] = '\0';
-		return refused(err, "it does not want to");
-	}
+	*code = CTL_REFUSED;
 	for (int i = 0; strcmp(f->open_at, cmd) == 0 && i < f->n; i++) {
 		f->accounts[i].gate = GATE_OPEN;
 		f->accounts[i].drained = false;
@@ -182,46 +184,10 @@ static int serve(struct fake_proxy *f, const char *cmd, json_t *q, json_t **answ
 	return a ? move_command(f, cmd, q, a, answer, err) : refused(err, "there is no such account");
 }
 
-static int on_connect(void *self, struct err *err)
-{
-	struct fake_proxy *f = self;
-	return f->away ? err_set(err, -ECONNREFUSED, "nobody there") : 0;
-}
-
-static int on_request(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
-		      struct err *err)
-{
-	struct fake_proxy *f = self;
-	(void)timeout_ms;
-	(void)cancel_fd;
-	*code = CTL_REFUSED;
-	*answer = NULL;
-	if (strcmp(f->go_away_at, cmd) == 0)
-		f->away = true;
-	int rc = f->away ? err_set(err, -ECONNRESET, "it went away") : serve(f, cmd, fields, answer, err);
-	json_decref(fields);
-	if (rc == 0 && !*answer)
-		*answer = json_object();
-	if (rc == 0 && strcmp(f->lose, cmd) == 0) {
-		f->lose[0] = '\0';
-		json_decref(*answer);
-		*answer = NULL;
-		return err_set(err, -ECONNRESET, "it went away");
-	}
-	return rc;
-}
-
-static void on_disconnect(void *self)
-{
-	(void)self;
-}
-
-static const struct wire_ops ops = {on_connect, on_request, on_disconnect, on_disconnect};
-
 struct proxylink *fake_link(struct fake_proxy *f)
 {
 	struct proxylink *l;
-	if (proxylink_with(&l, "fake", &ops, f) < 0)
+	if (proxylink_with(&l, "fake", &fake_peer_ops, f) < 0)
 		abort();
 	l->patience_ms = 100;
 	return l;

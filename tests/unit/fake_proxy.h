@@ -1,7 +1,8 @@
 #pragma once
-/* fake_proxy - a proxy in memory that keeps the rules of proxy/control.h for accounts, sides and gates, and can be told to misbehave.
- * Its memory is shared between forks: a controller that dies leaves it as a real one would be left. */
+/* fake_proxy - a proxy in memory (fake_peer.h) that keeps the rules of proxy/control.h for accounts, sides and gates. A request is named
+ * by its command. */
 #include "control/proxylink.h"
+#include "tests/unit/fake_peer.h"
 
 #define FAKE_ACCOUNTS 64
 
@@ -14,16 +15,11 @@ struct fake_account {
 };
 
 struct fake_proxy {
+	struct fake_peer p;
 	char table[12]; /* "ok", "empty", "damaged" */
 	struct fake_account accounts[FAKE_ACCOUNTS];
 	int n;
-	char calls[8192]; /* commands that changed something or tried to, in order, each with a space */
-	bool away;        /* nobody listens */
-	char refuse[20];  /* this command is refused */
-	bool refuse_once;
-	char lose[20];       /* this command is done, but its answer is lost, once */
-	char go_away_at[20]; /* from this command on nobody listens */
-	char open_at[20];    /* before this command a hold ends by itself */
+	char open_at[20]; /* before this command a hold ends by itself */
 	struct fake_account staged[FAKE_ACCOUNTS];
 	int n_staged;
 };

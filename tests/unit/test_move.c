@@ -150,7 +150,7 @@ static void on_point(void *arg, const char *step, const char *when)
 static void on_homeward(void *arg)
 {
 	struct world *w = arg;
-	snprintf(w->homeward, sizeof(w->homeward), "%.90s.", w->proxy->calls);
+	snprintf(w->homeward, sizeof(w->homeward), "%.90s.", w->proxy->p.calls);
 }
 
 /* One controller: resumes what is open, or else moves alice. */
@@ -265,7 +265,7 @@ static void test_all_steps(void **state)
 	enum move_state s;
 	assert_int_equal(run(w, false, &s), EXIT_DONE);
 	assert_int_equal(s, MOVE_DONE);
-	assert_string_equal(w->proxy->calls, "hold drain fence switch release ");
+	assert_string_equal(w->proxy->p.calls, "hold drain fence switch release ");
 	assert_true(ran(w, "prepare:apply:alice:client:transit"));
 	assert_true(ran(w, "copy:apply:alice"));
 	assert_true(ran(w, "seal:apply:alice"));
@@ -306,7 +306,7 @@ static void test_failure_undoes(void **state)
 		setup((void **)&w);
 		if (cases[i].hook)
 			touch(w, cases[i].hook);
-		strcpy(w->proxy->refuse, cases[i].refuse);
+		strcpy(w->proxy->p.refuse, cases[i].refuse);
 		assert_int_equal(controller(w, SIDE_TRANSIT, false, &s, &err), EXIT_UNDONE);
 		assert_non_null(strstr(err.text, cases[i].hook ? "out of luck" : "does not want"));
 		assert_int_equal(s, MOVE_UNDONE);
@@ -328,14 +328,14 @@ static void test_fence_resets_old(void **state)
 	w->netctl = fake_netctl_new(SIDE_CLIENT);
 	w->netctl->old = 3;
 	assert_int_equal(run(w, false, &s), EXIT_DONE);
-	assert_string_equal(w->netctl->calls, "reset-old ");
+	assert_string_equal(w->netctl->p.calls, "reset-old ");
 	assert_string_equal(w->homeward, "");
 	struct journal *j = open_db(w);
 	assert_int_equal(journal_move_last(j, "alice", "migrate", &last, &err), 0);
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(last.evidence, "fenced"), "reset-old")), 3);
 	move_row_done(&last);
 	journal_close(j);
-	w->proxy->calls[0] = '\0';
+	w->proxy->p.calls[0] = '\0';
 	assert_int_equal(controller(w, SIDE_CLIENT, false, &s, &err), EXIT_DONE);
 	assert_string_equal(w->homeward, "hold drain ."); /* before the fence, and before it is home */
 	fake_netctl_free(w->netctl);
@@ -348,7 +348,7 @@ static void test_fence_without_netctl_undoes(void **state)
 	struct err err = {0};
 	char order[200];
 	w->netctl = fake_netctl_new(SIDE_CLIENT);
-	w->netctl->away = true;
+	w->netctl->p.away = true;
 	assert_int_equal(controller(w, SIDE_TRANSIT, false, &s, &err), EXIT_UNDONE);
 	assert_non_null(strstr(err.text, "pass by the proxy"));
 	undone(w, order, sizeof(order));
@@ -397,10 +397,10 @@ static void test_release_fails_is_stuck_forward(void **state)
 {
 	struct world *w = *state;
 	enum move_state s;
-	strcpy(w->proxy->refuse, "release");
+	strcpy(w->proxy->p.refuse, "release");
 	assert_int_equal(run(w, false, &s), EXIT_STUCK);
 	assert_int_equal(s, MOVE_STUCK);
-	w->proxy->refuse[0] = '\0';
+	w->proxy->p.refuse[0] = '\0';
 	assert_int_equal(run(w, true, &s), EXIT_DONE);
 	assert_int_equal(s, MOVE_DONE);
 	assert_settled(w, SIDE_TRANSIT);
@@ -414,7 +414,7 @@ static void test_lost_answers(void **state)
 		struct world *w;
 		enum move_state s;
 		setup((void **)&w);
-		strcpy(w->proxy->lose, lost[i]);
+		strcpy(w->proxy->p.lose, lost[i]);
 		assert_int_equal(run(w, false, &s), EXIT_DONE);
 		assert_settled(w, SIDE_TRANSIT);
 		teardown((void **)&w);
@@ -433,12 +433,12 @@ static void test_proxy_away(void **state)
 		struct world *w;
 		enum move_state s;
 		setup((void **)&w);
-		strcpy(w->proxy->go_away_at, cases[i].at);
+		strcpy(w->proxy->p.go_away_at, cases[i].at);
 		assert_int_equal(run(w, false, &s), EXIT_STUCK);
 		assert_int_equal(s, MOVE_MOVING); /* no person is needed: the next start goes on */
 		assert_int_equal(run(w, true, &s), EXIT_STUCK);
-		w->proxy->away = false;
-		w->proxy->go_away_at[0] = '\0';
+		w->proxy->p.away = false;
+		w->proxy->p.go_away_at[0] = '\0';
 		assert_int_equal(run(w, true, &s), EXIT_DONE);
 		assert_settled(w, cases[i].side);
 		teardown((void **)&w);
@@ -482,8 +482,8 @@ static void test_crash_while_undoing(void **state)
 			struct world *w;
 			enum move_state s;
 			setup((void **)&w);
-			strcpy(w->proxy->refuse, "switch");
-			w->proxy->refuse_once = true;
+			strcpy(w->proxy->p.refuse, "switch");
+			w->proxy->p.refuse_once = true;
 			w->crash_step = steps[step].name;
 			w->crash_when = when[k];
 			assert_int_equal(run_child(w, false), 99);

@@ -252,8 +252,8 @@ static void test_start(void **state)
 {
 	struct world *w = *state;
 	must(w, START);
-	assert_string_equal(w->client->calls, "apply:intercept ");
-	assert_string_equal(w->transit->calls, "");
+	assert_string_equal(w->client->p.calls, "apply:intercept ");
+	assert_string_equal(w->transit->p.calls, "");
 	assert_int_equal(w->client->confirm, 0);
 	assert_string_equal(w->client->moved, "192.0.2.10 192.0.2.11 ");
 	assert_true(clock_runs(w, "start"));
@@ -267,7 +267,7 @@ static void test_start_replies(void **state)
 	struct err err;
 	use_conf(w, "transparent");
 	must(w, START);
-	assert_string_equal(w->transit->calls, "apply:reply ");
+	assert_string_equal(w->transit->p.calls, "apply:reply ");
 	fake_netctl_free(w->transit);
 	w->transit = NULL;
 	assert_int_equal(run(w, START, &err), EXIT_REFUSED);
@@ -302,10 +302,10 @@ static void test_start_fails(void **state)
 		struct err err;
 		setup((void **)&w);
 		use_conf(w, "transparent");
-		strcpy(w->client->refuse, cases[i].refuse);
-		strcpy(w->client->lose, cases[i].lose);
-		w->client->code = cases[i].code;
-		w->client->away = cases[i].away;
+		strcpy(w->client->p.refuse, cases[i].refuse);
+		strcpy(w->client->p.lose, cases[i].lose);
+		w->client->p.code = cases[i].code;
+		w->client->p.away = cases[i].away;
 		assert_int_equal(run(w, START, &err), EXIT_REFUSED);
 		says(&err, "nothing changed");
 		assert_int_equal(w->client->n, 0);
@@ -321,12 +321,12 @@ static void test_start_stuck(void **state)
 	struct world *w = *state;
 	struct err err;
 	use_conf(w, "transparent");
-	w->client->away = true;
-	strcpy(w->transit->refuse, "revert:reply");
+	w->client->p.away = true;
+	strcpy(w->transit->p.refuse, "revert:reply");
 	assert_int_equal(run(w, START, &err), EXIT_STUCK);
 	assert_int_equal(intents(w), 1);
-	w->client->away = false;
-	w->transit->refuse[0] = '\0';
+	w->client->p.away = false;
+	w->transit->p.refuse[0] = '\0';
 	must(w, PASSING);
 	assert_true(clock_runs(w, "start"));
 	assert_int_equal(intents(w), 0);
@@ -361,14 +361,14 @@ static void test_reinstall(void **state)
 	bool already;
 	assert_int_equal(run_with(w, REINSTALL, &(struct network_wish){.confirm = 45}, &already, &err), EXIT_DONE);
 	assert_false(already);
-	assert_string_equal(w->transit->calls, "apply:takeover confirm:takeover ");
+	assert_string_equal(w->transit->p.calls, "apply:takeover confirm:takeover ");
 	assert_int_equal(w->transit->confirm, 45);
 	assert_string_equal(fake_plan(w->transit, "takeover")->state, "confirmed");
 	assert_true(clock_runs(w, "reinstall"));
 	assert_int_equal(intents(w), 0);
 	assert_int_equal(run_with(w, REINSTALL, &(struct network_wish){.confirm = -1}, &already, &err), EXIT_DONE);
 	assert_true(already);
-	assert_string_equal(w->transit->calls, "apply:takeover confirm:takeover ");
+	assert_string_equal(w->transit->p.calls, "apply:takeover confirm:takeover ");
 }
 
 static void test_reinstall_guards(void **state)
@@ -397,14 +397,14 @@ static void test_reinstall_guards(void **state)
 	says(&err, "STUCK");
 	move_row_done(&m);
 	close_app(&a);
-	assert_string_equal(w->transit->calls, "");
+	assert_string_equal(w->transit->p.calls, "");
 }
 
 static void test_reinstall_needs_netctl(void **state)
 {
 	struct world *w = *state;
 	struct err err;
-	w->client->away = true;
+	w->client->p.away = true;
 	assert_int_equal(run(w, REINSTALL, &err), EXIT_REFUSED);
 	says(&err, "nothing changed");
 	assert_int_equal(intents(w), 0);
@@ -423,7 +423,7 @@ static void test_reinstall_without_client(void **state)
 	struct world *w = *state;
 	struct err err;
 	bool already;
-	w->client->away = true;
+	w->client->p.away = true;
 	assert_int_equal(run_with(w, REINSTALL, &(struct network_wish){.confirm = -1, .without_client = true}, &already, &err), EXIT_DONE);
 	assert_true(w->transit->without_peer);
 	assert_int_equal(w->transit->confirm, -1);
@@ -452,10 +452,10 @@ static void test_reinstall_fails(void **state)
 		struct world *w;
 		struct err err;
 		setup((void **)&w);
-		strcpy(w->transit->refuse, cases[i].refuse);
-		strcpy(w->transit->lose, cases[i].lose);
+		strcpy(w->transit->p.refuse, cases[i].refuse);
+		strcpy(w->transit->p.lose, cases[i].lose);
 		strcpy(w->transit->drift, cases[i].drift);
-		w->transit->code = cases[i].code;
+		w->transit->p.code = cases[i].code;
 		if (*cases[i].peer_drift) {
 			fake_plan_put(w->client, "give", "confirmed");
 			strcpy(fake_plan(w->client, "give")->drift, cases[i].peer_drift);
@@ -491,15 +491,15 @@ static void test_reinstall_stuck(void **state)
 {
 	struct world *w = *state;
 	struct err err;
-	strcpy(w->transit->refuse, "apply:takeover");
-	w->transit->code = CTL_STUCK;
+	strcpy(w->transit->p.refuse, "apply:takeover");
+	w->transit->p.code = CTL_STUCK;
 	fake_plan_put(w->client, "give", "pending");
-	strcpy(w->transit->go_away_at, "apply:takeover");
+	strcpy(w->transit->p.go_away_at, "apply:takeover");
 	assert_int_equal(run(w, REINSTALL, &err), EXIT_STUCK);
 	assert_int_equal(intents(w), 1);
 	assert_int_equal(move_begins(w, "bob"), -EPERM);
 	assert_int_equal(run(w, PASSING, &err), EXIT_STUCK);
-	w->transit->away = false;
+	w->transit->p.away = false;
 	fake_plan_put(w->transit, "takeover", "stuck");
 	assert_int_equal(run(w, RESUME, &err), EXIT_STUCK);
 	says(&err, "is stuck");
@@ -601,9 +601,9 @@ static void test_return(void **state)
 	says(&err, "shunt reinstall");
 	must(w, REINSTALL);
 	fake_plan_drop(w->client, "give"); /* it was reinstalled */
-	strcpy(w->client->calls, "");
+	strcpy(w->client->p.calls, "");
 	must(w, RETURN);
-	assert_string_equal(w->client->calls, "apply:intercept apply:return confirm:return ");
+	assert_string_equal(w->client->p.calls, "apply:intercept apply:return confirm:return ");
 	assert_true(clock_runs(w, "return"));
 	assert_int_equal(run_with(w, RETURN, &(struct network_wish){.confirm = -1}, &already, &err), EXIT_DONE);
 	assert_true(already);
@@ -614,7 +614,7 @@ static void test_return_wants_interception(void **state)
 	struct world *w = *state;
 	struct err err;
 	set_clock(w, "reinstall");
-	strcpy(w->client->refuse, "apply:intercept");
+	strcpy(w->client->p.refuse, "apply:intercept");
 	assert_int_equal(run(w, RETURN, &err), EXIT_REFUSED);
 	says(&err, "stay where they are");
 	assert_int_equal(intents(w), 0);
@@ -647,11 +647,11 @@ static void test_finish(void **state)
 	says(&err, "is pending");
 	fake_plan_drop(w->client, "return");
 	fake_plan_put(w->transit, "takeover", "confirmed");
-	strcpy(w->client->calls, "");
-	strcpy(w->transit->calls, "");
+	strcpy(w->client->p.calls, "");
+	strcpy(w->transit->p.calls, "");
 	must(w, FINISH);
-	assert_string_equal(w->client->calls, "revert:intercept ");
-	assert_string_equal(w->transit->calls, "settle:takeover revert:reply ");
+	assert_string_equal(w->client->p.calls, "revert:intercept ");
+	assert_string_equal(w->transit->p.calls, "settle:takeover revert:reply ");
 	assert_false(clock_runs(w, "start") || clock_runs(w, "reinstall") || clock_runs(w, "return"));
 	assert_int_equal(run_with(w, FINISH, &(struct network_wish){.confirm = -1}, &already, &err), EXIT_DONE);
 	assert_true(already);
@@ -683,16 +683,16 @@ static void test_finish_away(void **state)
 	must(w, START);
 	side(w, "alice", SIDE_CLIENT);
 	side(w, "bob", SIDE_CLIENT);
-	w->transit->away = true;
+	w->transit->p.away = true;
 	assert_int_equal(run(w, FINISH, &err), EXIT_REFUSED);
 	says(&err, "nothing changed");
 	assert_non_null(fake_plan(w->client, "intercept"));
-	w->transit->away = false;
-	strcpy(w->client->go_away_at, "revert:intercept");
+	w->transit->p.away = false;
+	strcpy(w->client->p.go_away_at, "revert:intercept");
 	assert_int_equal(run(w, FINISH, &err), EXIT_STUCK);
 	assert_int_equal(move_begins(w, "bob"), -EPERM);
-	w->client->away = false;
-	strcpy(w->client->go_away_at, "");
+	w->client->p.away = false;
+	strcpy(w->client->p.go_away_at, "");
 	must(w, FINISH);
 	assert_int_equal(intents(w), 0);
 }
@@ -733,11 +733,11 @@ static void test_moved(void **state)
 	struct world *w = *state;
 	side(w, "bob", SIDE_CLIENT);
 	tell(w);
-	assert_string_equal(w->client->calls, ""); /* the interception is not in force: nothing is to be told */
+	assert_string_equal(w->client->p.calls, ""); /* the interception is not in force: nothing is to be told */
 	must(w, START);
 	assert_string_equal(w->client->moved, "192.0.2.10 ");
 	tell(w);
-	assert_string_equal(w->client->calls, "apply:intercept ");
+	assert_string_equal(w->client->p.calls, "apply:intercept ");
 	side(w, "bob", SIDE_TRANSIT);
 	tell(w);
 	assert_string_equal(w->client->moved, "192.0.2.10 192.0.2.11 ");
@@ -748,7 +748,7 @@ static void test_moved(void **state)
 	account(w, "dave", SIDE_CLIENT, "192.0.2.12"); /* of no pair */
 	tell(w);
 	assert_string_equal(w->client->moved, "192.0.2.10 192.0.2.11 ");
-	assert_string_equal(w->client->calls, "apply:intercept apply:intercept apply:intercept apply:intercept ");
+	assert_string_equal(w->client->p.calls, "apply:intercept apply:intercept apply:intercept apply:intercept ");
 }
 
 static void test_moved_none(void **state)
@@ -775,14 +775,14 @@ static void test_moved_retried(void **state)
 	struct world *w = *state;
 	must(w, START);
 	side(w, "alice", SIDE_CLIENT);
-	w->client->away = true;
+	w->client->p.away = true;
 	tell(w);
 	assert_string_equal(w->client->moved, "192.0.2.10 192.0.2.11 ");
-	w->client->away = false;
+	w->client->p.away = false;
 	tell(w);
 	assert_string_equal(w->client->moved, "192.0.2.11 ");
 	side(w, "alice", SIDE_TRANSIT);
-	strcpy(w->client->lose, "apply:intercept");
+	strcpy(w->client->p.lose, "apply:intercept");
 	tell(w);
 	side(w, "alice", SIDE_CLIENT);
 	tell(w);
@@ -829,7 +829,7 @@ static void test_status(void **state)
 	assert_true(netctl_plan_is(netctl_plan(t, "takeover"), "pending"));
 	assert_string_equal(netctl_plan_trouble(netctl_plan(c, "intercept")), "somebody removed a rule");
 	close_app(&a);
-	w->client->away = true;
+	w->client->p.away = true;
 	open_app(w, &a);
 	network_status(&a);
 	net = json_object_get(a.out.object, "network");

@@ -91,7 +91,7 @@ static void test_agreeing_changes_nothing(void **state)
 	struct house *h = *state;
 	struct err err = {0};
 	assert_int_equal(sync_accounts(&h->app, false, &err), 0);
-	assert_string_equal(h->proxy->calls, "");
+	assert_string_equal(h->proxy->p.calls, "");
 }
 
 static void test_table_is_given_back(void **state)
@@ -183,11 +183,11 @@ static void test_other_definition_is_corrected(void **state)
 	char wrong[DIGEST_TEXT_MAX] = "0123456789abcdef";
 	strcpy(fake_account(h->proxy, "bob")->digest, wrong);
 	assert_int_equal(sync_accounts(&h->app, false, &err), 0);
-	assert_string_equal(h->proxy->calls, "import-begin import-add import-commit ");
+	assert_string_equal(h->proxy->p.calls, "import-begin import-add import-commit ");
 	assert_string_not_equal(fake_account(h->proxy, "bob")->digest, wrong);
 	assert_int_equal(fake_account(h->proxy, "bob")->side, SIDE_TRANSIT);
 	assert_int_equal(sync_accounts(&h->app, false, &err), 0); /* and now they are the same */
-	assert_string_equal(h->proxy->calls, "import-begin import-add import-commit ");
+	assert_string_equal(h->proxy->p.calls, "import-begin import-add import-commit ");
 }
 
 static void test_unknown_on_transit_is_refused(void **state)
@@ -239,7 +239,7 @@ static void test_account_add(void **state)
 	assert_non_null(strstr(err.text, "dave"));
 	assert_null(fake_account(h->proxy, "dave"));
 	assert_int_equal(add(h, "../dave", "dave.example", &err), EXIT_USAGE);
-	strcpy(h->proxy->refuse, "account-put");
+	strcpy(h->proxy->p.refuse, "account-put");
 	assert_int_equal(add(h, "erin", "erin.example", &err), EXIT_REFUSED);
 	struct account_row row;
 	assert_int_equal(journal_account(h->app.db, "erin", &row, &err), -ENOENT);
