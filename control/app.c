@@ -1,5 +1,6 @@
 #include "control/app.h"
 
+#include "control/dnsdebt.h"
 #include "control/moved.h"
 #include "control/network.h"
 #include "control/sync.h"
@@ -65,6 +66,8 @@ static int open_state(struct app *a, unsigned flags, struct err *err)
 		if (address)
 			rc = netctllink_open(&a->netctl[side], (enum side)side, address, &a->conf->tls, err);
 	}
+	if (rc == 0 && a->conf->control.dns)
+		rc = dnslink_open(&a->dns, a->conf->control.dns, &a->conf->tls, err);
 	return rc;
 }
 
@@ -106,6 +109,8 @@ enum exit_code app_write(struct app *a, bool importing, struct err *err)
 		return exit_of(rc);
 	a->proxy->patience_ms = PATIENCE_MS;
 	struct err e = {0};
+	if (!a->settles)
+		dnsdebt_settle(a, NULL, true, NULL);
 	enum exit_code x = sync_resume(a, NULL, false, &e);
 	moved_tell(a);
 	if (x == EXIT_DONE || x == EXIT_STUCK) /* told already; it concerns other accounts, or is met again */
@@ -126,7 +131,9 @@ void app_close(struct app *a)
 	proxylink_close(a->proxy);
 	netctllink_close(a->netctl[SIDE_CLIENT]);
 	netctllink_close(a->netctl[SIDE_TRANSIT]);
+	dnslink_close(a->dns);
 	a->netctl[SIDE_CLIENT] = a->netctl[SIDE_TRANSIT] = NULL;
+	a->dns = NULL;
 	a->db = NULL;
 	a->locks = NULL;
 	a->proxy = NULL;
@@ -183,6 +190,8 @@ void app_mover(struct app *a, struct mover *with)
 		.conf = &a->conf->control,
 		.progress = &a->progress,
 		.netctl = app_intercepts(a) ? a->netctl[SIDE_CLIENT] : NULL,
+		.dns = a->dns,
+		.dns_wait = a->conf->dns.wait,
 		.homeward = homeward,
 		.cancel_fd = a->sigfd,
 		.at = at,

@@ -18,8 +18,10 @@ struct app {
 	struct locks *locks;
 	struct proxylink *proxy;
 	struct netctllink *netctl[2]; /* by side; NULL: not configured */
+	struct dnslink *dns;          /* NULL: not configured */
 	struct who who;
 	struct progress progress;
+	bool settles;  /* the command settles what DNS is owed by itself */
 	bool set_held; /* we have LOCK_SET */
 	int sigfd;     /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
 	/* Whose DNS has the name: "external", "managed" or "unknown"; NULL: not known of any. */

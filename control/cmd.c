@@ -96,11 +96,11 @@ static const struct command commands[] = {
 	{"account remove", "NAME", "forget one account", NULL, O_FORCE, 1, 1, NEED_WRITE, cmd_account_remove},
 	{"account list", "", "every account and its side", NULL, 0, 0, 0, NEED_READ, cmd_account_list},
 	{"account show", "NAME", "one account in full", NULL, 0, 1, 1, NEED_READ, cmd_account_show},
-	{"check", "[NAME] | --stragglers [NAME..]", "preflight: what will move how, and what could break",
+	{"check", "[NAME..] | --stragglers [NAME..]", "preflight: what will move how, and what could break",
+	 "Each domain's DNS, judged by shunt-dnsupdate: what a move switches, and what the proxy covers. Without names, of every account.\n"
 	 "With --stragglers: the names of moved accounts whose visitors still come to the client server's addresses, as the proxy counts "
-	 "them, "
-	 "and the record to change for each.",
-	 O_STRAGGLERS, 0, -1, NEED_CONF, cmd_check},
+	 "them, and the record to change for each.",
+	 O_STRAGGLERS, 0, -1, NEED_READ, cmd_check},
 	{"start", "", "the transit server is ready: the two-week clock begins",
 	 "Where netctl-client is configured and the proxy intercepts, interception is put in force first, and the way back of answers that "
 	 "source-transit = transparent needs. The first migrate does the same if nobody did.",
@@ -440,6 +440,7 @@ static enum exit_code run(struct app *a, const struct command *c, char **words, 
 		who_am_i(&a->who);
 		progress_init(&a->progress, !a->opt.json, false);
 	}
+	a->settles = c->run == cmd_resume;
 	if (c->need == NEED_READ)
 		x = app_read(a, err);
 	else if (c->need == NEED_WRITE)

@@ -64,9 +64,9 @@ enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err); /
 enum exit_code cmd_reinstall(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_return(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_finish(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err);  /* check_cmd.c */
 enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err); /* server_cmd.c */
 enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err);
 
 int parse_since(const char *text, long long now_s, long long *since_s); /* RFC 3339, or 90m, 2h, 3d ago; -EINVAL */

@@ -315,32 +315,52 @@ int journal_note(struct journal *j, const char *account, int64_t move, const cha
 	return rc;
 }
 
+static json_t *entry_of(sqlite3_stmt *st)
+{
+	char at[TIME_TEXT_MAX];
+	const char *evidence = db_text(st, 6);
+	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:s, s:o}", "id", (json_int_t)sqlite3_column_int64(st, 0), "at",
+			 time_text(sqlite3_column_int64(st, 1), at), "who", db_text(st, 2), "account",
+			 *db_text(st, 3) ? json_string(db_text(st, 3)) : json_null(), "move",
+			 sqlite3_column_int64(st, 4) ? json_integer(sqlite3_column_int64(st, 4)) : json_null(), "what", db_text(st, 5),
+			 "evidence", *evidence ? json_loads(evidence, 0, NULL) : json_null());
+}
+
+#define ENTRY_COLUMNS "id, at, who, account, move, what, evidence"
+
 int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
 	int rc = db_query(j->db, &st, err,
-			  "SELECT id, at, who, account, move, what, evidence FROM journal WHERE (?1 IS NULL OR account = ?1) AND at >= ?2 "
-			  "ORDER BY id",
-			  "si", account, since);
+			  "SELECT " ENTRY_COLUMNS " FROM journal WHERE (?1 IS NULL OR account = ?1) AND at >= ?2 ORDER BY id", "si",
+			  account, since);
 	if (rc < 0)
 		return rc;
 	*out = json_array();
-	while ((rc = db_next(j->db, st, err)) == 1) {
-		char at[TIME_TEXT_MAX];
-		const char *evidence = db_text(st, 6);
-		json_t *entry = json_pack("{s:I, s:s, s:s, s:o, s:o, s:s, s:o}", "id", (json_int_t)sqlite3_column_int64(st, 0), "at",
-					  time_text(sqlite3_column_int64(st, 1), at), "who", db_text(st, 2), "account",
-					  *db_text(st, 3) ? json_string(db_text(st, 3)) : json_null(), "move",
-					  sqlite3_column_int64(st, 4) ? json_integer(sqlite3_column_int64(st, 4)) : json_null(), "what",
-					  db_text(st, 5), "evidence", *evidence ? json_loads(evidence, 0, NULL) : json_null());
-		json_array_append_new(*out, entry);
-	}
+	while ((rc = db_next(j->db, st, err)) == 1)
+		json_array_append_new(*out, entry_of(st));
 	sqlite3_finalize(st);
 	if (rc < 0) {
 		json_decref(*out);
 		*out = NULL;
 	}
 	return rc;
+}
+
+int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(j->db, &st, err,
+			  "SELECT " ENTRY_COLUMNS " FROM journal WHERE account = ?1 AND substr(what, 1, length(?2)) = ?2 "
+			  "ORDER BY id DESC LIMIT 1",
+			  "ss", account, what);
+	if (rc < 0)
+		return rc;
+	rc = db_next(j->db, st, err);
+	if (rc == 1)
+		*out = entry_of(st);
+	sqlite3_finalize(st);
+	return rc == 1 ? 0 : rc < 0 ? rc : -ENOENT;
 }
 
 static int one_time(struct journal *j, const char *sql, const char *name, int64_t *at, struct err *err)

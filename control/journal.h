@@ -40,6 +40,8 @@ void journal_rollback(struct journal *j);
 int journal_note(struct journal *j, const char *account, int64_t move, const char *what, const json_t *evidence, struct err *err);
 /* Oldest first; each {"id","at","who","account","move","what","evidence"}. account NULL: all; since 0: from the start. */
 int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err);
+/* The last line of an account whose `what` begins so, as above; -ENOENT: none. Walks back over that account's lines alone. */
+int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err);
 
 /* ---- clocks and marks ---- */
 int journal_clock(struct journal *j, const char *name, int64_t *at, struct err *err); /* -ENOENT: not started */
@@ -68,6 +70,11 @@ int journal_account(struct journal *j, const char *name, struct account_row *out
 int journal_account_put(struct journal *j, const struct acctdef *d, struct err *err);               /* a known one keeps its side */
 int journal_account_remove(struct journal *j, const char *name, struct err *err);
 int journal_account_side(struct journal *j, const char *name, enum side side, struct err *err);
+/* name -> the domains of other accounts that are at or below one of its own, for those of `of` that have any (new). One pass over all
+ * domains there are, which stay on disk: its time is linear in these (a million in about a second) whatever `of` is, its memory in what is
+ * found.
+ */
+int journal_claims_below(struct journal *j, const struct acctset *of, json_t **out, struct err *err);
 
 /* ---- moves ---- */
 enum move_state { MOVE_MOVING, MOVE_STUCK, MOVE_DONE, MOVE_UNDONE };

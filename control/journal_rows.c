@@ -129,6 +129,75 @@ int journal_account_side(struct journal *j, const char *name, enum side side, st
 		      now_ms(), name);
 }
 
+/* ---- who claims what below whom ---- */
+
+static const char *without_star(const char *domain)
+{
+	return strncmp(domain, "*.", 2) == 0 ? domain + 2 : domain;
+}
+
+/* domain -> the names of those of `of` that own it, or what is below it. */
+static json_t *owners_of(const struct acctset *of)
+{
+	json_t *owners = json_object();
+	for (size_t i = 0; i < of->n; i++) {
+		for (size_t k = 0; k < of->defs[i].n_domains; k++) {
+			const char *base = without_star(of->defs[i].domains[k]);
+			json_t *names = json_object_get(owners, base);
+			if (!names) {
+				names = json_array();
+				json_object_set_new(owners, base, names);
+			}
+			json_array_append_new(names, json_string(of->defs[i].name));
+		}
+	}
+	return owners;
+}
+
+/* Once for each, though it be below two of its domains: those come one after the other. */
+static void note_claim(json_t *out, const char *owner, const char *domain)
+{
+	json_t *list = json_object_get(out, owner);
+	const char *last = json_string_value(json_array_get(list, json_array_size(list) - 1));
+	if (!list) {
+		list = json_array();
+		json_object_set_new(out, owner, list);
+	}
+	if (!last || strcmp(last, domain) != 0)
+		json_array_append_new(list, json_string(domain));
+}
+
+int journal_claims_below(struct journal *j, const struct acctset *of, json_t **out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(j->db, &st, err, "SELECT a.name, d.value FROM accounts a, json_each(a.def, '$.domains') d", "");
+	*out = NULL;
+	if (rc < 0)
+		return rc;
+	json_t *owners = owners_of(of);
+	*out = json_object();
+	while ((rc = db_next(j->db, st, err)) == 1) {
+		char name[ACCOUNT_NAME_MAX + 1], domain[DOMAIN_MAX + 1];
+		snprintf(name, sizeof(name), "%s", db_text(st, 0));
+		snprintf(domain, sizeof(domain), "%s", db_text(st, 1));
+		for (const char *at = without_star(domain); at; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL) {
+			json_t *owner;
+			size_t i;
+			json_array_foreach (json_object_get(owners, at), i, owner) {
+				if (strcmp(json_string_value(owner), name) != 0)
+					note_claim(*out, json_string_value(owner), domain);
+			}
+		}
+	}
+	sqlite3_finalize(st);
+	json_decref(owners);
+	if (rc < 0) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
 /* ---- moves ---- */
 
 #define MOVE_COLUMNS                                                                                                                 \

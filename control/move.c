@@ -31,6 +31,8 @@ void move_init(struct move *m, struct mover *with, struct move_row *row)
 void move_done(struct move *m)
 {
 	json_decref(m->evidence);
+	json_decref(m->dns_account);
+	json_decref(m->dns_plan);
 	move_row_done(&m->row);
 	memset(m, 0, sizeof(*m));
 }
@@ -288,6 +290,24 @@ static enum exit_code failed(struct move *m, int i, const char *why, int code, b
 	return proxylink_is_away(code) ? away(m, why, err) : stuck(m, "applying", why, err);
 }
 
+/* Moved and served; but who is told by DNS where? */
+static enum exit_code owing(const struct move *m, struct err *err)
+{
+	const char *side = side_name(m->row.to);
+	if (m->row.to == SIDE_TRANSIT)
+		err_set(err, -EAGAIN,
+			"%s is moved and served by %s, but its DNS is not published: %s; the proxy goes on forwarding; `shunt resume` "
+			"tries "
+			"again",
+			m->row.account, side, m->owed);
+	else
+		err_set(err, -EAGAIN,
+			"%s is back and served by %s, but its DNS is not: %s; who is led to the transit server by it passes by the proxy; "
+			"`shunt resume` tries again",
+			m->row.account, side, m->owed);
+	return EXIT_STUCK;
+}
+
 /* done: the step that is true already and not recorded as such, -1: none. */
 static enum exit_code forward(struct move *m, int first, int done, struct err *err)
 {
@@ -324,7 +344,7 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 			m->row.account, side_name(m->row.to), e.text);
 		return EXIT_STUCK;
 	}
-	return EXIT_DONE;
+	return *m->owed ? owing(m, err) : EXIT_DONE;
 }
 
 enum exit_code move_run(struct move *m, struct err *err)

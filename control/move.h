@@ -5,6 +5,7 @@
  * move_resume() asks the proxy which side the account is on and what its gate does, and goes from there; what was intended only
  * says which steps may have left something behind.
  * The caller holds the account's lock (lock.h) all the while. Ownership: all borrowed but row.evidence and what move_done() frees. */
+#include "control/dnslink.h"
 #include "control/journal.h"
 #include "control/netctllink.h"
 #include "control/progress.h"
@@ -17,6 +18,8 @@ struct mover {
 	struct journal *db;
 	struct proxylink *proxy;
 	struct netctllink *netctl; /* of the client server, where it intercepts; else NULL */
+	struct dnslink *dns;       /* NULL: DNS is nobody's business here */
+	int dns_wait;              /* seconds until all servers shall show a change */
 	const struct conf_control *conf;
 	struct progress *progress;
 	int cancel_fd; /* readable: the operator wants it undone (a signalfd); -1: none */
@@ -36,11 +39,14 @@ struct move {
 	int64_t step_at, eta_sent_at, written_at; /* monotonic ms */
 	int64_t line_at, line_left; /* of the last progress line: when it came, and what it made of the seconds left; -1: nothing */
 	int64_t eta_sent;
+	json_t *dns_account, *dns_plan; /* publish.h; owned; NULL: not asked */
+	char owed[800];                 /* why DNS is not published though the account has moved; "": nothing is owed */
 };
 
 /* row: account, account_id, kind, from, to and the options are set; its contents are taken. Then move_done(). */
 void move_init(struct move *m, struct mover *with, struct move_row *row);
 void move_done(struct move *m);
+/* EXIT_STUCK with row.state MOVE_DONE: it has moved and is served, but its DNS is owed (publish.h). */
 enum exit_code move_run(struct move *m, struct err *err);
 enum exit_code move_resume(struct move *m, struct err *err); /* EXIT_DONE: it is over, as row.state says */
 

@@ -4,6 +4,7 @@
 #include "control/app.h"
 #include "control/moved.h"
 #include "control/network.h"
+#include "control/publish.h"
 #include "control/steps.h"
 #include "control/sync.h"
 
@@ -194,6 +195,25 @@ static json_int_t number(const json_t *evidence, const char *step, const char *k
 	return json_integer_value(json_object_get(inner ? inner : e, key));
 }
 
+/* Where DNS was changed: what came of it, and who may still be led to where the account was. */
+static void tell_dns(struct app *a, const struct kind *k, const char *name, const json_t *evidence)
+{
+	char text[700];
+	const json_t *e = json_object_get(evidence, "published");
+	json_int_t ttl = publish_ttl(e);
+	if (!json_object_get(e, "did"))
+		return;
+	publish_text(e, text, sizeof(text));
+	out_line(&a->out, "%s: DNS: %s%s", name, text,
+		 json_array_size(json_object_get(e, "lagging")) == 0 ? ""
+		 : k->to == SIDE_TRANSIT                             ? "; the proxy forwards"
+								     : "; who asks there is led to the transit server");
+	if (k->to == SIDE_CLIENT && ttl > 0)
+		out_line(&a->out,
+			 "%s: resolvers may hold the transit server's address for %lld s more; who goes there by it passes by the proxy",
+			 name, (long long)ttl);
+}
+
 static void tell(struct app *a, const struct kind *k, json_t *o)
 {
 	const char *name = json_string_value(json_object_get(o, "account"));
@@ -211,6 +231,8 @@ static void tell(struct app *a, const struct kind *k, json_t *o)
 			 side_name(k->to), json_real_value(json_object_get(o, "seconds")), (long long)number(e, "fenced", "drained"),
 			 (long long)number(e, "fenced", "cut"), (long long)number(e, "released", "released"),
 			 (long long)number(e, "released", "longest-wait-ms"));
+	if (!error && e)
+		tell_dns(a, k, name, e);
 	fflush(stdout);
 }
 
@@ -420,7 +442,7 @@ static int dry_guards(struct app *a, const struct kind *k, const char *name, str
 }
 
 /* Returns new. */
-static json_t *dry_steps(struct app *a, const struct kind *k, const struct account_row *account)
+static json_t *dry_steps(struct app *a, const struct kind *k, const struct account_row *account, int *rc, struct err *err)
 {
 	struct mover with;
 	struct move_row row;
@@ -429,6 +451,7 @@ static json_t *dry_steps(struct app *a, const struct kind *k, const struct accou
 	fill_row(a, k, account, &row);
 	app_mover(a, &with);
 	move_init(&m, &with, &row);
+	*rc = publish_plan(&m, err);
 	out_line(&a->out, "%s: %s -> %s, nothing is changed", m.row.account, side_name(k->from), side_name(k->to));
 	for (int s = 0; s < N_STEPS; s++) {
 		char text[700];
@@ -451,6 +474,12 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 		struct err e = {0};
 		json_t *o = json_pack("{s:s, s:s}", "account", names[i], "to", side_name(k->to));
 		int rc = dry_guards(a, k, names[i], &account, &e);
+		if (rc == 1) {
+			json_object_set_new(o, "already", json_true());
+			out_line(&a->out, "%s: is on %s already", names[i], side_name(k->to));
+		} else if (rc == 0) {
+			json_object_set_new(o, "steps", dry_steps(a, k, &account, &rc, &e));
+		}
 		if (rc < 0) {
 			result(o, exit_of(rc), &e);
 			worst = worse(worst, exit_of(rc));
@@ -459,11 +488,6 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 				*err = e;
 			else if (!a->out.json)
 				fprintf(stderr, "shunt: %s\n", e.text);
-		} else if (rc == 1) {
-			json_object_set_new(o, "already", json_true());
-			out_line(&a->out, "%s: is on %s already", names[i], side_name(k->to));
-		} else {
-			json_object_set_new(o, "steps", dry_steps(a, k, &account));
 		}
 		json_array_append_new(moves, o);
 		account_row_done(&account);
@@ -473,24 +497,39 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 	return worst;
 }
 
+/* Where it is, and only its DNS is owed. */
+static bool moved(const json_t *o)
+{
+	const char *state = json_string_value(json_object_get(o, "state"));
+	return state && strcmp(state, move_state_name(MOVE_DONE)) == 0;
+}
+
 static enum exit_code verdict(struct app *a, json_t *results, struct err *err)
 {
 	enum exit_code worst = EXIT_DONE;
-	size_t i, bad = 0;
+	size_t i, bad = 0, owed = 0;
 	json_t *o;
 	const char *first = NULL;
 	json_array_foreach (results, i, o) {
 		enum exit_code x = (enum exit_code)json_integer_value(json_object_get(o, "exit"));
-		bad += x != EXIT_DONE;
+		bad += x != EXIT_DONE && !moved(o);
+		owed += x != EXIT_DONE && moved(o);
 		if (x > worst)
 			first = json_string_value(json_object_get(o, "error"));
 		worst = worse(worst, x);
 	}
-	if (worst && json_array_size(results) > 1)
-		err_set(err, -EIO, "%zu of %zu accounts did not move%s%s", bad, json_array_size(results), a->out.json ? ": " : "",
-			a->out.json && first ? first : "");
-	else if (worst)
+	if (worst && json_array_size(results) > 1) {
+		char text[120] = "";
+		if (owed)
+			snprintf(text, sizeof(text), "%sof %zu that moved DNS is owed (shunt resume)", bad ? ", " : "", owed);
+		if (bad)
+			err_set(err, -EIO, "%zu of %zu accounts did not move%s%s%s", bad, json_array_size(results), text,
+				a->out.json ? ": " : "", a->out.json && first ? first : "");
+		else
+			err_set(err, -EIO, "%s%s%s", text, a->out.json ? ": " : "", a->out.json && first ? first : "");
+	} else if (worst) {
 		err_set(err, -EIO, "%s", first ? first : "failed");
+	}
 	return worst;
 }
 

@@ -1,6 +1,7 @@
 /* Start and finish: plans of netctl that are put in force and taken back, and the clocks. */
 #include "control/network.h"
 
+#include "control/dnsdebt.h"
 #include "control/moved.h"
 
 #include <errno.h>
@@ -404,6 +405,8 @@ static enum exit_code finish_locked(struct app *a, bool *already, struct err *er
 		rc = network_need(a, SIDE_TRANSIT, "finish", err);
 	if (rc == 0)
 		rc = may_finish(a, err);
+	if (rc == 0)
+		rc = dnsdebt_may_finish(a, err);
 	if (rc == 0)
 		rc = look(a, true, err);
 	if (rc == 0)

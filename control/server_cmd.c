@@ -1,7 +1,7 @@
 /* The commands about what was interrupted, and about the daemons. */
 #include "control/app.h"
+#include "control/dnsdebt.h"
 #include "control/network.h"
-#include "control/stragglers.h"
 #include "control/sync.h"
 
 #include <errno.h>
@@ -22,9 +22,14 @@ enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err)
 		x = network_resume(a, true, err);
 	if (n == 0)
 		x = worse(x, sync_resume(a, NULL, true, err));
-	for (int i = 0; i < n; i++)
+	if (n == 0)
+		x = worse(x, dnsdebt_settle(a, NULL, false, err));
+	for (int i = 0; i < n; i++) {
 		x = worse(x, sync_resume(a, words[i], true, err));
-	if (x == EXIT_DONE && !json_object_get(a->out.object, "resumed") && !json_object_get(a->out.object, "network-resumed"))
+		x = worse(x, dnsdebt_settle(a, words[i], false, err));
+	}
+	if (x == EXIT_DONE && !json_object_get(a->out.object, "resumed") && !json_object_get(a->out.object, "network-resumed") &&
+	    !json_object_get(a->out.object, "dns-settled"))
 		out_line(&a->out, "nothing was interrupted");
 	if (x == EXIT_DONE && journal_moves_open(a->db, NULL, &open, err) == 0) {
 		for (size_t i = 0; i < open.n; i++) {
@@ -51,21 +56,6 @@ enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err)
 	out_set(&a->out, "listeners", json_incref(json_object_get(answer, "listeners")));
 	json_decref(answer);
 	return EXIT_DONE;
-}
-
-enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err)
-{
-	if (a->opt.stragglers)
-		return stragglers_show(a, words, n, err);
-	if (n > 1) {
-		err_set(err, -EINVAL, "check: \"%.60s\" is one word too many, expected shunt check [NAME]", words[1]);
-		return EXIT_USAGE;
-	}
-	err_set(err, -ENOSYS,
-		"check refused: it compares an account's DNS with both servers and needs shunt-dnsupdate, which this version does not "
-		"have; "
-		"shunt route HOST and shunt migrate NAME --dry-run show the rest");
-	return EXIT_REFUSED;
 }
 
 enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err)

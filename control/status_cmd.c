@@ -1,5 +1,6 @@
 /* status, route, log: what is true now. The proxy is asked where it answers; what comes from the database alone is said to. */
 #include "control/app.h"
+#include "control/dnsdebt.h"
 #include "control/network.h"
 #include "control/stragglers.h"
 
@@ -177,6 +178,7 @@ static enum exit_code status_all(struct app *a)
 		out_set(&a->out, "proxy-away", json_string(e.text));
 	}
 	network_status(a);
+	dnsdebt_status(a);
 	show_sides(a, status, list);
 	show_limits(a, status);
 	show_moves(a, NULL);
@@ -254,6 +256,7 @@ static enum exit_code status_one(struct app *a, const char *name, struct err *er
 		json_object_set(o, "parked", json_object_get(answer, "parked"));
 		stragglers_brief(a, row.def.name, o);
 	}
+	dnsdebt_status_of(a, row.def.name, o);
 	show_way_back(a, &row, o);
 	show_moves(a, row.def.name);
 	out_set(&a->out, "account", o);

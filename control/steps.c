@@ -1,6 +1,7 @@
 #include "control/steps.h"
 
 #include "control/hook.h"
+#include "control/publish.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +29,13 @@ static void say(struct move *m, const char *name, json_t *e)
 		json_object_set_new(m->evidence, name, e);
 	else
 		m->evidence = e;
+}
+
+static void say_below(struct move *m, const char *name, json_t *e)
+{
+	if (!m->evidence)
+		m->evidence = json_object();
+	json_object_set_new(m->evidence, name, e);
 }
 
 static void on_tick(void *arg)
@@ -80,14 +88,23 @@ static void plan_hook(const char *name, const char *path, const char *what, char
 		snprintf(out, cap, "nothing: no hook-%s is configured", name);
 }
 
+/* What DNS would refuse is found before the copying, and long before anybody waits. */
 static int prepare(struct move *m, struct err *err)
 {
-	return hook(m, "prepare", m->with->conf->hook_prepare, err);
+	int rc = publish_plan(m, err);
+	if (rc == 0)
+		rc = hook(m, "prepare", m->with->conf->hook_prepare, err);
+	if (m->dns_plan)
+		say_below(m, "dns", publish_evidence(m->dns_plan, "planned"));
+	return rc;
 }
 
 static void plan_prepare(const struct move *m, char *out, size_t cap)
 {
-	plan_hook("prepare", m->with->conf->hook_prepare, ", no downtime", out, cap);
+	size_t at;
+	snprintf(out, cap, "%s", publish_concerns(m) ? "ask whether DNS stands in the way; " : "");
+	at = strlen(out);
+	plan_hook("prepare", m->with->conf->hook_prepare, ", no downtime", out + at, cap - at);
 }
 
 static int copy(struct move *m, struct err *err)
@@ -248,11 +265,6 @@ static void plan_switch(const struct move *m, char *out, size_t cap)
 	snprintf(out, cap, "the table names %s", side_name(m->row.to));
 }
 
-static void plan_publish(const struct move *m, char *out, size_t cap)
-{
-	snprintf(out, cap, "nothing: %s", m->row.no_dns ? "--no-dns" : "DNS is not changed by this version");
-}
-
 static int release(struct move *m, struct err *err)
 {
 	return release_to(m, m->row.to, err);
@@ -271,7 +283,7 @@ const struct step steps[N_STEPS] = {
 	[STEP_COPYING] = {"copying", copy, nothing, plan_copy},
 	[STEP_SEALED] = {"sealed", seal, unseal, plan_seal},
 	[STEP_SWITCHED] = {"switched", switch_over, switch_back, plan_switch},
-	[STEP_PUBLISHED] = {"published", nothing, nothing, plan_publish},
+	[STEP_PUBLISHED] = {"published", publish_move, nothing, publish_plan_text},
 	[STEP_RELEASED] = {"released", release, nothing, plan_release},
 };
 
