@@ -476,16 +476,17 @@ static void tell(struct look *k)
 static void on_pump(evutil_socket_t fd, short what, void *arg)
 {
 	struct looker *l = arg;
-	bool gone = false;
 
 	(void)fd, (void)what;
-	l->gone = &gone;
+	l->telling = true;
 	/* What callbacks finish or ask in turn has its turn, too; c-ares answers nothing meanwhile, so this ends. */
-	while (!gone && l->done.first)
+	while (!l->gone && l->done.first)
 		tell(l->done.first);
-	if (gone)
+	l->telling = false;
+	if (l->gone) {
+		look_free(l);
 		return;
-	l->gone = NULL;
+	}
 	ask_waiting(l);
 	close_retired(l);
 	if (l->n_open > OPEN_MAX)
@@ -593,8 +594,10 @@ void look_free(struct looker *l)
 {
 	if (!l)
 		return;
-	if (l->gone)
-		*l->gone = true;
+	if (l->telling) { /* by a callback: at the end of on_pump() */
+		l->gone = true;
+		return;
+	}
 	free_companion(&l->inquiries);
 	free_companion(&l->parents);
 	look_hosts_free(l);

@@ -46,7 +46,8 @@ struct look_host;
 struct looker {
 	struct event_base *base;
 	struct event pump, sweep;
-	bool *gone; /* set while callbacks are called: they may free the looker */
+	bool telling; /* callbacks are being called */
+	bool gone;    /* one of them has freed the looker */
 	struct look_server *servers;
 	struct look_channel *retired;
 	size_t n_asked, n_open;
