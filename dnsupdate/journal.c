@@ -224,7 +224,8 @@ int journal_write(struct journal *j, struct entry *e, struct err *err)
 		rc = place_open(&p, j, e->account, true, err);
 	if (rc < 0)
 		return rc;
-	e->changed_ms = now_ms();
+	if (e->changed_ms == 0)
+		e->changed_ms = now_ms();
 	if (e->began_ms == 0)
 		e->began_ms = e->changed_ms;
 	object = entry_to_json(e);

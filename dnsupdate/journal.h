@@ -8,7 +8,7 @@ struct journal;
 int journal_open(struct journal **out, const char *dir, struct err *err); /* makes the directory where there is none */
 void journal_close(struct journal *j);
 int journal_read(struct journal *j, const char *account, const char *zone, struct entry *out, struct err *err); /* -ENOENT: none */
-int journal_write(struct journal *j, struct entry *e, struct err *err); /* sets changed_ms; on disk when it returns */
+int journal_write(struct journal *j, struct entry *e, struct err *err); /* a changed_ms of 0 becomes now; on disk when it returns */
 int journal_remove(struct journal *j, const struct entry *e, struct err *err);
 struct entry_list {
 	struct entry *entries;

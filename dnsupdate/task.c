@@ -196,6 +196,7 @@ static void send_changes(struct task *t)
 	t->entry.busy = true;
 	t->entry.doing = t->wish->plan.verb;
 	t->entry.verified_ms = 0;
+	t->entry.changed_ms = 0;
 	kill_point("nothing written");
 	if (collect_changes(t) < 0 || task_save(t, &err) < 0) {
 		end(t, t->sends ? TASK_UNKNOWN : TASK_REFUSED, *err.text ? err.text : "out of memory");
@@ -261,6 +262,8 @@ static void settled(struct task *t)
 		if (t->entry.state == ENTRY_UNDONE && t->wish->plan.verb == VERB_PUSH)
 			rc = forget_before(&t->entry);
 	}
+	if (t->sends)
+		t->entry.changed_ms = 0;
 	if (rc == 0 && (t->sends || t->has_entry))
 		rc = task_save(t, &err);
 	if (rc < 0) {
@@ -374,8 +377,10 @@ static void decide(struct task *t)
 
 	if (!make_plan(t))
 		return;
-	if (fresh)
+	if (fresh) {
 		t->changed = t->plan.n_changes;
+		t->old_ttl_s = t->plan.old_ttl_s;
+	}
 	if (t->wish->deed == DEED_CLASSIFY) {
 		end(t, TASK_NOTHING, NULL);
 	} else if (t->plan.n_drifts) {

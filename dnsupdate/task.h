@@ -66,8 +66,9 @@ struct task {
 	char *zone;
 	enum task_outcome outcome;
 	char error[700];
-	size_t changed; /* RRsets */
-	bool published; /* every name server shows it; also where there is nothing to be seen */
+	size_t changed;     /* RRsets */
+	uint32_t old_ttl_s; /* as the plan that was carried out says */
+	bool published;     /* every name server shows it; also where there is nothing to be seen */
 	int64_t clean_ms;
 	struct delegation delegation;
 	bool judged;

@@ -15,7 +15,6 @@ static void on_lock_to_note(struct deadline *d);
 static int note(struct task *t, struct err *err)
 {
 	int64_t changed_ms = t->entry.changed_ms, verified = t->published ? now_ms() : 0;
-	uint32_t old_ttl_s = t->plan.old_ttl_s;
 	struct entry now;
 	int rc = journal_read(t->dns->journal, t->wish->scope.account, t->zone, &now, err);
 
@@ -28,7 +27,7 @@ static int note(struct task *t, struct err *err)
 	entry_done(&t->entry);
 	t->entry = now;
 	if (verified && t->changed)
-		t->entry.clean_ms = verified + ((int64_t)old_ttl_s + 10) * 1000;
+		t->entry.clean_ms = verified + ((int64_t)t->old_ttl_s + 10) * 1000;
 	if (verified && !t->entry.verified_ms)
 		t->entry.verified_ms = verified;
 	t->clean_ms = t->entry.clean_ms;
@@ -101,6 +100,8 @@ static void on_seen(void *arg, const struct sighting *all, size_t n, const struc
 	if (t->sightings) {
 		memcpy(t->sightings, all, n * sizeof(*all));
 		t->n_sightings = n;
+		for (size_t i = 0; i < n; i++)
+			t->sightings[i].server = &t->servers.servers[i]; /* verify's own copy goes with it */
 	}
 	t->published = t->servers.n_lost == 0;
 	note_lost(t);

@@ -12,7 +12,8 @@ struct sighting { /* one server's progress */
 	char trouble[200]; /* of a server that is behind: what it answered last, and to what; "" else */
 };
 struct verify;
-/* Each time a server is done (at = that one), and at the end (at = NULL; then the handle is gone): all done, or wait_ms is over. */
+/* all is in the order of servers. Each time a server is done (at = that one), and at the end (at = NULL; then the handle is gone): all
+ * done, or wait_ms is over. */
 typedef void verify_fn(void *arg, const struct sighting *all, size_t n, const struct sighting *at);
 struct verify *verify_start(struct looker *l, const struct rrset *expected, size_t n_expected, const struct server_list *servers,
 			    int wait_ms, verify_fn *fn, void *arg);
