@@ -75,7 +75,7 @@ come_by() { # a request for each name of standard input, on one connection
 printf 'x%s.alice.example\n' {1..400} | come_by
 answer=$(ask stragglers '{"account":"alice","limit":1000}')
 same "invented names" "$(field "$answer" count) $(field "$answer" evicted) $(field "$answer" total)" "407 0 $((2 + 1 + 64))"
-like "the wildcard has the rest" "$(rows "$answer" | head -n 1)" '^http \*\.alice\.example 33[67] '
+like "the wildcard has the rest" "$(rows "$answer" | sed -n 1p)" '^http \*\.alice\.example 33[67] '
 like "the real ones stay" "$(rows "$answer")" '^tls alice\.example 3 '
 
 # home: forgotten; the next move begins with nothing; who is removed is gone as well
@@ -102,7 +102,7 @@ long_names 0 1020 | come_by
 ask stragglers '{"limit":1000}' >"$W/answer"
 [ "$(wc -c <"$W/answer")" -lt 700000 ] || die "an answer of $(wc -c <"$W/answer") bytes"
 same "the longest answer" "$(rows "$(cat "$W/answer")" | wc -l)" 1000
-like "how many more there are" "$(shunt check --stragglers | tail -n 2 | head -n 1)" '^and 21 more that are less wanted$'
+like "how many more there are" "$(shunt check --stragglers | tail -n 2 | sed -n 1p)" '^and 21 more that are less wanted$'
 
 # the command: only check takes it, and check alone is refused as ever
 fails_with 2 shunt status --stragglers
