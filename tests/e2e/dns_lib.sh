@@ -26,8 +26,9 @@ dns_net() {
 	[ "$(id -u)" = 0 ] || cannot_run "network namespaces need root"
 	for n in r rt; do [ ! -e "/run/netns/$NS$n" ] || router=$n; done
 	[ -n "$router" ] || NAMESPACES=()
-	NAMESPACES+=(d)
-	ip netns add "${NS}d" || cannot_run "no network namespace could be made here"
+	# lab_up makes it, too, when it comes again after a lab_down
+	[[ " ${NAMESPACES[*]} " = *" d "* ]] || NAMESPACES+=(d)
+	[ -e "/run/netns/${NS}d" ] || ip netns add "${NS}d" || cannot_run "no network namespace could be made here"
 	ip -n "${NS}d" link set lo up
 	for n in 1 2 3 11 12 21 22 31 32 53 91 92 93; do printf 'addr add 10.53.0.%s/32 dev lo\naddr add 2001:db8:53::%s/128 dev lo nodad\n' $n $n; done >"$W/addresses"
 	ip -n "${NS}d" -batch "$W/addresses"

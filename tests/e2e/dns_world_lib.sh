@@ -167,7 +167,9 @@ resolver_flush() { # ZONE
 
 # ---- faults
 # A proxy in front of one server. See tools/dns_fault.py for the faults; what passed is in $DNS/fault-NAME.seen, a line for each request.
-fault_up() { # NAME LISTEN-ADDRESS SERVER
+fault_up() { # NAME LISTEN-ADDRESS SERVER: anew, without rules, and counting from 0
+	: >"$DNS/fault-$1.rules"
+	: >"$DNS/fault-$1.seen"
 	start "fault-$1" d python3 "$TOOLS/dns_fault.py" "$DNS/fault-$1.rules" "$DNS/fault-$1.seen" "$2" "$3"
 	wait_for fault_is "$1" open
 }
