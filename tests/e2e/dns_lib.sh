@@ -33,11 +33,14 @@ dns_net() {
 	for n in 1 2 3 11 12 21 22 31 32 53 91 92 93; do printf 'addr add 10.53.0.%s/32 dev lo\naddr add 2001:db8:53::%s/128 dev lo nodad\n' $n $n; done >"$W/addresses"
 	ip -n "${NS}d" -batch "$W/addresses"
 	if [ -n "$router" ]; then
-		ip link add eth0 netns "${NS}d" type veth peer name d0 netns "$NS$router"
+		ip link add eth0 netns "${NS}d" address 02:00:00:00:00:1d type veth peer name d0 netns "$NS$router" address 02:00:00:00:00:1e
 		ip -n "${NS}d" link set eth0 up
 		ip -n "$NS$router" link set d0 up
 		addresses d eth0 10.53.255.2/30 2001:db8:53:ff::2/126
 		addresses "$router" d0 10.53.255.1/30 2001:db8:53:ff::1/126
+		# known to each other: IPv6 would take a second to find out, while its link-local address is tentative
+		ip -n "${NS}d" neigh add 2001:db8:53:ff::1 lladdr 02:00:00:00:00:1e dev eth0 nud permanent
+		ip -n "$NS$router" neigh add 2001:db8:53:ff::2 lladdr 02:00:00:00:00:1d dev d0 nud permanent
 		ip -n "${NS}d" route add default via 10.53.255.1
 		ip -n "${NS}d" route add default via 2001:db8:53:ff::1
 		ip -n "$NS$router" route add 10.53.0.0/24 via 10.53.255.2
