@@ -18,7 +18,7 @@ knot_up
 pdns_up
 world_up
 resolver_up
-for side in c t v; do
+for side in c v; do
 	DNS_FROM=$side serves ${SECONDARY[bind]} bind.test A 192.0.2.10
 	DNS_FROM=$side serves "$(v6 ${SECONDARY[pdns]})" pdns.test A 192.0.2.10
 done
@@ -52,7 +52,7 @@ for kind in bind knot pdns; do
 	done
 	fails_with 2 update ${PRIMARY[$kind]} $kind.test <<<"prereq yxrrset www.$kind.test. IN A 192.0.2.10"
 	like "a value that is not there" "$OUT" NXRRSET
-	for key in wrong unknown limited; do fails_with 2 update ${PRIMARY[$kind]} $kind.test "$KEYS/$key.key" <<<"update add x.$kind.test. 60 A 192.0.2.10"; done
+	for key in wrong limited; do fails_with 2 update ${PRIMARY[$kind]} $kind.test "$KEYS/$key.key" <<<"update add x.$kind.test. 60 A 192.0.2.10"; done
 	[ $kind = pdns ] || update ${PRIMARY[$kind]} $kind.test "$KEYS/limited.key" <<<"update add www.$kind.test. 60 A 198.51.100.11"
 	# a secondary that stays behind
 	lag $kind
@@ -150,7 +150,7 @@ serial $P bind.test >"$W/late"
 [ $(($(now_ms) - began)) -ge 300 ] || die "an answer came earlier than it may"
 fault f tc for=a over=udp
 like "a truncated answer" "$(ask_dns +ignore "@$P" www.bind.test A)" 'flags:[^;]* tc'
-same "the same over TCP" "$(answer $P both.bind.test A | wc -l)" 2
+same "the same over TCP" "$(answer $P both.bind.test A 2>"$W/tc" | wc -l)" 2
 fault f clear
 fault f wrong-question for=soa times=1
 unlike "an answer to another question" "$(ask_dns +tries=1 +time=1 "@$P" bind.test. SOA || :)" 'ANSWER: 1'
