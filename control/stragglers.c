@@ -138,10 +138,12 @@ json_t *stragglers_rows(const json_t *names)
 
 /* ---- what is to be changed ---- */
 
-static json_t *record(const json_t *row, int family, const char *from, const char *to, bool seen)
+/* p NULL: the address is in no pair. */
+static json_t *record(const json_t *row, int family, const char *from, const struct conf_pair *p, bool seen)
 {
-	return json_pack("{s:s*, s:s, s:s, s:s?, s:b}", "name", is_nameless(row) ? NULL : text_of(row, "name"), "type",
-			 family == AF_INET6 ? "AAAA" : "A", "from", from, "to", to, "seen", seen);
+	return json_pack("{s:s*, s:s, s:s, s:s?, s:b, s:b}", "name", is_nameless(row) ? NULL : text_of(row, "name"), "type",
+			 family == AF_INET6 ? "AAAA" : "A", "from", from, "to", p ? p->transit.text : NULL, "seen", seen, "remove",
+			 p && !p->transit.text);
 }
 
 static const struct conf_pair *pair_of(const struct conf *c, const struct addr *client)
@@ -165,7 +167,7 @@ static void add_unseen(const struct conf *c, const json_t *row, int family, json
 		only = &c->pairs[i];
 	}
 	if (only)
-		json_array_append_new(records, record(row, family, only->client.text, only->transit.text, false));
+		json_array_append_new(records, record(row, family, only->client.text, only, false));
 }
 
 json_t *stragglers_records(const struct conf *c, const json_t *row)
@@ -180,7 +182,7 @@ json_t *stragglers_records(const struct conf *c, const json_t *row)
 			continue;
 		const struct conf_pair *p = pair_of(c, &at);
 		seen[addr_family(&at) == AF_INET6] = true;
-		json_array_append_new(records, record(row, addr_family(&at), text, p ? p->transit.text : NULL, true));
+		json_array_append_new(records, record(row, addr_family(&at), text, p, true));
 	}
 	for (int six = 0; six < 2 && !is_nameless(row); six++) {
 		if (!seen[six])
@@ -194,7 +196,9 @@ static void say_record(struct app *a, const json_t *row, const json_t *r, bool f
 	const char *name = json_string_value(json_object_get(r, "name")), *to = json_string_value(json_object_get(r, "to"));
 	bool managed = strcmp(text_of(row, "dns"), "managed") == 0;
 	const char *where = managed ? "shunt changes it; these visitors still have the old answer" : "at the domain's own DNS provider";
-	if (!to)
+	if (json_is_true(json_object_get(r, "remove")))
+		to = "nothing: the transit server has no partner for it, remove the record";
+	else if (!to)
 		to = "the transit server's address; no pair has the old one";
 	if (!name)
 		out_line(&a->out, "    no name came with it: whatever leads to %s is to lead to %s", text_of(r, "from"), to);

@@ -3,9 +3,9 @@
  * (`stragglers` of proxy/control.h), with what somebody must change so that they do not: `shunt check --stragglers`.
  * A row is a JSON object: the proxy's, but one for all kinds of traffic of a name: "kinds" has them, count and share are their sums. Added
  * are "dns" ("external": the records are at the domain's own DNS provider; "managed": on the provider's DNS, shunt changes them; "unknown")
- * and "records": [{"name"?,"type","from","to"|null,"seen"}], what is to be changed, by the pairs of the configuration: first where it was
- * seen to arrive, then the other family, which the name may have. No "name": the traffic brought none. "to" null: no pair has that address.
- * Ownership: json_t are returned new. */
+ * and "records": [{"name"?,"type","from","to"|null,"seen","remove"}], what is to be changed, by the pairs of the configuration: first where
+ * it was seen to arrive, then the other family, which the name may have. No "name": the traffic brought none. "to" null: no pair has that
+ * address, or, with "remove" true, it has no partner. Ownership: json_t are returned new. */
 #include "lib/conf.h"
 #include "lib/err.h"
 #include "lib/exits.h"

@@ -27,7 +27,8 @@ struct conf_host {
 };
 
 struct conf_pair {
-	struct conf_host client, transit;
+	struct conf_host client;
+	struct conf_host transit; /* text is NULL where the transit server has no partner for it; one pair at least has one */
 	int line;
 };
 

@@ -15,6 +15,8 @@ static int bad(const struct conf *c, struct err *err, int line, const char *text
 
 static bool same_host(const struct conf_host *a, const struct conf_host *b)
 {
+	if (!a->text || !b->text)
+		return false;
 	if (addr_family(&a->addr) != AF_UNSPEC && addr_family(&b->addr) != AF_UNSPEC)
 		return addr_same_ip(&a->addr, &b->addr);
 	return strcmp(a->text, b->text) == 0;
@@ -23,6 +25,7 @@ static bool same_host(const struct conf_host *a, const struct conf_host *b)
 static int check_pairs(const struct conf *c, struct err *err)
 {
 	char text[512];
+	bool partner = c->n_pairs == 0;
 
 	for (size_t i = 0; i < c->n_pairs; i++) {
 		const struct conf_pair *p = &c->pairs[i];
@@ -34,6 +37,7 @@ static int check_pairs(const struct conf *c, struct err *err)
 		if (same_host(&p->client, &p->transit))
 			return bad(c, err, p->line,
 				   "found a pair whose two sides are the same, expected client and transit to differ, correct one");
+		partner = partner || p->transit.text;
 		for (size_t k = 0; k < i; k++) {
 			if (!same_host(&p->client, &c->pairs[k].client))
 				continue;
@@ -43,6 +47,8 @@ static int check_pairs(const struct conf *c, struct err *err)
 			return bad(c, err, p->line, text);
 		}
 	}
+	if (!partner)
+		return bad(c, err, c->pairs[0].line, "found no pair with a transit address, expected one at least, add transit = \"...\"");
 	return 0;
 }
 

@@ -69,7 +69,10 @@ static const char no_port[] = "leave the port out: a listener's transit-port say
 static const struct conf_key pair_keys[] = {
 	KEY(pair, "client", HOST, client, NULL, "an address of the client server, or a name that resolves to it", .required = true,
 	    .hint = no_port),
-	KEY(pair, "transit", HOST, transit, NULL, "its partner on the transit server", .required = true, .hint = no_port),
+	KEY(pair, "transit", HOST, transit, NULL,
+	    "its partner on the transit server; without one, records that name the client's are removed while an account is away, and its "
+	    "visitors are led to the partner of the first pair that has one",
+	    .hint = no_port),
 	{0}};
 
 static const struct conf_key listener_keys[] = {

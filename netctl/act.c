@@ -371,7 +371,7 @@ static json_t *intercept_addresses(struct act *a, struct err *err)
 {
 	json_t *list = NULL;
 
-	return build_addresses(&list, a->conf, false, err) < 0 ? NULL : list;
+	return build_addresses(&list, a->conf, BUILD_CLIENT, err) < 0 ? NULL : list;
 }
 
 static json_t *reset_op(struct act *a, struct err *err)

@@ -46,14 +46,16 @@ int out_of_memory(struct build *b)
 	return err_set(b->err, -ENOMEM, "out of memory");
 }
 
-int build_addresses(json_t **out, const struct conf *c, bool transit, struct err *err)
+int build_addresses(json_t **out, const struct conf *c, enum build_which which, struct err *err)
 {
 	json_t *list = json_array();
 	char text[ADDR_TEXT_MAX];
 
 	for (size_t i = 0; i < c->n_pairs; i++) {
-		const struct conf_host *h = transit ? &c->pairs[i].transit : &c->pairs[i].client;
+		const struct conf_host *h = which == BUILD_TRANSIT ? &c->pairs[i].transit : &c->pairs[i].client;
 
+		if (which != BUILD_CLIENT && !c->pairs[i].transit.text)
+			continue;
 		if (addr_family(&h->addr) == AF_UNSPEC) {
 			json_decref(list);
 			return err_set(err, -EINVAL, "%s:%d: found the name %s in a pair, expected an address: the network knows no names",
@@ -224,7 +226,7 @@ int build_plan(json_t **out, const struct conf *c, struct nl *nl, const char *na
 	if (!(builders[i].roles & 1u << c->netctl.role))
 		return err_set(err, -EPERM, "%s is not for this host: %s:%d says role = \"%s\"", name, c->file, c->netctl.line,
 			       role_name(c->netctl.role));
-	rc = build_addresses(&b.moved, c, false, err);
+	rc = build_addresses(&b.moved, c, builders[i].make == build_intercept ? BUILD_CLIENT : BUILD_MOVING, err);
 	if (rc < 0)
 		return rc;
 	b.plan = json_pack("{s:s, s:[]}", "plan", name, "stages");

@@ -33,7 +33,12 @@ struct build_wish {
 };
 int build_plan(json_t **out, const struct conf *c, struct nl *nl, const char *name, const struct build_wish *wish, struct err *err);
 const char *const *build_names(void); /* ends with NULL */
-/* Addresses of the pairs: an array of texts, client's or transit's. -EINVAL where one is a name. */
-int build_addresses(json_t **out, const struct conf *c, bool transit, struct err *err);
+enum build_which {
+	BUILD_CLIENT, /* all of the client server */
+	BUILD_MOVING, /* those of it that have a partner: one without has nowhere to move to */
+	BUILD_TRANSIT /* the partners, in the same order */
+};
+/* Addresses of the pairs: an array of texts. -EINVAL where one is a name. */
+int build_addresses(json_t **out, const struct conf *c, enum build_which which, struct err *err);
 /* The op that resets connections to the addresses at the ports that are intercepted. Returns new; NULL: out of memory. */
 json_t *build_reset(const struct conf *c, json_t *addresses);

@@ -294,7 +294,7 @@ int build_reroute(struct build *b)
 	int rc = tunnel ? need_tunnel(b) : need_interface(b);
 
 	if (rc == 0)
-		rc = build_addresses(&transit, b->c, true, b->err);
+		rc = build_addresses(&transit, b->c, BUILD_TRANSIT, b->err);
 	if (rc < 0)
 		return rc;
 	if (tunnel)

@@ -63,7 +63,7 @@ static int read_moved(const struct conf *c, json_t *request, json_t **out, struc
 		return 0;
 	if (!json_is_array(given))
 		return err_set(err, -EINVAL, "\"moved\": expected a list of addresses");
-	rc = build_addresses(&pairs, c, false, err);
+	rc = build_addresses(&pairs, c, BUILD_CLIENT, err);
 	if (rc < 0)
 		return rc;
 	*out = json_array();

@@ -113,6 +113,17 @@ static struct sockets *sockets_open(const struct addr *at, unsigned n, int *rc, 
 	return s;
 }
 
+/* An address without a partner has that of the first pair with one: any is better than the copy that was left. */
+static const struct conf_host *transit_of(const struct conf *c, size_t i)
+{
+	size_t k = i;
+
+	if (!c->pairs[k].transit.text)
+		for (k = 0; !c->pairs[k].transit.text;) /* ends: one has (conf_check.c) */
+			k++;
+	return &c->pairs[k].transit;
+}
+
 static int make_targets(struct listener *l)
 {
 	const struct conf *c = l->config->conf;
@@ -127,7 +138,7 @@ static int make_targets(struct listener *l)
 
 		l->n_partners = i + 1;
 		pa->client = target_new(l->proxy, &c->pairs[i].client, AF_UNSPEC);
-		pa->transit = target_new(l->proxy, &c->pairs[i].transit, AF_UNSPEC);
+		pa->transit = target_new(l->proxy, transit_of(c, i), AF_UNSPEC);
 		if (!pa->client || !pa->transit)
 			return -ENOMEM;
 	}

@@ -150,6 +150,26 @@ static void interception_has_its_defaults(void **state)
 	conf_free(c);
 }
 
+static void a_pair_may_lack_its_partner(void **state)
+{
+	struct conf *c = good("server s { pair { client = 192.0.2.1 transit = 192.0.2.2 } pair { client = \"2001:db8::1\" } }"), *again;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(c->n_pairs, 2);
+	assert_null(c->pairs[1].transit.text);
+	conf_print(c, f);
+	fclose(f);
+	assert_int_equal(conf_parse(&again, "again", text, &err), 0);
+	assert_null(again->pairs[1].transit.text);
+	conf_free(again);
+	conf_free(c);
+	free(text);
+}
+
 static void bad_files_are_refused_by_line(void **state)
 {
 	static const struct {
@@ -328,6 +348,7 @@ int main(void)
 		cmocka_unit_test(what_is_absent_has_its_default),
 		cmocka_unit_test(sources_are_inherited),
 		cmocka_unit_test(interception_has_its_defaults),
+		cmocka_unit_test(a_pair_may_lack_its_partner),
 		cmocka_unit_test(bad_files_are_refused_by_line),
 		cmocka_unit_test(what_is_printed_reads_back),
 		cmocka_unit_test(files_that_cannot_be_read),
