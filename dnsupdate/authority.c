@@ -344,13 +344,25 @@ static struct said *weigh_witnesses(struct inquiry *q)
 	return best ? &best->said : NULL;
 }
 
+/* The zone that we were sent down to cannot be asked. Where the provider is to serve it, that is what is lame; where others are, it may be
+ * but a bad moment of theirs or of the resolvers, and who serves the domain is not known. */
+static void stuck(struct inquiry *q)
+{
+	for (size_t i = 0; i < q->said.n; i++)
+		if (judge_is_listed(q->nameservers, q->n_nameservers, q->said.ns[i])) {
+			ask_ours(q);
+			return;
+		}
+	unknown(q, "nobody could be asked in the zone above it: ", q->said.cut);
+}
+
 static void nobody_said_anything(struct inquiry *q)
 {
 	const struct witness *w = &q->witnesses[q->n_witnesses - 1];
 	char what[120], why[170];
 
-	if (q->said.cut) { /* that zone is lame: its delegation is what counts */
-		ask_ours(q);
+	if (q->said.cut && name_same(q->said.cut, q->parent.zone)) {
+		stuck(q);
 		return;
 	}
 	snprintf(what, sizeof what, "none of the servers of %.60s could say anything: ", q->parent.zone);
@@ -466,7 +478,7 @@ static void on_parent(void *arg, const struct parent *p)
 	q->parent_ask = NULL;
 	q->going_down = false;
 	if (down && (!p->zone || !name_same(p->zone, q->said.cut))) {
-		ask_ours(q); /* the resolvers get nothing out of the zone below: it is the lame one */
+		stuck(q); /* the resolvers get nothing out of the zone below */
 		return;
 	}
 	if (!p->zone) {

@@ -1,7 +1,8 @@
 #pragma once
 /* authority - who answers for a domain: judged from the parent's delegation (RFC 1034 4.2.1), not from who holds a zone of that name.
  * And the addresses of all servers that answer for a zone, so that a change can be seen on each of them.
- * Ownership: handles; after x_cancel() the callback never comes, and it never comes from inside the start. */
+ * Ownership: handles, to be cancelled before the looker is freed; after x_cancel() the callback never comes, and it never comes from
+ * inside the start. */
 #include "dnsupdate/look.h"
 
 enum verdict {
