@@ -366,6 +366,38 @@ static int restore(struct mark *m, const struct rrset *found)
 	return replace(&m->after, found); /* it is as before already: by hand, or by an undo of which only the record is missing */
 }
 
+static int names_any(const struct planning *p, const struct rrset *set, bool *names)
+{
+	enum action action;
+	struct sentence why;
+	struct rrset next;
+	int rc = plan_rewrite(p, set, &action, &next, &why);
+
+	rrset_done(&next);
+	*names = action == ACTION_CHANGE;
+	return rc;
+}
+
+/* Towards the client server. What a push left is restored exactly. A mark of an earlier way home is known by its `before`, which names the
+ * transit server where `after` does not (a push takes no such address away): there it is home already. What was edited since counts as it
+ * is now, and of that only what names the transit server. */
+static int go_home(struct planning *p, struct mark *m, const struct rrset *found)
+{
+	bool came_from = false, is_there = false;
+	int rc = names_any(p, &m->before, &came_from);
+
+	if (rc == 0)
+		rc = names_any(p, &m->after, &is_there);
+	if (rc < 0)
+		return rc;
+	if (rrset_equal(found, &m->after))
+		return came_from && !is_there ? 0 : restore(m, found);
+	if (rrset_equal(found, &m->before) && !came_from)
+		return restore(m, found);
+	rc = rebase(m, found);
+	return rc < 0 ? rc : push_mark(p, m, found);
+}
+
 static int finalise(struct mark *m)
 {
 	return m->after.n == 0 ? 0 : intend(m, &m->after, m->before.n ? m->before.ttl : m->after.ttl);
@@ -374,17 +406,12 @@ static int finalise(struct mark *m)
 static int plan_mark(struct planning *p, struct mark *m, const struct rrset *found)
 {
 	bool expected = rrset_equal(found, &m->after), undone = rrset_equal(found, &m->before);
-	int rc;
 
 	switch (p->wish->verb) {
 	case VERB_PREPARE:
 	case VERB_PUSH:
-		if (p->home && p->wish->verb == VERB_PUSH) {
-			if (expected || undone)
-				return restore(m, found);
-			rc = rebase(m, found); /* edited since: what it is now counts, and of that only what names the transit server */
-			return rc < 0 ? rc : push_mark(p, m, found);
-		}
+		if (p->home)
+			return go_home(p, m, found);
 		if (!m->pending && (!scope_has(p->scope, m->before.owner) || plan_is_delegated(p->z, m->before.owner)))
 			return 0; /* the name is not the account's any more; its undo is */
 		return expected ? push_mark(p, m, found) : drifted(p, m, found);

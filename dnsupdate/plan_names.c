@@ -272,23 +272,23 @@ static int add_unsupported(struct planning *p, const struct rrset *set, const ch
 	return rc;
 }
 
-static bool of_address(char c)
+static bool of_address(char c, bool six)
 {
-	return isxdigit((unsigned char)c) || c == ':' || c == '.';
+	return isxdigit((unsigned char)c) || c == (six ? ':' : '.');
 }
 
 /* 192.0.2.1 is not in 192.0.2.10; a full stop behind it may end a sentence. */
 static bool speaks_of(const struct rdata *value, const char *address)
 {
 	const char *text = (const char *)value->bytes, *end = text + value->len, *at = text;
+	bool six = strchr(address, ':');
 	size_t len = strlen(address);
 
 	while ((at = memmem(at, (size_t)(end - at), address, len))) {
-		bool starts = at == text || !of_address(at[-1]);
-		bool ends =
-			at + len == end || !of_address(at[len]) || (at[len] == '.' && (at + len + 1 == end || !of_address(at[len + 1])));
+		const char *behind = at + len;
+		bool stop = behind < end && *behind == '.' && (behind + 1 == end || !of_address(behind[1], six));
 
-		if (starts && ends)
+		if ((at == text || !of_address(at[-1], six)) && (behind == end || stop || !of_address(*behind, six)))
 			return true;
 		at++;
 	}
