@@ -456,7 +456,9 @@ static int open_api(struct backend *b, struct err *err)
 	ad->writes.most = WRITES_A_MINUTE;
 	ad->line_end = &ad->line;
 	ad->turn = evtimer_new(b->base, on_turn, ad);
-	rc = ad->turn ? open_http(ad, b, err) : err_set(err, -ENOMEM, "out of memory");
+	rc = rest_show(b, err);
+	if (rc == 0)
+		rc = ad->turn ? open_http(ad, b, err) : err_set(err, -ENOMEM, "out of memory");
 	if (rc < 0)
 		close_api(b);
 	return rc;

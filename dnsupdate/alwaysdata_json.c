@@ -343,11 +343,21 @@ static int plan_one(struct ad_writes *w, const char *zone, json_int_t domain, co
 	return rc;
 }
 
-static int by_kind(const void *a, const void *b)
+/* In the order of their kinds; within one, as they came. */
+static int sort(struct ad_writes *w)
 {
-	const struct ad_write *x = a, *y = b;
+	struct ad_write *sorted = calloc(w->n + 1, sizeof *sorted);
+	size_t n = 0;
 
-	return (int)x->kind - (int)y->kind;
+	if (!sorted)
+		return -ENOMEM;
+	for (int kind = AD_PATCH; kind <= AD_DELETE; kind++)
+		for (size_t i = 0; i < w->n; i++)
+			if ((int)w->v[i].kind == kind)
+				sorted[n++] = w->v[i];
+	free(w->v);
+	w->v = sorted;
+	return 0;
 }
 
 int ad_plan(struct ad_writes *out, const char *zone, json_int_t domain, const struct ad_records *r, const struct change *changes, size_t n,
@@ -365,13 +375,13 @@ int ad_plan(struct ad_writes *out, const char *zone, json_int_t domain, const st
 				"differ and "
 				"could not be restored",
 				changes[i].was.owner, rr_type_text(changes[i].was.type, type));
-		else if (rc < 0)
-			err_set(err, rc, "out of memory");
 	}
+	if (rc == 0)
+		rc = sort(out);
+	if (rc == -ENOMEM)
+		err_set(err, rc, "out of memory");
 	if (rc < 0)
 		ad_writes_done(out);
-	else if (out->n)
-		qsort(out->v, out->n, sizeof *out->v, by_kind); /* which of a kind is first does not matter */
 	return rc;
 }
 

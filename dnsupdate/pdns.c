@@ -27,8 +27,10 @@ struct pdns_call {
 static int open_api(struct backend *b, struct err *err)
 {
 	char *key, *line = NULL;
-	int rc = secret_line_load(&key, b->conf->key_file, err);
+	int rc = rest_show(b, err);
 
+	if (rc == 0)
+		rc = secret_line_load(&key, b->conf->key_file, err);
 	if (rc < 0)
 		return rc;
 	if (asprintf(&line, "X-API-Key: %s", key) < 0) {

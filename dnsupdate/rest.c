@@ -8,6 +8,14 @@
 
 #define STRING_MAX 255 /* bytes of one character string */
 
+int rest_show(struct backend *b, struct err *err)
+{
+	if (asprintf(&b->shown, "%s (%s)", b->conf->url, b->ops->name) >= 0)
+		return 0;
+	b->shown = NULL;
+	return err_set(err, -ENOMEM, "out of memory");
+}
+
 enum outcome rest_outcome(const struct http_answer *a, struct err *err)
 {
 	if (a->end != HTTP_ANSWERED) {

@@ -4,6 +4,8 @@
 #include "dnsupdate/backend.h"
 #include "dnsupdate/http.h"
 
+int rest_show(struct backend *b, struct err *err); /* sets shown from conf's URL */
+
 /* Of an answer to a message that changes something; err is set unless DONE. 2xx is DONE; 408, 429 and 5xx are BUSY: what such a server did
  * is found by reading; any other status says that it will not. */
 enum outcome rest_outcome(const struct http_answer *a, struct err *err);
