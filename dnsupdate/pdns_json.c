@@ -278,6 +278,7 @@ enum outcome pdns_patch(char **body, const json_t *object, const struct change *
 	const char *zone = text_of(object, "name");
 	json_t *rrsets, *patch;
 
+	*body = NULL;
 	if (!json_is_object(object) || !zone || !json_is_array(json_object_get(object, "rrsets"))) {
 		err_set(err, -EBADMSG, "found no zone in the answer");
 		return OUTCOME_REFUSED;
@@ -298,7 +299,8 @@ enum outcome pdns_patch(char **body, const json_t *object, const struct change *
 	patch = json_pack("{s:o}", "rrsets", rrsets);
 	for (size_t i = 0; patch && o == OUTCOME_DONE && i < n; i++)
 		o = check_and_append(rrsets, object, &changes[i], err);
-	*body = patch && o == OUTCOME_DONE ? json_dumps(patch, JSON_COMPACT) : NULL;
+	if (patch && o == OUTCOME_DONE)
+		*body = json_dumps(patch, JSON_COMPACT);
 	json_decref(patch);
 	return o == OUTCOME_DONE && !*body ? no_memory(err) : o;
 }

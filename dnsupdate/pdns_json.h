@@ -14,5 +14,5 @@ int pdns_zone_id(char *out, size_t cap, const char *zone);
 bool pdns_is_primary(const json_t *object);
 int pdns_zone_parse(struct zone *out, const char *name, const json_t *object, struct err *err); /* -EBADMSG, -ENOMEM; takes nothing */
 /* DONE: *body is the PATCH that makes next of was, returned new. object must be the whole zone: the API's narrow reading
- * (rrset_name) leaves out disabled records. DRIFT, REFUSED, BUSY (no memory) with err otherwise. */
+ * (rrset_name) leaves out disabled records. DRIFT, REFUSED, BUSY (no memory) with err otherwise, and *body NULL. */
 enum outcome pdns_patch(char **body, const json_t *object, const struct change *changes, size_t n, struct err *err);
