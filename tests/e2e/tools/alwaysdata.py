@@ -2,9 +2,10 @@
 """The part of alwaysdata's REST API that keeps DNS records, as its public documentation describes it, on a loopback address.
 
   alwaysdata.py --key "KEY account=alice" --data FILE [--port N] [--writes 50] [--reads 250] [--fresh 10] [--window 60]
+                [--dns SERVER --dns-key FILE]
 
 FILE: {"domains": [{"id": 3, "name": "alice.example"}], "records": [{"domain": 3, "type": "A", "name": "www", "value": "192.0.2.10"}, ..]}
-Prints "port N" when it listens. What is left out of a record is: ttl null, annotation "", is_user_defined and is_active true.
+Prints "port N" when it listens. With --dns what is written shows there, by nsupdate with that key. What is left out of a record is: ttl null, annotation "", is_user_defined and is_active true.
 
 As documented: Basic authentication without a password; JSON; PATCH is partial, PUT whole; at most --reads GETs and --writes other requests
 a minute, of the latter at most --fresh that are the first of their connection; a write takes effect a second after its answer, unless
@@ -23,6 +24,7 @@ import http.server
 import ipaddress
 import json
 import re
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -68,6 +70,7 @@ class World:
         self.writes = Rate(options.writes, options.window)
         self.fresh = Rate(options.fresh, options.window)
         self.log, self.fault = [], {}
+        self.dns, self.dns_key = options.dns, options.dns_key
 
     def add(self, fields):
         self.last += 1
@@ -77,6 +80,30 @@ class World:
     def shown(self, r):
         domain = r["domain"]
         return r | {"href": f"/v1/record/{r['id']}/", "domain": {"href": f"/v1/domain/{domain}/"}}
+
+    def publish(self, *touched):
+        """All active records of the names and types touched, in place of what is served."""
+        lines = [f"server {self.dns}"]
+        for domain, name, kind in {(r["domain"], r["name"], r["type"]) for r in touched}:
+            zone = next(d["name"] for d in self.domains if d["id"] == domain)
+            owner = f"{name}.{zone}." if name else f"{zone}."
+            lines += [f"zone {zone}.", f"update delete {owner} {kind}"]
+            for r in self.records.values():
+                if (r["domain"], r["name"], r["type"]) == (domain, name, kind) and r["is_active"]:
+                    value = json.dumps(r["value"]) if kind == "TXT" and not r["value"].startswith('"') else r["value"]
+                    priority = "" if r["priority"] is None else f"{r['priority']} "
+                    lines.append(f"update add {owner} {r['ttl'] or 300} {kind} {priority}{value}")
+            lines.append("send")
+        if self.dns:
+            subprocess.run(["nsupdate", "-v", "-k", self.dns_key], input="\n".join(lines) + "\n", text=True, check=True)
+
+    def become(self, number, new):
+        """new None: it goes."""
+        with self.lock:
+            old = self.records.pop(number, None)
+            if new:
+                self.records[number] = new
+            self.publish(*(r for r in (old, new) if r))
 
     def next_fault(self, method):
         f = self.fault
@@ -119,17 +146,17 @@ class World:
         if method == "POST":
             fields = DEFAULTS | body
             self.check(fields)
-            return (lambda: self.add(fields)), 201, [("Location", f"/v1/record/{self.last + 1}/")]
+            return (lambda: self.become(self.add(fields), fields | {"id": self.last})), 201, [("Location", f"/v1/record/{self.last + 1}/")]
         old = self.records.get(number)
         if not old:
             raise Refused(404, {"detail": "not found"})
         if not old["is_user_defined"]:
             raise Refused(403, {"detail": "generated"})
         if method == "DELETE":
-            return (lambda: self.records.pop(number, None)), 204, []
+            return (lambda: self.become(number, None)), 204, []
         new = (old if method == "PATCH" else DEFAULTS | {"id": number}) | body
         self.check(new)
-        return (lambda: self.records.__setitem__(number, new)), 204, []
+        return (lambda: self.become(number, new)), 204, []
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -234,7 +261,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.path == "/_test/fault":
                 w.fault = body
             elif self.path == "/_test/edit":
-                w.records[body["id"]] |= body
+                w.become(body["id"], w.records[body["id"]] | body)
         self.answer(200, {})
 
     def handle_any(self):
@@ -255,6 +282,8 @@ def main():
     p.add_argument("--writes", type=int, default=50)
     p.add_argument("--reads", type=int, default=250)
     p.add_argument("--fresh", type=int, default=10)
+    p.add_argument("--dns")
+    p.add_argument("--dns-key")
     p.add_argument("--window", type=float, default=60)
     options = p.parse_args()
     Handler.world = World(options)
