@@ -4,7 +4,7 @@
 #include "control/dnslink.h"
 #include "tests/unit/fake_peer.h"
 
-#define FAKE_DNS_ACCOUNTS 16
+#define FAKE_DNS_ACCOUNTS 64
 
 struct fake_zone {
 	char account[ACCOUNT_NAME_MAX + 1];
