@@ -49,3 +49,9 @@ for name in shunt-netctl shunt-netctl-recover; do
 done
 has shunt-netctl Type=notify Restart=always StartLimitIntervalSec=0 Also=shunt-netctl-recover.service
 has shunt-netctl-recover Type=oneshot RemainAfterExit=yes 'After=network-online.target .*' 'Before=.*shunt-proxy.service.*'
+score shunt-dnsupdate 22
+has shunt-dnsupdate Type=notify Restart=always StartLimitIntervalSec=0 User=root WantedBy=multi-user.target \
+	'CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID' 'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX' 'SystemCallFilter=@chown @setuid' \
+	'ReadWritePaths=-/var/lib/shunt/dns .*'
+# With it the journal would become root's again at every start.
+! grep '^StateDirectory' "$top/conf/shunt-dnsupdate.service" || failed "shunt-dnsupdate takes its journal away from shunt-dns"
