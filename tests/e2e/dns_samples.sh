@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The samples in conf/dns are right as they stand: the commands in their comments make keys and zones, the servers start with them, the key for
-# shunt may do what shunt does and no more, and the secondary has a change at once. Only addresses and paths are other ones here.
+# shunt may do what shunt does and no more, the secondary has a change at once, and shunt-dnsupdate pushes and undoes with the example of its own
+# configuration. Only the servers' addresses, names and paths are other ones here.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/dns_lib.sh"
 for program in named tsig-keygen knotd keymgr pdns_server pdnsutil sqlite3 nsupdate; do
@@ -8,7 +9,19 @@ for program in named tsig-keygen knotd keymgr pdns_server pdnsutil sqlite3 nsupd
 done
 dns_net
 ZONE=alice.example
-HOST=10.53.0.1 # of shunt-dnsupdate; another one is 10.53.0.2
+DNSUPDATE=$BUILD/shunt-dnsupdate
+# The host that shunt-dnsupdate runs on has its address of the samples, 203.0.113.53.
+NAMESPACES+=(h)
+ip netns add "${NS}h"
+ip link add eth0 netns "${NS}h" type veth peer name h0 netns "${NS}d"
+for n in h d; do ip -n "$NS$n" link set lo up; done
+ip -n "${NS}h" link set eth0 up
+ip -n "${NS}d" link set h0 up
+addresses h eth0 203.0.113.53/24 2001:db8:f::53/64
+addresses d h0 203.0.113.1/24 2001:db8:f::1/64
+ip -n "${NS}h" route add default via 203.0.113.1
+ip -n "${NS}h" route add default via 2001:db8:f::1
+DNS_FROM=h
 
 "$PROXY" -c "$TOP/conf/shunt.conf" --check >"$W/log/check" 2>&1 || die "conf/shunt.conf: $(cat "$W/log/check")"
 like "conf/shunt.conf" "$("$PROXY" -c "$TOP/conf/shunt.conf" --print-config)" '^[[:space:]]*zone-server'
@@ -20,10 +33,10 @@ at_home() { # KIND NAME SAMPLE: on standard output
 	d=$(lived "$2")
 	mkdir -p "$d/etc" "$d/lib" "$d/cache" "$d/run" "$d/root"
 	sed -e "s|192\.0\.2\.53|${PRIMARY[$1]}|g; s|2001:db8::53|$(v6 "${PRIMARY[$1]}")|g; s|198\.51\.100\.53|${SECONDARY[$1]}|g" \
-		-e "s|2001:db8:1::53|$(v6 "${SECONDARY[$1]}")|g; s|203\.0\.113\.53|$HOST|g; s|/etc/[a-z]*/|$d/etc/|g; s|/etc/\(bind\|knot\)|$d/etc|g" \
+		-e "s|2001:db8:1::53|$(v6 "${SECONDARY[$1]}")|g; s|/etc/[a-z]*/|$d/etc/|g; s|/etc/\(bind\|knot\)|$d/etc|g" \
 		-e "s|/var/lib/[a-z]*|$d/lib|g; s|/var/cache/[a-z]*|$d/cache|g; s|/run/[a-z]*|$d/run|g; s|/root/|$d/root/|g" "$TOP/conf/dns/$3"
 }
-# What the operator is told to do as root, line by line; PREFIX SUFFIX go around the names of programs.
+# What the operator is told to do as root, line by line;
 told() { # NAME FILE
 	sed -n 's/^#   # //p' "$2" >"$W/told-$1"
 	[ -s "$W/told-$1" ] || die "$1: the sample tells no commands"
@@ -84,44 +97,56 @@ start pdns-primary d pdns_server --config-dir="$(lived pdns-primary)/etc" --daem
 knot_is_up pdns pdns-secondary knot-secondary.conf
 
 # ---- what each of them must do
-from() { # ADDRESS KIND [KEY-FILE]: an update of the lines on standard input
-	{ echo "local $1"; cat; } | update "${PRIMARY[$2]}" $ZONE "${3:-$KEYS/$2.key}"
+refused() { # WHAT KIND KEY-FILE RECORD
+	! update "${PRIMARY[$2]}" $ZONE "$3" <<<"update add x.$ZONE. 60 $4" >"$W/refused" 2>&1 || die "$1 is let through"
+	like "$1" "$(cat "$W/refused")" 'REFUSED|NOTAUTH|BADKEY'
 }
-refused() { # WHAT COMMAND..
-	local what=$1
-	shift
-	! "$@" || die "$what is let through"
-	like "$what" "$(cat "$W/log/nsupdate")" 'REFUSED|NOTAUTH|BADKEY'
-}
-reads() { # [KEY-FILE]: the whole zone, from $kind's primary
-	ask_dns -b $HOST ${1:+-k "$1"} +noall +answer +onesoa "@${PRIMARY[$kind]}" $ZONE. axfr >"$W/zone"
-	grep -q 'SOA' "$W/zone"
+reads() { # KIND [KEY-FILE]: the whole zone
+	ask_dns ${2:+-k "$2"} +noall +answer +onesoa "@${PRIMARY[$1]}" $ZONE. axfr >"$W/zone" || :
+	grep -q SOA "$W/zone"
 }
 for kind in bind knot pdns; do
 	wait_for serves ${PRIMARY[$kind]} www.$ZONE A 192.0.2.10
 	wait_for serves ${SECONDARY[$kind]} www.$ZONE A 192.0.2.10
 	same "$kind: mode of the key" "$(stat -c %a "$KEYS/$kind.key")" 600
-	reads "$KEYS/$kind.key" || die "$kind: shunt's key may not read the zone"
-	for round in 1 2; do # twice: a delay of the second notify is what BIND does by default
-		began=$(now_ms)
-		if [ $round = 1 ]; then old=192.0.2.10 new=198.51.100.10; else old=198.51.100.10 new=192.0.2.10; fi
-		from $HOST $kind <<-END2 || die "$kind: $(cat "$W/log/nsupdate")"
-			prereq yxrrset www.$ZONE. IN A $old
-			update delete www.$ZONE. A
-			update add www.$ZONE. 60 A $new
-			prereq yxrrset mail.$ZONE. IN TXT "v=spf1 ip4:192.0.2.11 ip6:2001:db8::/64 -all"
-			update delete mail.$ZONE. TXT
-			update add mail.$ZONE. 60 TXT "v=spf1 ip4:192.0.2.11 ip6:2001:db8::/64 -all"
-		END2
-		WAIT=3 wait_for serves ${SECONDARY[$kind]} www.$ZONE A $new
-		say "$kind: the secondary has change $round after $(($(now_ms) - began)) ms"
-	done
-	refused "$kind: an update with the secondary's key" from $HOST $kind "$KEYS/$kind-transfer.key" <<<"update add x.$ZONE. 60 A 192.0.2.10"
+	reads $kind "$KEYS/$kind.key" || die "$kind: shunt's key may not read the zone"
+	! reads $kind || die "$kind: anybody may read the zone"
+	! reads $kind "$KEYS/wrong.key" || die "$kind: any key may read the zone"
+	refused "$kind: an update with the secondary's key" $kind "$KEYS/$kind-transfer.key" "A 192.0.2.10"
 	[ $kind = pdns ] || for record in "NS ns1.foreign.example." "MX 10 mail" "CAA 0 issue \"x\"" "DS 1 13 2 $(printf '%064d' 1)"; do
-		refused "$kind: ${record%% *}" from $HOST $kind <<<"update add x.$ZONE. 60 $record"
+		refused "$kind: ${record%% *}" $kind "$KEYS/$kind.key" "$record"
 	done
-	[ $kind = bind ] || refused "$kind: an update from elsewhere" from 10.53.0.2 $kind <<<"update add x.$ZONE. 60 A 192.0.2.10"
-	! reads || die "$kind: anybody may read the zone"
-	! reads "$KEYS/wrong.key" || die "$kind: any key may read the zone"
+	[ $kind = bind ] || DNS_FROM=d refused "$kind: an update from elsewhere" $kind "$KEYS/$kind.key" "A 192.0.2.10"
 	serves ${PRIMARY[$kind]} x.$ZONE A 192.0.2.10 || die "$kind: something was changed that must not be" # the wildcard
+	began=$(now_ms)
+	update ${PRIMARY[$kind]} $ZONE "$KEYS/$kind.key" <<-END2 || die "$kind: $(cat "$W/log/nsupdate")"
+		prereq yxrrset office.$ZONE. IN A 203.0.113.80
+		update delete office.$ZONE. A
+		update add office.$ZONE. 43200 A 203.0.113.81
+	END2
+	WAIT=3 wait_for serves ${SECONDARY[$kind]} office.$ZONE A 203.0.113.81
+	say "$kind: the secondary has the change of nsupdate after $(($(now_ms) - began)) ms"
+done
+
+# ---- and the configuration of shunt itself
+world_up
+resolver_up
+echo '{"name": "alice", "domains": ["alice.example"]}' >"$W/accounts"
+dnsupdate() { # KIND COMMAND..
+	in_ns h "$DNSUPDATE" -c "$W/shunt-$1.conf" "${@:2}" >"$W/log/dnsupdate-$1" 2>&1 || die "$*: $(cat "$W/log/dnsupdate-$1")"
+}
+for kind in bind knot pdns; do
+	delegate $ZONE managed $kind
+	sed -e "s|192\.0\.2\.53|${PRIMARY[$kind]}|; s|\"/etc/shunt/dns/ns1.key\"|\"$KEYS/$kind.key\"|; s|\.provider\.example\"|.$kind&|g" \
+		-e "s|^dns {|& resolvers = { \"$RESOLVER\" } journal = \"$DNS/journal-$kind\"|" "$TOP/conf/shunt.conf" >"$W/shunt-$kind.conf"
+	reads $kind "$KEYS/$kind.key"
+	grep -v SOA "$W/zone" | sort >"$W/before"
+	# Twice, one right after the other: it is from the second change on that BIND's notifies wait.
+	dnsupdate $kind push alice --accounts "$W/accounts" --wait 3
+	serves ${SECONDARY[$kind]} www.$ZONE A 198.51.100.10
+	like "$kind: push" "$(cat "$W/log/dnsupdate-$kind")" 'seen on every name server'
+	dnsupdate $kind undo alice --wait 3
+	reads $kind "$KEYS/$kind.key"
+	same "$kind: the zone after the undo" "$(grep -v SOA "$W/zone" | sort | diff "$W/before" -)" ""
+	say "$kind: pushed and undone: $(grep -o 'after [0-9]* ms' "$W/log/dnsupdate-$kind" | sort -k2n | tail -n 1) on the last server"
 done
