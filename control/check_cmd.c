@@ -208,7 +208,7 @@ static void show_domain(struct app *a, const json_t *domain)
 		 verdicts[v].then, changes, *why && verdicts[v].warn ? " (" : "", verdicts[v].warn ? why : "",
 		 *why && verdicts[v].warn ? ")" : "");
 	json_array_foreach (json_object_get(domain, "names"), i, name) {
-		if (strcmp(text_of(name, "fate"), "unsupported") == 0)
+		if (verdicts[v].switched && strcmp(text_of(name, "fate"), "unsupported") == 0)
 			out_line(&a->out, "  %-30s WARNING %s names the client server and is not rewritten: %s", "", text_of(name, "name"),
 				 text_of(name, "what"));
 	}
@@ -312,7 +312,7 @@ static int follow(struct app *a, struct pool *p, struct sum *s, struct err *err)
 		struct job *j = &p->jobs[i];
 		wait_for(a, p, j, began);
 		if (dnslink_is_away(j->rc))
-			return err_set(err, j->rc, "check is not over: %s", j->why);
+			return err_set(err, j->rc, "what DNS says cannot be told: %s", j->why);
 		show(a, j, s);
 		job_done(j);
 	}

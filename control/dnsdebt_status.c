@@ -17,7 +17,9 @@ static const char *text_of(const json_t *o, const char *key)
 struct present {
 	json_int_t records;
 	size_t zones;
-	const char *lagging, *state, *side; /* of the first that lags, else of the last */
+	const char *lagging;      /* of the first that lags */
+	const char *state, *side; /* of the last */
+	const char *verified;     /* when all servers of the last one showed it; NULL: they did not, of one of them */
 };
 
 static void look_at(const json_t *entries, struct present *p)
@@ -32,6 +34,7 @@ static void look_at(const json_t *entries, struct present *p)
 		p->state = text_of(e, "state");
 		p->side = text_of(e, "side");
 		p->lagging = p->lagging ? p->lagging : lagging;
+		p->verified = i && !p->verified ? NULL : json_string_value(json_object_get(e, "verified"));
 	}
 }
 
@@ -46,8 +49,9 @@ static void present_text(const struct present *p, const json_t *evidence, char *
 		publish_text(evidence, out, cap);
 		return;
 	}
-	snprintf(out, cap, "%s%s (%lld record set%s, %zu zone%s)", p->state, strcmp(p->side, "transit") == 0 ? " to transit" : "",
-		 (long long)p->records, p->records == 1 ? "" : "s", p->zones, p->zones == 1 ? "" : "s");
+	snprintf(out, cap, "%s%s (%lld record set%s, %zu zone%s%s%s)", p->state, strcmp(p->side, "transit") == 0 ? " to transit" : "",
+		 (long long)p->records, p->records == 1 ? "" : "s", p->zones, p->zones == 1 ? "" : "s",
+		 p->verified ? ", seen by all servers at " : "", p->verified ? p->verified : "");
 }
 
 static bool is_owed(struct app *a, const char *account)

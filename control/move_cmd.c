@@ -519,9 +519,9 @@ static enum exit_code verdict(struct app *a, json_t *results, struct err *err)
 		worst = worse(worst, x);
 	}
 	if (worst && json_array_size(results) > 1) {
-		char text[120] = "";
+		char text[160] = "";
 		if (owed)
-			snprintf(text, sizeof(text), "%sof %zu that moved DNS is owed (shunt resume)", bad ? ", " : "", owed);
+			snprintf(text, sizeof(text), "%sDNS of %zu that moved is owed (shunt resume tries again)", bad ? "; " : "", owed);
 		if (bad)
 			err_set(err, -EIO, "%zu of %zu accounts did not move%s%s%s", bad, json_array_size(results), text,
 				a->out.json ? ": " : "", a->out.json && first ? first : "");

@@ -222,6 +222,12 @@ static int know_account(struct move *m, struct err *err)
 	return m->dns_account ? 0 : publish_account(m->with->db, m->row.account, &m->dns_account, err);
 }
 
+/* What somebody else changed is no reason to keep an account from going back. */
+static bool may_go_home(const struct move *m)
+{
+	return verb_of(m) == DNS_UNDO && publish_drift(m->dns_plan);
+}
+
 int publish_plan(struct move *m, struct err *err)
 {
 	struct err e = {0};
@@ -234,7 +240,7 @@ int publish_plan(struct move *m, struct err *err)
 	m->with->dns->cancel_fd = m->with->cancel_fd;
 	rc = dns_plan(m->with->dns, m->dns_account, verb_of(m), m->row.to, &m->dns_plan, NULL, &e);
 	m->with->dns->cancel_fd = -1;
-	if (rc == 0 || (verb_of(m) == DNS_UNDO && publish_drift(m->dns_plan)))
+	if (rc == 0 || may_go_home(m))
 		return 0;
 	if (rc == -EINTR)
 		return err_set(err, rc, "interrupted");
@@ -254,7 +260,9 @@ void publish_plan_text(const struct move *m, char *out, size_t cap)
 	count_zones(m->dns_plan, &c);
 	if (!m->dns_plan)
 		snprintf(out, cap, "DNS: what would change is not known");
-	else if (publish_drift(m->dns_plan))
+	else if (json_integer_value(json_object_get(m->dns_plan, "exit")) && !may_go_home(m))
+		snprintf(out, cap, "DNS: would be refused, and so would the move");
+	else if (may_go_home(m))
 		snprintf(out, cap, "DNS: somebody else changed what is to go back: it is left as it is, and owed");
 	else if (c.sets == 0)
 		snprintf(out, cap, "DNS: nothing changes");

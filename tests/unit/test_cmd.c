@@ -35,6 +35,8 @@ static void test_understood(void **state)
 	} cases[] = {
 		{"shunt status", "status", 0, NULL},
 		{"shunt status alice", "status", 1, "alice"},
+		{"shunt check", "check", 0, NULL},
+		{"shunt check alice bob", "check", 2, "alice"},
 		{"shunt --json status alice", "status", 1, "alice"},
 		{"shunt status alice --json", "status", 1, "alice"},
 		{"shunt -c f status --json alice", "status", 1, "alice"},

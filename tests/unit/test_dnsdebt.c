@@ -1,8 +1,10 @@
 /* DNS beyond one move, against a shunt-dnsupdate in memory: debts and who settles them, what finish asks, what status and check say. */
 #include "control/check.h"
 #include "control/dnsdebt.h"
+#include "control/network.h"
 #include "control/publish.h"
 #include "tests/unit/fake_dnsupdate.h"
+#include "tests/unit/fake_netctl.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -232,6 +234,30 @@ static void test_finish(void **state)
 	assert_int_equal(dnsdebt_may_finish(&h->app, &err), 0); /* DNS is nobody's business */
 }
 
+/* It is asked before anything is taken back. */
+static void test_finish_asks_dns(void **state)
+{
+	struct house *h = *state;
+	struct err err = {0};
+	struct fake_netctl *hosts[2];
+	bool already;
+	for (int i = 0; i < 2; i++) {
+		hosts[i] = fake_netctl_new((enum side)i);
+		h->app.netctl[i] = fake_netctl_link(hosts[i]);
+	}
+	fake_plan_put(hosts[SIDE_CLIENT], "intercept", "confirmed");
+	assert_int_equal(journal_account_side(h->app.db, "bob", SIDE_CLIENT, &err), 0);
+	fake_zone(h->dns, "bob")->pushed = true;
+	assert_int_equal(network_finish(&h->app, &already, &err), EXIT_REFUSED);
+	assert_non_null(strstr(err.text, "bob"));
+	assert_string_equal(hosts[SIDE_CLIENT]->p.calls, "");
+	fake_zone(h->dns, "bob")->pushed = false;
+	assert_int_equal(network_finish(&h->app, &already, &err), EXIT_DONE);
+	app_close(&h->app);
+	fake_netctl_free(hosts[0]);
+	fake_netctl_free(hosts[1]);
+}
+
 /* ---- status ---- */
 
 static void assert_status(struct house *h, const char *name, const char *text)
@@ -330,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_left_to_its_move, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_account_owes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_finish_asks_dns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check_refused, setup, teardown),
