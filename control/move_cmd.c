@@ -387,20 +387,26 @@ static void recover(struct app *a, json_t *results)
 		struct err err = {0};
 		struct move_rows open;
 		const char *name = json_string_value(json_object_get(o, "account"));
-		if (!json_is_true(json_object_get(o, "died")) || sync_resume(a, name, false, &err) != EXIT_DONE)
+		if (!json_is_true(json_object_get(o, "died")))
 			continue;
-		if (journal_moves_open(a->db, name, &open, &err) < 0 || open.n) {
+		enum exit_code x = sync_resume(a, name, false, &err);
+		if (journal_moves_open(a->db, name, &open, NULL) < 0 || open.n) {
 			move_rows_done(&open);
 			continue;
 		}
 		struct account_row row;
-		bool there = journal_account(a->db, name, &row, &err) == 0 && row.def.side == SIDE_TRANSIT;
+		bool there = journal_account(a->db, name, &row, NULL) == 0 && row.def.side == SIDE_TRANSIT;
 		bool to_transit = strcmp(json_string_value(json_object_get(o, "kind")), "migrate") == 0;
 		account_row_done(&row);
 		json_object_set_new(o, "side", json_string(there ? "transit" : "client"));
-		json_object_set_new(o, "exit", json_integer(there == to_transit ? EXIT_DONE : EXIT_UNDONE));
-		if (there == to_transit)
+		json_object_set_new(o, "exit", json_integer(there == to_transit ? x : EXIT_UNDONE));
+		if (there != to_transit)
+			continue;
+		json_object_set_new(o, "state", json_string(move_state_name(MOVE_DONE)));
+		if (x == EXIT_DONE)
 			json_object_del(o, "error");
+		else
+			json_object_set_new(o, "error", json_string(err.text)); /* it has moved, and its DNS is owed */
 	}
 }
 
