@@ -10,6 +10,7 @@
 struct mark {
 	struct rrset before, after, next; /* of one owner and type; no values: there is none */
 	bool pending;                     /* next is set and not known to be settled */
+	bool left; /* found as somebody else's and left to them: no verb works on it as long as this struct lives; not on disk */
 };
 
 enum verb { VERB_PREPARE, VERB_PUSH, VERB_UNDO, VERB_FINALISE };

@@ -327,6 +327,7 @@ static int drifted(struct planning *p, struct mark *m, const struct rrset *found
 	if (plan_note(p->out, "%s %s: found %s, expected %s: left as found and forgotten", found->owner, rr_type_text(found->type, type),
 		      rrset_text(found, is, sizeof is), rrset_text(&m->after, was, sizeof was)) < 0)
 		return -ENOMEM;
+	m->left = true;
 	return rebase(m, found);
 }
 
@@ -429,6 +430,9 @@ static int plan_marks(struct planning *p)
 
 	for (size_t i = 0; rc == 0 && i < p->e->n; i++) {
 		struct mark *m = &p->e->marks[i];
+
+		if (m->left) /* the same work is planned again after each look, until nothing is left to do */
+			continue;
 		const struct rrset *found = zone_find(p->z, m->before.owner, m->before.type);
 		const struct rrset none = {.owner = m->before.owner, .type = m->before.type};
 		struct rrset copy; /* the mark's own are replaced on the way */
@@ -566,7 +570,5 @@ int plan_make(struct plan *out, struct entry *e, const struct zone *z, const str
 	if (rc == 0)
 		rc = make(&p, conf, err);
 	free(p.swaps);
-	if (rc < 0)
-		plan_done(out);
 	return rc;
 }

@@ -58,7 +58,8 @@ struct plan_wish {
 	bool leave_drift; /* drifted RRsets are left as found and forgotten, instead of refused */
 };
 /* Sets next and pending of e's marks, adds marks; e is settled before. 0, also with drift (the caller refuses); -EPERM: a guard, err names
- * it and what would satisfy it; -ENOMEM. z NULL is the zone that is gone: -ENOENT. */
+ * it and what would satisfy it; -ENOMEM. z NULL is the zone that is gone: -ENOENT. out is for plan_done() in any case; where a guard
+ * refuses the share of the zone it tells all that would be. After an error e is not to be used. */
 int plan_make(struct plan *out, struct entry *e, const struct zone *z, const struct scope *s, const struct conf *conf,
 	      const struct plan_wish *wish, struct err *err);
 json_t *plan_to_json(const struct plan *p, const struct entry *e); /* "changes":[{owner,type,ttl,old,new,..}], "drift", "names", "notes" */

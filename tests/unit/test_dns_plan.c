@@ -349,6 +349,32 @@ static void drift_is_refused_and_shown(void **state)
 	end(&s);
 }
 
+/* A push is planned again after each look at the zone, until there is nothing to do: what was left stays left. */
+static void what_is_left_stays_left(void **state)
+{
+	const struct plan_wish leave = {VERB_PUSH, SIDE_TRANSIT, true};
+	struct conf conf = conf_from_text(PAIRS);
+	struct scene s;
+
+	(void)state;
+	begin(&s, "@ 300 A 192.0.2.10\nwww 300 A 192.0.2.10");
+	act(&s, &push, 2, NULL);
+	edit(&s, "@ 60 A 198.51.100.10\nwww 300 A 192.0.2.10\nnew 300 A 192.0.2.10");
+	for (size_t round = 0; round < 3; round++) {
+		plan_done(&s.plan);
+		assert_int_equal(plan_make(&s.plan, &s.e, &s.z, &alice, &conf, &leave, NULL), 0);
+		assert_int_equal(s.plan.n_changes, round == 0);
+		assert_int_equal(s.plan.n_drifts, 0);
+		zone_apply(&s.z, &s.e);
+		assert_int_equal(entry_settle(&s.e, &s.z), 0);
+		same_zone(&s.z, "@ 60 A 198.51.100.10\nwww 300 A 192.0.2.10\nnew 60 A 198.51.100.10");
+	}
+	entry_compact(&s.e);
+	act(&s, &push, 1, "@ 60 A 198.51.100.10\nwww 60 A 198.51.100.10\nnew 60 A 198.51.100.10"); /* the next time it is as any other */
+	end(&s);
+	conf_done(&conf);
+}
+
 static void drift_points_at_its_mark(void **state)
 {
 	struct scene s;
@@ -406,6 +432,8 @@ static void refused(struct scene *s, struct conf *conf, const struct plan_wish *
 	assert_int_equal(plan_make(&plan, &s->e, &s->z, &alice, conf, wish, &err), code);
 	if (!strstr(err.text, part))
 		fail_msg("found %s, expected %s", err.text, part);
+	assert_true(strstr(part, "zone-share") ? plan.n_findings == 20 && plan.n_changes == 20 : plan.n_findings == 0);
+	plan_done(&plan);
 }
 
 static void guards(void **state)
@@ -423,6 +451,7 @@ static void guards(void **state)
 	s.e.side = SIDE_TRANSIT;
 	refused(&s, &good, &prepare, -EPERM, "is pushed already");
 	assert_int_equal(plan_make(&plan, &s.e, NULL, &alice, &good, &undo, &err), -ENOENT);
+	plan_done(&plan);
 	assert_non_null(strstr(err.text, APEX));
 	end(&s);
 
@@ -469,6 +498,8 @@ static void scopes(void **state)
 		{{"*.a.example"}, {NULL}, "a.example.", false},
 		{{"*.a.example"}, {NULL}, "x.a.example.", true},
 		{{"*.a.example"}, {NULL}, "y.x.a.example.", true},
+		{{"*.a.example"}, {"a.example"}, "x.a.example.", true},
+		{{"*.a.example"}, {"a.example"}, "a.example.", false},
 		{{"a.example"}, {"shop.a.example"}, "shop.a.example.", false},
 		{{"a.example"}, {"shop.a.example"}, "x.shop.a.example.", false},
 		{{"a.example"}, {"shop.a.example"}, "x.a.example.", true},
@@ -549,6 +580,8 @@ static void findings(void **state)
 		{"alias", "ALIAS", FATE_UNSUPPORTED, "ALIAS to x.example."},
 		{"sub", "NS", FATE_DELEGATED, "delegated to ns.sub.alice.example."},
 		{"ns.sub", "A", FATE_DELEGATED, "A 192.0.2.10, the way to a sub-zone of its own"},
+		{"b.w", "A", FATE_ELSEWHERE, "A 203.0.113.3"}, /* and so no wildcard speaks for what is below it (RFC 4592 2.2.2) */
+		{"stop", "CNAME", FATE_ELSEWHERE, "CNAME to a.b.w.alice.example."},
 		{"intosub", "CNAME", FATE_ELSEWHERE, "CNAME to ns.sub.alice.example."},
 		{"bob", "A", FATE_ELSEWHERE, NULL}, /* not in scope: no finding */
 	};
@@ -568,7 +601,7 @@ static void findings(void **state)
 	      "told 300 TXT \"our server is 192.0.2.10.\"\nother 300 TXT \"not 192.0.2.100 nor 1192.0.2.10\"\nali 300 ALIAS "
 	      "alice.example.\n"
 	      "alias 300 ALIAS x.example.\nsub 300 NS ns.sub.alice.example.\nns.sub 300 A 192.0.2.10\n"
-	      "intosub 300 CNAME ns.sub.alice.example.\nbob 300 A 192.0.2.10");
+	      "intosub 300 CNAME ns.sub.alice.example.\nb.w 300 A 203.0.113.3\nstop 300 CNAME a.b.w.alice.example.\nbob 300 A 192.0.2.10");
 	assert_int_equal(plan_make(&s.plan, &s.e, &s.z, &hers, &conf, &push, &err), 0);
 	for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
 		char name[300], type[16];
@@ -671,6 +704,13 @@ static void long_spf(void **state)
 		}
 	}
 	assert_true(opened > 100 && opened < cases); /* where there is room, no string is opened */
+	/* neither into the string, nor in front of what is behind: 18 bytes, 237 bytes, and 19 to come */
+	snprintf(before, sizeof before, "@ 60 TXT \"v=spf1 ip4:1.1.1.1 %0236d\"", 0);
+	snprintf(after, sizeof after, "@ 60 TXT \"v=spf1 ip4:1.1.1.1\" \" ip4:198.51.100.100\" \" %0236d\"", 0);
+	begin(&s, before);
+	assert_int_equal(run(&s.e, &s.z, "1.1.1.1 198.51.100.100", &alice, &push, NULL), 1);
+	same_zone(&s.z, after);
+	end(&s);
 	memset(before, 'x', sizeof before);
 	memcpy(before, "@ 60 TXT \"v=spf1 ip4:192.0.2.10 ", 32);
 	for (size_t i = 200; i + 3 < 700; i += 200)
@@ -771,6 +811,7 @@ int main(void)
 		cmocka_unit_test(goes_home),
 		cmocka_unit_test(restores_what_had_gone),
 		cmocka_unit_test(drift_is_refused_and_shown),
+		cmocka_unit_test(what_is_left_stays_left),
 		cmocka_unit_test(drift_points_at_its_mark),
 		cmocka_unit_test(a_crash_leaves_two_possible_states),
 		cmocka_unit_test(guards),

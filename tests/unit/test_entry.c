@@ -189,10 +189,13 @@ static void is_settled_by_the_zone(void **state)
 		"applied 60 A 198.51.100.10\nnot 60 A 192.0.2.10\nother 60 A 203.0.113.1\nttl 61 A 198.51.100.10\nstill 60 A 192.0.2.10");
 	add(&e, "applied.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "198.51.100.10");
 	add(&e, "not.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "198.51.100.10");
-	add(&e, "other.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "198.51.100.10");
+	m = add(&e, "other.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "198.51.100.10");
+	m->after.ttl = 300; /* as before */
 	add(&e, "ttl.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "198.51.100.10");
 	add(&e, "removed.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "-");
 	add(&e, "still.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", "-");
+	m = add(&e, "same.alice.example.", RR_A, "192.0.2.10", "192.0.2.10", NULL);
+	m->after.ttl = 300;
 	add(&e, "quiet.alice.example.", RR_A, "192.0.2.10", "198.51.100.10", NULL);
 	assert_int_equal(entry_settle(&e, &z), 2);
 	m = entry_mark(&e, "applied.alice.example.", RR_A);
@@ -209,6 +212,10 @@ static void is_settled_by_the_zone(void **state)
 	m = entry_mark(&e, "still.alice.example.", RR_A);
 	assert_true(!m->pending && m->after.n == 1);
 	assert_int_equal(entry_settle(&e, &z), 2);
+	entry_compact(&e); /* what is as it was can go, but for what is not settled */
+	assert_int_equal(e.n, 7);
+	assert_non_null(entry_mark(&e, "other.alice.example.", RR_A));
+	assert_null(entry_mark(&e, "same.alice.example.", RR_A));
 	zone_done(&z);
 	entry_done(&e);
 }
