@@ -170,6 +170,8 @@ static void damage_is_refused(void **state)
 	put(p, "bob/bob.example", text, len);
 	assert_int_equal(journal_read(p->j, "bob", "bob.example.", &found, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "which has another place"));
+	put(p, "bob/alice.example", text, len);
+	assert_int_equal(journal_read(p->j, "bob", "alice.example.", &found, &err), -EBADMSG);
 	put(p, "alice/other.example", text, len);
 	assert_int_equal(journal_read(p->j, "alice", "other.example.", &found, &err), -EBADMSG);
 }
