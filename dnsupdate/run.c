@@ -309,7 +309,7 @@ static void show(struct run *r)
 	if (r->kind == JOB_CLASSIFY)
 		show_classify(r->out);
 	else
-		show_job(r->out, r->kind);
+		show_job(r->out, r->kind, r->x == EXIT_DONE);
 }
 
 enum exit_code run_jobs(enum job_kind kind, const struct options *o, struct conf *conf, char **words, int n, struct out *out,

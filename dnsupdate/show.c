@@ -117,7 +117,7 @@ static const char *way_back(enum job_kind kind)
 	return kind == JOB_PUSH || kind == JOB_PREPARE || kind == JOB_FINALISE ? "; `undo` restores the zone as it was" : "";
 }
 
-void show_job(struct out *out, enum job_kind kind)
+void show_job(struct out *out, enum job_kind kind, bool ended_well)
 {
 	const json_t *zones = json_object_get(out->object, "zones"), *z;
 	long long changed = number_of(out->object, "changed");
@@ -126,10 +126,13 @@ void show_job(struct out *out, enum job_kind kind)
 
 	json_array_foreach (zones, i, z)
 		show_zone(out, z);
+	if (!ended_well)
+		return; /* the error says it */
 	if (kind == JOB_PLAN)
 		out_line(out, "%lld record set%s would change; nothing was changed", changed, changed == 1 ? "" : "s");
 	else if (json_array_size(zones) == 0)
-		out_line(out, "nothing is recorded for the account, and no zone of ours holds its domains");
+		out_line(out, kind == JOB_PUSH || kind == JOB_PREPARE ? "no zone of ours holds the account's domains: nothing to change"
+								      : "nothing is recorded for the account");
 	else if (kind == JOB_VERIFY)
 		out_line(out,
 			 published ? "every name server shows what was left there" : "not every name server shows what was left there");

@@ -5,5 +5,5 @@
 #include "lib/out.h"
 
 void show_classify(struct out *out);
-void show_job(struct out *out, enum job_kind kind); /* plan, push, undo, verify, prepare, finalise */
+void show_job(struct out *out, enum job_kind kind, bool ended_well); /* plan, push, undo, verify, prepare, finalise */
 void show_status(struct out *out);
