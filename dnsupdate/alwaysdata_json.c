@@ -315,29 +315,34 @@ static const struct rdata *missing(const struct rrset *next, const struct rrset 
 	return NULL;
 }
 
-static int plan_one(struct ad_writes *w, const char *zone, json_int_t domain, const struct ad_records *r, const struct change *c)
+/* What becomes of one record: it stays, takes the next value that is missing, or goes. */
+static int plan_record(struct ad_writes *w, const struct ad_record *record, const struct change *c, size_t *at)
 {
 	bool ttl = c->was.n && c->next.n && c->was.ttl != c->next.ttl;
+	const struct rdata *value;
+
+	if (ttl && record->rr.ttl != c->was.ttl)
+		return -EINVAL;
+	if (has_value(&c->next, &record->rr.rdata))
+		return ttl ? add_patch(w, record->id, &c->next, NULL, &record->rr.rdata, true) : 0;
+	value = missing(&c->next, &c->was, at);
+	if (value)
+		return add_patch(w, record->id, &c->next, value, value, ttl);
+	return add_write(w, AD_DELETE, record->id, NULL, describe(&c->was, &record->rr.rdata));
+}
+
+/* The values that go are taken in their order, and so are those that come: the way back then puts each into the record that it came from.
+ */
+static int plan_one(struct ad_writes *w, const char *zone, json_int_t domain, const struct ad_records *r, const struct change *c)
+{
 	const struct rdata *value;
 	size_t at = 0;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < r->n; i++) {
-		const struct ad_record *record = &r->v[i];
-
-		if (!belongs(record, c->was.owner, c->was.type))
-			continue;
-		if (ttl && record->rr.ttl != c->was.ttl)
-			return -EINVAL;
-		if (has_value(&c->next, &record->rr.rdata)) {
-			if (ttl)
-				rc = add_patch(w, record->id, &c->next, NULL, &record->rr.rdata, true);
-		} else if ((value = missing(&c->next, &c->was, &at))) {
-			rc = add_patch(w, record->id, &c->next, value, value, ttl);
-		} else {
-			rc = add_write(w, AD_DELETE, record->id, NULL, describe(&c->was, &record->rr.rdata));
-		}
-	}
+	for (size_t k = 0; k < c->was.n; k++)
+		for (size_t i = 0; rc == 0 && i < r->n; i++)
+			if (belongs(&r->v[i], c->was.owner, c->was.type) && same_value(&r->v[i].rr.rdata, &c->was.values[k]))
+				rc = plan_record(w, &r->v[i], c, &at);
 	while (rc == 0 && (value = missing(&c->next, &c->was, &at)))
 		rc = add_post(w, zone, domain, &c->next, value);
 	return rc;

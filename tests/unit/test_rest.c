@@ -325,6 +325,8 @@ static const char ad_list[] =
 	"{\"id\":12,\"type\":\"AAAA\",\"name\":\"www\",\"value\":\"2001:db8::10\",\"ttl\":null," MINE "},"
 	"{\"id\":13,\"type\":\"A\",\"name\":\"www\",\"value\":\"192.0.2.99\",\"ttl\":null,\"is_user_defined\":true,"
 	"\"domain\":{\"href\":\"/v1/domain/4/\"}},"
+	"{\"id\":16,\"type\":\"A\",\"name\":\"turn\",\"value\":\"192.0.2.11\",\"ttl\":60," MINE "},"
+	"{\"id\":17,\"type\":\"A\",\"name\":\"turn\",\"value\":\"192.0.2.10\",\"ttl\":60," MINE "},"
 	"{\"id\":14,\"type\":\"A\",\"name\":\"bad\",\"value\":\"\",\"ttl\":60," MINE "},"
 	"{\"id\":15,\"type\":\"A\",\"name\":7,\"value\":\"192.0.2.10\"," MINE "},{\"id\":\"x\"},8]";
 
@@ -337,7 +339,7 @@ static void ad_reads(void **state)
 	(void)state;
 	assert_int_equal(ad_records_parse(&r, "example.test.", 3, list, NULL), 0);
 	assert_int_equal(ad_zone(&z, "example.test.", &r), 0);
-	assert_int_equal(z.n, 8);
+	assert_int_equal(z.n, 9);
 	assert_int_equal(z.negative_ttl, AD_NEGATIVE_TTL);
 	must_hold(&z, "www.example.test.", RR_A, "192.0.2.10 192.0.2.11 (TTL 300)");
 	must_hold(&z, "example.test.", RR_A, NULL);     /* the provider's own */
@@ -406,6 +408,11 @@ static void ad_writes_in_order(void **state)
 			    "POST 0 {\"domain\":3,\"type\":\"A\",\"name\":\"new\",\"ttl\":null,\"value\":\"198.51.100.10\"}\n"
 			    "POST 0 {\"domain\":3,\"type\":\"MX\",\"name\":\"\",\"ttl\":600,\"priority\":20,\"value\":\"b.example.org\"}\n"
 			    "DELETE 12\n");
+	/* each value goes back into the record that it came from, in whatever order the records are */
+	struct change there =
+		change_of("turn.example.test.", "A", 60, V("192.0.2.10", "192.0.2.11"), 60, V("198.51.100.10", "198.51.100.11"));
+	assert_int_equal(plan(&there, 1, out, sizeof out), 0);
+	assert_string_equal(out, "PATCH 17 {\"value\":\"198.51.100.10\"}\nPATCH 16 {\"value\":\"198.51.100.11\"}\n");
 	/* values of several strings keep their form; a TTL that they have not in common is left alone, or refused */
 	struct change txt = change_of("q.example.test.", "TXT", 60, V("\"a\" \"b\""), 60, V("\"b\" \"a\""));
 	assert_int_equal(plan(&txt, 1, out, sizeof out), 0);
