@@ -64,14 +64,15 @@ static int ask(struct pdns_call *p, const char *method, const char *path, const 
 	return p->request ? 0 : -ENOMEM;
 }
 
-static int ask_for_zone(struct pdns_call *p, http_fn *fn)
+/* what: behind the zone's own path */
+static int ask_about_zone(struct pdns_call *p, const char *method, const char *what, const char *body, http_fn *fn)
 {
 	char id[PATH_MAX_], path[PATH_MAX_ + 64];
 
 	if (pdns_zone_id(id, sizeof id, p->name) < 0)
 		return -ENAMETOOLONG;
-	snprintf(path, sizeof path, ZONES "/%s", id);
-	return ask(p, "GET", path, NULL, fn);
+	snprintf(path, sizeof path, ZONES "/%s%s", id, what);
+	return ask(p, method, path, body, fn);
 }
 
 static struct backend_call *done_with(struct pdns_call *p)
@@ -210,7 +211,7 @@ static int read_zone(struct backend_call *c, const char *zone)
 	struct pdns_call *p;
 	int rc = start(&p, c, zone);
 
-	return rc < 0 ? rc : drop(p, ask_for_zone(p, on_read));
+	return rc < 0 ? rc : drop(p, ask_about_zone(p, "GET", "", NULL, on_read));
 }
 
 /* ---- change ---- */
@@ -220,20 +221,32 @@ static void changed(struct pdns_call *p, enum outcome o, const struct err *err)
 	backend_changed(done_with(p), o, o == OUTCOME_DONE ? NULL : err);
 }
 
+/* Whatever it says: the change is made, and without this its secondaries hear of it within a minute. */
+static void on_notified(void *arg, const struct http_answer *a)
+{
+	struct pdns_call *p = arg;
+
+	(void)a;
+	p->request = NULL;
+	changed(p, OUTCOME_DONE, NULL);
+}
+
 static void on_patched(void *arg, const struct http_answer *a)
 {
 	struct pdns_call *p = arg;
 	struct err err = {0};
+	enum outcome o = rest_outcome(a, &err);
 
 	p->request = NULL;
-	changed(p, rest_outcome(a, &err), &err);
+	if (o != OUTCOME_DONE || ask_about_zone(p, "PUT", "/notify", NULL, on_notified) < 0)
+		changed(p, o, &err);
 }
 
 static void on_compared(void *arg, const struct http_answer *a)
 {
 	struct pdns_call *p = arg;
 	struct err err = {0};
-	char id[PATH_MAX_], path[PATH_MAX_ + 64], *body = NULL;
+	char *body = NULL;
 	json_t *object = rest_json(a, &err);
 	enum outcome o = rest_outcome_of_read(a, NULL);
 
@@ -243,13 +256,9 @@ static void on_compared(void *arg, const struct http_answer *a)
 	if (o == OUTCOME_DONE)
 		o = pdns_patch(&body, object, p->changes, p->n, &err);
 	json_decref(object);
-	if (o == OUTCOME_DONE) {
-		pdns_zone_id(id, sizeof id, p->name); /* fitted before */
-		snprintf(path, sizeof path, ZONES "/%s", id);
-		if (ask(p, "PATCH", path, body, on_patched) < 0) {
-			err_set(&err, -ENOMEM, "out of memory");
-			o = OUTCOME_BUSY;
-		}
+	if (o == OUTCOME_DONE && ask_about_zone(p, "PATCH", "", body, on_patched) < 0) {
+		err_set(&err, -ENOMEM, "out of memory");
+		o = OUTCOME_BUSY;
 	}
 	free(body);
 	if (o != OUTCOME_DONE)
@@ -265,7 +274,7 @@ static int change(struct backend_call *c, const char *zone, const struct change 
 		return rc;
 	p->changes = changes;
 	p->n = n;
-	return drop(p, ask_for_zone(p, on_compared));
+	return drop(p, ask_about_zone(p, "GET", "", NULL, on_compared));
 }
 
 static int eta(const struct backend *b, size_t n)

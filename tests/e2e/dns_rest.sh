@@ -31,6 +31,8 @@ knot_up
 world_up
 resolver_up
 
+say "all servers answer"
+
 # ---- what the APIs hold
 pdns_sql "INSERT INTO records(domain_id, name, type, content, ttl, disabled, auth) SELECT id, 'www.alice.test', 'A', '192.0.2.77', 300, 1, 1 FROM domains WHERE name = 'alice.test';
 	INSERT INTO comments(domain_id, name, type, modified_at, account, comment) SELECT id, 'www.alice.test', t.column1, 1, 'alice', 'keep me' FROM domains, (VALUES ('A'), ('AAAA')) t
@@ -82,6 +84,7 @@ pdns_holds() {
 	pdns_sql "SELECT name, type, content, ttl, disabled FROM records WHERE type <> 'SOA' AND name LIKE '%alice.test' ORDER BY 1, 2, 3; SELECT name, type, modified_at, account, comment FROM comments ORDER BY 1, 2"
 }
 pdns_holds >"$W/pdns.before"
+began=$(now_ms)
 must push alice --accounts "$W/accounts.json"
 for server in "${PRIMARY[pdns]}" "${SECONDARY[pdns]}"; do
 	serves "$server" www.alice.test A 198.51.100.10 || die "alice is not published at $server"
@@ -92,6 +95,8 @@ must undo alice
 pdns_holds >"$W/pdns.after"
 cmp "$W/pdns.before" "$W/pdns.after" || die "PowerDNS does not hold what it held: $(diff "$W/pdns.before" "$W/pdns.after")"
 wait_for serves "${SECONDARY[pdns]}" www.alice.test A 192.0.2.10
+took=$(($(now_ms) - began))
+[ $took -lt 40000 ] || die "there and back took $took ms: the secondary was left to PowerDNS' own round, once a minute"
 say "PowerDNS: there and back"
 
 pdns_sql "DELETE FROM domainmetadata WHERE kind = 'SOA-EDIT-API'"
@@ -115,7 +120,7 @@ done
 serves "${SECONDARY[knot]}" both.bob.test A 198.51.100.10 198.51.100.11 || die "both.bob.test is not published"
 serves "${SECONDARY[knot]}" any.bob.test A 198.51.100.10 || die "the wildcard is not published"
 same "annotations" "$(ad records | grep -o 'keep me' | wc -l)" 2
-same "asynchronous requests" "$(ad log | grep -o '"synchronous": false' | wc -l)" 0
+unlike "the requests" "$(ad log)" '"synchronous": false'
 must undo bob
 ad records >"$W/ad.after"
 same "what alwaysdata holds" "$(fields "$W/ad.after")" "$(fields "$W/ad.before")"
