@@ -13,7 +13,7 @@
 
 #define ZONES       "/api/v1/servers/localhost/zones"
 #define CONNECTIONS 1                       /* with two, gsqlite3 answered 205 of 300 changes with "database is locked"; with one, none */
-#define PATH_MAX_   (RR_NAME_MAX * 3 + 100) /* each byte of a name may take three */
+#define PATH_ROOM   (RR_NAME_MAX * 3 + 100) /* each byte of a name may take three */
 
 struct pdns_call {
 	struct backend_call *call;
@@ -67,7 +67,7 @@ static int ask(struct pdns_call *p, const char *method, const char *path, const 
 /* what: behind the zone's own path */
 static int ask_about_zone(struct pdns_call *p, const char *method, const char *what, const char *body, http_fn *fn)
 {
-	char id[PATH_MAX_], path[PATH_MAX_ + 64];
+	char id[PATH_ROOM], path[PATH_ROOM + 64];
 
 	if (pdns_zone_id(id, sizeof id, p->name) < 0)
 		return -ENAMETOOLONG;
@@ -124,7 +124,7 @@ static void on_zones(void *arg, const struct http_answer *a);
 
 static int ask_for_parent(struct pdns_call *p)
 {
-	char path[PATH_MAX_ + 64] = ZONES "?zone=";
+	char path[PATH_ROOM + 64] = ZONES "?zone=";
 	size_t len = strlen(path);
 
 	if (rest_escape(path + len, sizeof path - len, p->at) < 0)
