@@ -380,6 +380,7 @@ static void decide(struct task *t)
 	if (fresh) {
 		t->changed = t->plan.n_changes;
 		t->old_ttl_s = t->plan.old_ttl_s;
+		t->is_first = t->entry.state == ENTRY_NEW;
 	}
 	if (t->wish->deed == DEED_CLASSIFY) {
 		end(t, TASK_NOTHING, NULL);

@@ -68,6 +68,7 @@ struct task {
 	char error[700];
 	size_t changed;     /* RRsets */
 	uint32_t old_ttl_s; /* as the plan that was carried out says */
+	bool is_first;      /* nothing of ours was in the zone before */
 	bool published;     /* every name server shows it; also where there is nothing to be seen */
 	int64_t clean_ms;
 	struct delegation delegation;

@@ -11,6 +11,38 @@
 
 static void on_lock_to_note(struct deadline *d);
 
+/* The longest that anybody may remember anything of before our first change, without knowing which of it still was about: aliases that lead
+ * nowhere near count as well. */
+static uint32_t longest_ttl(const struct task *t)
+{
+	uint32_t ttl = t->old_ttl_s;
+
+	for (size_t i = 0; i < t->entry.n; i++) {
+		const struct rrset *before = &t->entry.marks[i].before;
+		uint32_t its = before->n ? before->ttl : t->content.negative_ttl;
+
+		ttl = its > ttl ? its : ttl;
+	}
+	for (size_t i = 0; i < t->content.n; i++)
+		if (t->content.sets[i].type == RR_CNAME && t->content.sets[i].ttl > ttl)
+			ttl = t->content.sets[i].ttl;
+	return ttl;
+}
+
+/* All servers show it: the clock of resolvers runs from now on. What an earlier change left in them is still there, however short the TTL
+ * of this one; and where that was never seen on all servers, its clock has not begun before now. */
+static void set_clean(struct task *t, int64_t verified_ms)
+{
+	struct entry *e = &t->entry;
+	bool is_known = t->changed && (t->is_first || e->clean_ms);
+	int64_t clean_ms = verified_ms + ((int64_t)(is_known ? t->old_ttl_s : longest_ttl(t)) + 10) * 1000;
+
+	if (!t->changed && e->clean_ms)
+		return;
+	if (clean_ms > e->clean_ms || e->state == ENTRY_UNDONE)
+		e->clean_ms = clean_ms;
+}
+
 /* What was seen belongs to the entry as it was then: if somebody has changed it since, it says nothing. */
 static int note(struct task *t, struct err *err)
 {
@@ -26,8 +58,8 @@ static int note(struct task *t, struct err *err)
 	}
 	entry_done(&t->entry);
 	t->entry = now;
-	if (verified && t->changed)
-		t->entry.clean_ms = verified + ((int64_t)t->old_ttl_s + 10) * 1000;
+	if (verified)
+		set_clean(t, verified);
 	if (verified && !t->entry.verified_ms)
 		t->entry.verified_ms = verified;
 	t->clean_ms = t->entry.clean_ms;
