@@ -105,6 +105,7 @@ reads() { # KIND [KEY-FILE]: the whole zone
 	ask_dns ${2:+-k "$2"} +noall +answer +onesoa "@${PRIMARY[$1]}" $ZONE. axfr >"$W/zone" || :
 	grep -q SOA "$W/zone"
 }
+declare -A began
 for kind in bind knot pdns; do
 	wait_for serves ${PRIMARY[$kind]} www.$ZONE A 192.0.2.10
 	wait_for serves ${SECONDARY[$kind]} www.$ZONE A 192.0.2.10
@@ -118,14 +119,16 @@ for kind in bind knot pdns; do
 	done
 	[ $kind = bind ] || DNS_FROM=d refused "$kind: an update from elsewhere" $kind "$KEYS/$kind.key" "A 192.0.2.10"
 	serves ${PRIMARY[$kind]} x.$ZONE A 192.0.2.10 || die "$kind: something was changed that must not be" # the wildcard
-	began=$(now_ms)
 	update ${PRIMARY[$kind]} $ZONE "$KEYS/$kind.key" <<-END2 || die "$kind: $(cat "$W/log/nsupdate")"
 		prereq yxrrset office.$ZONE. IN A 203.0.113.80
 		update delete office.$ZONE. A
 		update add office.$ZONE. 43200 A 203.0.113.81
 	END2
+	began[$kind]=$(now_ms)
+done
+for kind in bind knot pdns; do
 	WAIT=3 wait_for serves ${SECONDARY[$kind]} office.$ZONE A 203.0.113.81
-	say "$kind: the secondary has the change of nsupdate after $(($(now_ms) - began)) ms"
+	say "$kind: the secondary has the change of nsupdate after at most $(($(now_ms) - began[$kind])) ms"
 done
 
 # ---- and the configuration of shunt itself
@@ -140,13 +143,19 @@ for kind in bind knot pdns; do
 	sed -e "s|192\.0\.2\.53|${PRIMARY[$kind]}|; s|\"/etc/shunt/dns/ns1.key\"|\"$KEYS/$kind.key\"|; s|\.provider\.example\"|.$kind&|g" \
 		-e "s|^dns {|& resolvers = { \"$RESOLVER\" } journal = \"$DNS/journal-$kind\"|" "$TOP/conf/shunt.conf" >"$W/shunt-$kind.conf"
 	reads $kind "$KEYS/$kind.key"
-	grep -v SOA "$W/zone" | sort >"$W/before"
-	# Twice, one right after the other: it is from the second change on that BIND's notifies wait.
+	grep -v SOA "$W/zone" | sort >"$W/before-$kind"
+	# A short TTL of a minute ago does not shorten what resolvers remember of the time before it.
+	[ $kind != bind ] || dnsupdate $kind prepare alice --accounts "$W/accounts" --wait 3
 	dnsupdate $kind push alice --accounts "$W/accounts" --wait 3
 	serves ${SECONDARY[$kind]} www.$ZONE A 198.51.100.10
 	like "$kind: push" "$(cat "$W/log/dnsupdate-$kind")" 'seen on every name server'
-	dnsupdate $kind undo alice --wait 3
+	clean=$(($(date -d "$(sed -n 's/^no resolver .* from \(.*\) on$/\1/p' "$W/log/dnsupdate-$kind")" +%s) - $(date +%s)))
+	[ $clean -ge 3590 ] && [ $clean -le 3611 ] || die "$kind: clean after $clean s, wanted about 3610"
+	say "$kind: pushed, seen $(grep -o 'after [0-9]* ms' "$W/log/dnsupdate-$kind" | sort -k2n | tail -n 1) on the last server"
+done
+for kind in bind knot pdns; do dnsupdate $kind undo alice --wait 3 & undos+=($!); done
+for pid in "${undos[@]}"; do wait "$pid" || die "an undo fails"; done
+for kind in bind knot pdns; do
 	reads $kind "$KEYS/$kind.key"
-	same "$kind: the zone after the undo" "$(grep -v SOA "$W/zone" | sort | diff "$W/before" -)" ""
-	say "$kind: pushed and undone: $(grep -o 'after [0-9]* ms' "$W/log/dnsupdate-$kind" | sort -k2n | tail -n 1) on the last server"
+	same "$kind: the zone after the undo" "$(grep -v SOA "$W/zone" | sort | diff "$W/before-$kind" -)" ""
 done
