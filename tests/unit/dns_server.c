@@ -163,7 +163,7 @@ void dns_sign(struct dns_signer *s, struct dns_reply *r)
 	put48(server, (int64_t)time(NULL) + s->shift);
 	len = lay_out(s, r, now, server, other_len, all);
 	HMAC(EVP_sha256(), s->key->secret, (int)s->key->secret_len, all, len, s->mac, &mac_len);
-	append(s, r, now, s->mac, 32, server, other_len);
+	append(s, r, now, s->mac, s->mac_len ? s->mac_len : 32, server, other_len);
 	s->timers = true;
 	s->unsigned_len = 0;
 }

@@ -29,6 +29,7 @@ struct dns_signer {
 	int64_t shift;   /* of the server's clock, in seconds */
 	unsigned fudge, error;
 	const char *name; /* of the key, where it is not the right one */
+	size_t mac_len;   /* of which so many bytes are sent; 0: all */
 	const struct tsig_key *key;
 	uint8_t unsigned_bytes[65535 * 4]; /* said since that MAC without signature */
 	size_t unsigned_len;

@@ -102,6 +102,7 @@ static void wrong_keys_are_refused(void **state)
 		{"key k { algorithm hmac-sha256; };", "expected secret"},
 		{"key k { secret \"" SECRET "\"; };", "expected algorithm"},
 		{"key k { algorithm hmac-sha256; \"" SECRET "\"; };", "found something else, expected algorithm, secret or }"},
+		{"key k { \"quotedshort\"; };", "found something else, expected algorithm, secret or }"},
 		{"key k { algorithm hmac-sha256; " SECRET "; };", "found something else, expected algorithm, secret or }"},
 		{"key k { algorithm hmac-sha256; algorithm hmac-sha256;", "algorithm twice"},
 		{"key { algorithm hmac-sha256; };", "expected the key's name"},

@@ -143,16 +143,19 @@ static void other_secret_other_name(void **state)
 
 static void shortened_mac_is_refused(void **state)
 {
-	uint8_t *size;
+	(void)state;
+	signer.mac_len = 16;
+	dns_sign(&signer, &reply);
+	assert_int_equal(check(&reply), TSIG_BADMAC);
+}
 
+/* Its id may be changed on the way, by a forwarder; the one that was signed is in the record. */
+static void original_id_counts(void **state)
+{
 	(void)state;
 	dns_sign(&signer, &reply);
-	memmove(reply.bytes + reply.len - 6 - 16, reply.bytes + reply.len - 6, 6);
-	reply.len -= 16;
-	reply.bytes[reply.len - 6 - 16 - 1] = 16;
-	size = reply.bytes + reply.len - 6 - 16 - 10 - 13 - 2;
-	size[1] = (uint8_t)(size[1] - 16);
-	assert_int_equal(check(&reply), TSIG_BADMAC);
+	reply.bytes[0] ^= 1;
+	assert_int_equal(check(&reply), TSIG_GOOD);
 }
 
 static void answer_to_another_query(void **state)
@@ -279,12 +282,19 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(query_is_signed),           TEST(right_signature_is_believed),
-		TEST(key_is_named_without_case), TEST(every_changed_byte_is_noticed),
-		TEST(other_secret_other_name),   TEST(shortened_mac_is_refused),
-		TEST(answer_to_another_query),   TEST(errors_without_mac),
-		TEST(clocks_that_differ),        TEST(badtime_tells_the_servers_clock),
-		TEST(unsigned_messages_between), TEST(forged_message_between),
+		TEST(query_is_signed),
+		TEST(right_signature_is_believed),
+		TEST(key_is_named_without_case),
+		TEST(every_changed_byte_is_noticed),
+		TEST(other_secret_other_name),
+		TEST(shortened_mac_is_refused),
+		TEST(original_id_counts),
+		TEST(answer_to_another_query),
+		TEST(errors_without_mac),
+		TEST(clocks_that_differ),
+		TEST(badtime_tells_the_servers_clock),
+		TEST(unsigned_messages_between),
+		TEST(forged_message_between),
 	};
 
 	return cmocka_run_group_tests_name("tsig", tests, NULL, NULL);
