@@ -1,5 +1,6 @@
 /* Two things keep one dead server from holding up the questions to all others: each server has its own line and is asked in turn, and
  * one that was asked and stayed silent is not asked again for MUTE_MS, but for one question now and then that finds out. */
+#define CARES_NO_DEPRECATED /* 1.34 would have us use what 1.18 has not */
 #include "dnsupdate/look_parts.h"
 
 #include "lib/cares.h"

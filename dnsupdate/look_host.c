@@ -1,5 +1,6 @@
 /* Which resolvers there are, and the addresses of hosts. An address is wanted by thousands of domains at a time: it is asked for once and
  * remembered for its TTL, a minute at most. */
+#define CARES_NO_DEPRECATED /* 1.34 would have us use what 1.18 has not */
 #include "dnsupdate/look_parts.h"
 
 #include "lib/cares.h"
