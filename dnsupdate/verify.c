@@ -23,8 +23,9 @@ struct watch { /* one server */
 		struct look *look; /* NULL: this probe is free */
 		size_t at;
 	} probes[WINDOW];
-	bool *seen;  /* by RRset */
-	bool *asked; /* under way */
+	bool *seen;   /* by RRset */
+	bool *asked;  /* under way */
+	size_t first; /* all before it are seen */
 	size_t under_way;
 	enum { FOLLOWS, LAGS, PROBED } state; /* probed: one question after a pause */
 	unsigned pause_ms;
@@ -205,7 +206,9 @@ static bool ask_more(struct watch *w)
 {
 	size_t window = w->state == FOLLOWS ? WINDOW : 1;
 
-	for (size_t i = 0; i < w->v->n_expected && w->under_way < window; i++)
+	while (w->first < w->v->n_expected && w->seen[w->first])
+		w->first++;
+	for (size_t i = w->first; i < w->v->n_expected && w->under_way < window; i++)
 		if (!w->seen[i] && !w->asked[i] && !ask_one(w, i))
 			return w->under_way > 0;
 	return true;

@@ -5,12 +5,15 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -345,6 +348,41 @@ static void test_bad_resolvers(void **state)
 	event_base_free(base);
 }
 
+/* Networks change while we run. */
+static void test_resolv_conf(void **state)
+{
+	struct fake_line table[] = {{.at = "127.0.0.2", .does = "SERVFAIL"}, {.at = "127.0.0.5", .does = ""}, {0}};
+	char path[] = "/tmp/test_look.conf.XXXXXX";
+	const struct addr *list;
+	struct heard h = {0};
+	struct world w;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL), 0);
+	unlink(path);
+	assert_true(dprintf(fd, "nameserver 127.0.0.2\n") > 0);
+	world_init(&w, table, NULL, 0);
+	assert_int_equal(look_resolvers(w.l, &list), 0); /* nobody configured them */
+	look_up(w.l, "a.test.", RR_A, hear, &h);
+	run_until(&w, &h.times, 1);
+	assert_int_equal(h.rcode, RCODE_SERVFAIL);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_true(dprintf(fd, "nameserver 127.0.0.5\n") > 0);
+	for (uint64_t end = now_ms() + 5000; table[1].asked == 0 && now_ms() < end;) {
+		look_up(w.l, "a.test.", RR_A, hear, &h);
+		run_until(&w, &h.times, h.times + 1);
+	}
+	assert_int_equal(h.rcode, RCODE_NOERROR);
+	close(fd);
+	umount("/etc/resolv.conf");
+	world_done(&w);
+}
+
 static void test_addresses(void **state)
 {
 	struct fake_line table[] = {
@@ -429,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_free_in_callback),
 		cmocka_unit_test(test_resolvers),
 		cmocka_unit_test(test_bad_resolvers),
+		cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_hosts_file),
 	};
