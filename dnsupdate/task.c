@@ -468,10 +468,8 @@ static void lock_zone(struct task *t)
 	try_lock(t);
 }
 
-static void on_judged(void *arg, const struct delegation *d)
+void task_judged(struct task *t, const struct delegation *d)
 {
-	struct task *t = arg;
-
 	t->inquiry = NULL;
 	t->judged = true;
 	t->delegation = (struct delegation){.verdict = d->verdict};
@@ -481,10 +479,24 @@ static void on_judged(void *arg, const struct delegation *d)
 	for (size_t i = 0; t->delegation.ns && i < d->n_ns; i++)
 		if ((t->delegation.ns[t->delegation.n_ns] = strdup(d->ns[i])))
 			t->delegation.n_ns++;
+}
+
+static void on_judged(void *arg, const struct delegation *d)
+{
+	struct task *t = arg;
+
+	task_judged(t, d);
 	if (t->wish->deed != DEED_CLASSIFY && !verdict_is_ours(d->verdict))
 		end(t, TASK_SKIPPED, d->why);
 	else
 		lock_zone(t);
+}
+
+struct inquiry *task_inquire(struct task *t, inquiry_fn *fn)
+{
+	const struct conf_dns *c = &t->dns->conf->dns;
+
+	return inquiry_start(t->dns->looker, t->zone, t->zone, c->nameservers, c->n_nameservers, fn, t);
 }
 
 /* Going back needs no judgement: what was changed is restored wherever the domain is delegated by now. */
@@ -500,14 +512,13 @@ static bool needs_judgement(const struct task *t)
 static void start(struct work *w)
 {
 	struct task *t = (struct task *)((char *)w - offsetof(struct task, work));
-	const struct conf_dns *c = &t->dns->conf->dns;
 
 	if (!needs_judgement(t)) {
 		lock_zone(t);
 		return;
 	}
 	task_enter(t, TASK_JUDGING);
-	t->inquiry = inquiry_start(t->dns->looker, t->zone, t->zone, c->nameservers, c->n_nameservers, on_judged, t);
+	t->inquiry = task_inquire(t, on_judged);
 	if (!t->inquiry)
 		task_out_of_memory(t);
 }

@@ -10,7 +10,9 @@ void task_say(struct task *t, const char *text);
 void task_unlock(struct task *t);
 void task_over(struct task *t); /* done() has come when it returns: t may be gone */
 void task_out_of_memory(struct task *t);
-int task_save(struct task *t, struct err *err); /* the entry; an empty one is removed */
+struct inquiry *task_inquire(struct task *t, inquiry_fn *fn); /* who answers for the zone, by its parent; NULL: no memory */
+void task_judged(struct task *t, const struct delegation *d); /* what the inquiry has found */
+int task_save(struct task *t, struct err *err);               /* the entry; an empty one is removed */
 
 /* ---- task_see.c ---- */
 void task_see(struct task *t); /* unlocks; ends with task_over() */

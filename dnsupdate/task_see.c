@@ -193,6 +193,32 @@ static void on_mustered(void *arg, struct server_list *servers)
 	}
 }
 
+static void no_muster(struct task *t)
+{
+	task_enter(t, TASK_LOOKING);
+	task_enter(t, TASK_NOTING);
+	task_out_of_memory(t);
+}
+
+/* Visitors ask those whom the parent names. Where it names others by now, nobody sees the zone, and those others never show what is in it.
+ */
+static void muster(struct task *t)
+{
+	const struct delegation *d = verdict_is_ours(t->delegation.verdict) ? &t->delegation : NULL;
+
+	t->muster = muster_start(t->dns->looker, &t->content, d, backend_address(t->backend), on_mustered, t);
+	if (!t->muster)
+		no_muster(t);
+}
+
+static void on_parent_asked(void *arg, const struct delegation *d)
+{
+	struct task *t = arg;
+
+	task_judged(t, d);
+	muster(t);
+}
+
 /* Nothing is ours in this zone: nothing to be seen. */
 void task_see(struct task *t)
 {
@@ -203,11 +229,11 @@ void task_see(struct task *t)
 		return;
 	}
 	task_enter(t, TASK_MUSTERING);
-	t->muster =
-		muster_start(t->dns->looker, &t->content, t->judged ? &t->delegation : NULL, backend_address(t->backend), on_mustered, t);
-	if (!t->muster) {
-		task_enter(t, TASK_LOOKING);
-		task_enter(t, TASK_NOTING);
-		task_out_of_memory(t);
+	if (t->judged) {
+		muster(t);
+		return;
 	}
+	t->inquiry = task_inquire(t, on_parent_asked); /* going back did not wait for it */
+	if (!t->inquiry)
+		no_muster(t);
 }
