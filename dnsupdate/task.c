@@ -166,6 +166,8 @@ static void on_changed(void *arg, enum outcome outcome, const struct err *err)
 	t->call = NULL;
 	kill_point("answered");
 	t->answered = outcome;
+	/* where an answer came that is not believed, the server is through with it */
+	t->unheard = t->unheard || (outcome == OUTCOME_UNKNOWN && err->code != -EPERM && err->code != -EBADMSG);
 	t->why = err && outcome != OUTCOME_DONE ? *err : (struct err){0};
 	if (outcome != OUTCOME_DONE)
 		log_info("account=%s zone=%s outcome=%s reason=%s", t->wish->scope.account, t->zone, outcome_text(outcome),
@@ -303,6 +305,19 @@ static void give_up(struct task *t, enum task_outcome outcome, const char *why)
 		end(t, t->applied ? TASK_PARTLY : outcome, text);
 }
 
+/* A server that stands still (its disk, its database) may do so later, when nobody looks any more. The entry stays as it was sent: what
+ * comes of it is settled by the next command, and undo restores it. */
+static void leave_pending(struct task *t)
+{
+	char text[700];
+
+	snprintf(text, sizeof(text),
+		 "%.400s; sent %u times, and nothing of it is in the zone yet: the server may still do it; push again, or undo, once it "
+		 "answers",
+		 t->why.text, t->sends);
+	end(t, TASK_UNKNOWN, text);
+}
+
 /* A change was sent, and the plan still finds something to do. */
 static void not_applied(struct task *t)
 {
@@ -315,10 +330,12 @@ static void not_applied(struct task *t)
 	case OUTCOME_AWAY:
 	case OUTCOME_BUSY:
 	case OUTCOME_UNKNOWN:
-		if (t->sends >= SENDS_MOST)
-			give_up(t, TASK_FAILED, t->why.text);
-		else
+		if (t->sends < SENDS_MOST)
 			send_changes(t);
+		else if (t->unheard)
+			leave_pending(t);
+		else
+			give_up(t, TASK_FAILED, t->why.text);
 		return;
 	case OUTCOME_DRIFT: /* changed back between two looks; a fresh plan is as good as the first */
 	case OUTCOME_DONE:

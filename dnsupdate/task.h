@@ -93,6 +93,7 @@ struct task {
 	size_t applied;        /* RRsets that were seen to have changed */
 	enum outcome answered; /* to the last change */
 	struct err why;        /* likewise */
+	bool unheard;          /* a change was sent of which nobody said anything: it may be carried out late */
 	struct zone content;
 	struct entry entry;
 	bool has_entry;
