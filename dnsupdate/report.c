@@ -52,7 +52,7 @@ static json_t *task_json(const struct task *t)
 	if (*t->error && t->outcome != TASK_SKIPPED)
 		json_object_set_new(o, "error", json_string(t->error));
 	for (size_t i = 0; i < t->n_sightings; i++)
-		json_array_append_new(servers, server_json(&t->sightings[i], t->entry.n));
+		json_array_append_new(servers, server_json(&t->sightings[i], t->n_expected));
 	json_object_set_new(o, "servers", servers);
 	json_object_set_new(o, "published", json_boolean(t->published));
 	json_object_set_new(o, "clean-at", time_json(t->clean_ms));

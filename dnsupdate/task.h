@@ -99,7 +99,8 @@ struct task {
 	bool has_entry;
 	struct change *changes;
 	size_t n_changes;
-	struct rrset *expected;
+	struct rrset *expected; /* of each server */
+	size_t n_expected;
 };
 int task_start(struct task *t, const char *zone); /* -ENOMEM; done() comes from the loop */
 void task_done(struct task *t);
