@@ -111,7 +111,7 @@ static void add_totals(const struct report *r, json_t *answer)
 	json_object_set_new(answer, "changed", json_integer((json_int_t)changed));
 	json_object_set_new(answer, "published", json_boolean(is_seen_by_all(r)));
 	json_object_set_new(answer, "lagging", lagging);
-	json_object_set_new(answer, "clean-at", time_json(clean_ms));
+	json_object_set_new(answer, "clean-at", time_json(is_seen_by_all(r) ? clean_ms : 0)); /* before, nobody knows */
 }
 
 /* ---- domains ---- */
