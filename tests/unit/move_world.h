@@ -15,9 +15,10 @@ struct world {
 	struct who who;
 	const char *crash_step, *crash_when;
 	const char *full_step, *full_when; /* the disk is full from here on */
+	const char *room_step;             /* after this step there is room again */
 	struct journal *db;                /* while a controller runs */
 	struct fake_netctl *netctl;        /* of the client server, where it intercepts; or NULL */
-	struct fake_dnsupdate *dns;              /* or NULL: none is configured */
+	struct fake_dnsupdate *dns;        /* or NULL: none is configured */
 	const char *kind;                  /* of the next move; NULL: migrate */
 	bool no_dns;
 	char homeward[100]; /* the proxy's calls when an account was about to leave the transit server */
