@@ -280,9 +280,22 @@ static enum exit_code switch_failed(struct move *m, const char *why, bool *go_on
 	return EXIT_DONE;
 }
 
+/* Asked before anything was done, and the answer was no. */
+static enum exit_code refused(struct move *m, const char *why, struct err *err)
+{
+	enum exit_code x = undo(m, STEP_PREPARING, why, err);
+
+	if (x != EXIT_UNDONE || m->row.state != MOVE_UNDONE)
+		return x;
+	err_set(err, -EPERM, "%s of %s is refused, nothing was changed: %.900s", m->row.kind, m->row.account, why);
+	return EXIT_REFUSED;
+}
+
 static enum exit_code failed(struct move *m, int i, const char *why, int code, bool *go_on, struct err *err)
 {
 	*go_on = false;
+	if (i == STEP_PREPARING && code == -EPERM)
+		return refused(m, why, err);
 	if (i < STEP_SWITCHED)
 		return undo(m, i, why, err);
 	if (i == STEP_SWITCHED)
@@ -394,7 +407,7 @@ enum exit_code move_resume(struct move *m, struct err *err)
 		char why[sizeof(m->row.reason)];
 		snprintf(why, sizeof(why), "%s", *m->row.reason && m->row.undo ? m->row.reason : "interrupted");
 		x = undo(m, step, why, err);
-		x = x == EXIT_UNDONE ? EXIT_DONE : x; /* to resume it was to undo it */
+		x = x == EXIT_UNDONE || x == EXIT_REFUSED ? EXIT_DONE : x; /* to resume it was to undo it */
 	}
 out:
 	progress_clear(m->with->progress);

@@ -115,7 +115,7 @@ static void test_dns_refuses_first(void **state)
 		w->dns->p.away = away[i];
 		w->dns->drift = true;
 		strcpy(w->dns->no, "the zone is somebody else's");
-		assert_int_equal(move(w, "migrate", &err), EXIT_UNDONE);
+		assert_int_equal(move(w, "migrate", &err), EXIT_REFUSED);
 		assert_non_null(
 			strstr(err.text, away[i] ? "does not answer" : "somebody else's (www.alice.example. A: recorded 192.0.2.10"));
 		assert_non_null(strstr(err.text, "--no-dns"));
