@@ -285,7 +285,7 @@ static void odd_rdata_keeps_its_bytes(void **state)
 	} rows[] = {
 		{RR_A, "\1\2\3", 3, "\\# 3 010203"},
 		{RR_CNAME, "\xc0\x0c", 2, "\\# 2 c00c"},
-		{RR_HTTPS, "\xff", 1, "\\# 1 ff"},
+		{RR_HTTPS, "\0\1\0\0\4\0\5\xc0\0\2\1\0", 12, "\\# 12 00010000040005c000020100"},
 		{11, "\1\2\3\4\6\xff", 6, "\\# 6 0102030406ff"}, /* WKS: each port would be looked up */
 		{55, "\0\0\0\0", 4, "\\# 4 00000000"},           /* HIP */
 		{65280, "", 0, "\\# 0"},
