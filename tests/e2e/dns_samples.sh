@@ -159,3 +159,21 @@ for kind in bind knot pdns; do
 	reads $kind "$KEYS/$kind.key"
 	same "$kind: the zone after the undo" "$(grep -v SOA "$W/zone" | sort | diff "$W/before-$kind" -)" ""
 done
+
+# ---- the capabilities of the unit are enough: to make the socket in another's directory and to become the owner of the journal; then all are gone
+caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$TOP/conf/shunt-dnsupdate.service" | tr 'A-Z' 'a-z' | sed 's/cap_/+/g; s/ /,/g')
+like "capabilities of the unit" "$caps" '^\+[a-z_]+(,\+[a-z_]+)*$'
+mkdir -m 0750 "$W/run"
+mkdir -m 0700 "$W/journal"
+chown 4242:4242 "$W/run"
+chown 4243:4243 "$W/journal"
+chmod 0711 "$W"
+sed "s|journal = \"[^\"]*\"|journal = \"$W/journal\" control = \"unix:$W/run/dnsupdate.sock\"|" "$W/shunt-bind.conf" >"$W/shunt-unit.conf"
+start dnsupdate h setpriv --bounding-set "-all,$caps" --no-new-privs "$DNSUPDATE" -c "$W/shunt-unit.conf" serve
+wait_for grep -q 'reason="ready"' "$W/log/dnsupdate"
+status=$(cat "/proc/$(pid_of dnsupdate)/status")
+like "its user" "$status" '^Uid:[[:space:]]4243[[:space:]]4243[[:space:]]4243'
+like "its groups" "$status" '^Groups:[[:space:]]*$'
+like "its capabilities" "$status" '^CapPrm:[[:space:]]0{16}$'
+like "its answer" "$(in_ns h python3 "$TOOLS/ctl.py" "$W/run/dnsupdate.sock" hello)" "${PRIMARY[bind]}"
+stop dnsupdate
