@@ -98,6 +98,7 @@ need_packages() {
 		kdig knot-dnsutils
 		pdns_server pdns-server
 		unbound unbound
+		strace strace
 	END
 	# a back end is a library, found by no name
 	dpkg-query -W -f '${Status}' pdns-backend-sqlite3 2>/dev/null | grep -q 'ok installed' || missing+=(pdns-backend-sqlite3)

@@ -7,12 +7,14 @@ A line that is appended to the rules file, "FAULT [KEY=VALUE..]", adds a rule, i
 request decides. "clear" removes all rules, "pass" is a rule, too. (A file, because a shell writes it in no time; the harm is done here.)
   for=WHAT    update, axfr, ixfr, notify, query (any other), soa, ns, a.. (a type), connect (only reset), any (default)
   over=tcp|udp|any
+  zone=NAME   only what is asked about this very name: a zone's SOA, transfers and updates
   times=N     only the next N that fit (default: until clear)
   skip=N      lets N that fit pass first
   at=N|all    the answer message that is damaged, a transfer has several (default: 1)
 Faults of a request:
   cut-before  the connection is closed and nothing forwarded             hang-before  nothing forwarded, the connection stays
   instead rcode=N    answered by us, unsigned, nothing forwarded         reset        (for=connect) the connection is reset when it is made
+  late ms=N   the connection is closed, and N ms later, or without ms= after the word "release", the server gets it all the same
   closed      (no rule) nobody listens until "open"; it is so when the seen file says so
 Faults of an answer; the server has done what it was asked:
   cut-after   the answer is swallowed, the connection closed             hang         the answer is swallowed, the connection stays
@@ -22,7 +24,7 @@ Faults of an answer; the server has done what it was asked:
   wrong-id, wrong-question, rcode rcode=N, no-tsig, bad-mac: that changed, nothing signed anew
   forged-first rcode=N   an unsigned answer of that rcode (default 5) comes before the true one
   loop        a name that points at itself                               garbage      65535 bytes of noise behind the right id (id=no: noise all over)
-A line of the seen file: ms tcp|udp what zone-or-name id fault; for each message of an answer as the server sent it: ms tcp|udp answer tsig|bare id bytes;
+A line of the seen file: ms tcp|udp what zone-or-name id fault; of what comes late: ms tcp late id rcode -; for each message of an answer as the server sent it: ms tcp|udp answer tsig|bare id bytes;
 and ms - open|closed
 """
 import asyncio
@@ -34,7 +36,7 @@ import sys
 import time
 
 TYPES = {1: "a", 2: "ns", 5: "cname", 6: "soa", 15: "mx", 16: "txt", 28: "aaaa", 251: "ixfr", 252: "axfr"}
-FAULTS = set("""pass cut-before hang-before instead reset cut-after hang delay reorder truncate short tc drop wrong-id wrong-question rcode no-tsig bad-mac
+FAULTS = set("""pass cut-before hang-before instead reset late cut-after hang delay reorder truncate short tc drop wrong-id wrong-question rcode no-tsig bad-mac
     forged-first loop garbage""".split())
 REORDER_S = 0.3
 
@@ -141,8 +143,8 @@ class Rule:
     def get(self, key, default=None):
         return self.options.get(key, default)
 
-    def fits(self, what, transport):
-        if self.get("over", "any") not in ("any", transport) or self.times == 0:
+    def fits(self, what, transport, name):
+        if self.get("over", "any") not in ("any", transport) or self.times == 0 or self.get("zone", name) != name:
             return False
         if self.what == "query":
             fits = what not in ("update", "notify", "axfr", "ixfr", "connect")
@@ -168,14 +170,15 @@ class Proxy:
         self.file.seek(0)
         self.seen = open(seen, "a", buffering=1)
         self.tcp = self.udp = None
+        self.late, self.released = set(), asyncio.Event()
 
-    def rule(self, what, transport):
+    def rule(self, what, transport, name):
         self.read_rules()
-        return next((r for r in self.rules if r.fits(what, transport)), None) or Rule(["pass"])
+        return next((r for r in self.rules if r.fits(what, transport, name)), None) or Rule(["pass"])
 
     def judge(self, m, transport):
         what, name = what_is(m)
-        rule = self.rule(what, transport)
+        rule = self.rule(what, transport, name.lower())
         self.seen.write("%d %s %s %s %d %s\n" % (time.time() * 1000, transport, what, name or ".", m[0] << 8 | m[1], rule.fault))
         return rule
 
@@ -200,11 +203,27 @@ class Proxy:
         self.seen.write("%d - closed\n" % (time.time() * 1000))
 
     async def on_tcp(self, reader, writer):
-        if self.rule("connect", "tcp").fault == "reset":
+        if self.rule("connect", "tcp", None).fault == "reset":
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
             return
         await Stream(self, reader, writer).run()
+
+    def send_late(self, m, ms):
+        task = asyncio.create_task(self.forward_late(m, ms))
+        self.late.add(task)
+        task.add_done_callback(self.late.discard)
+
+    async def forward_late(self, m, ms):
+        if ms:
+            await asyncio.sleep(int(ms) / 1000)
+        else:
+            await self.released.wait()
+        reader, writer = await asyncio.open_connection(self.server, 53)
+        writer.write(framed(m))
+        answer = await read_message(reader)
+        self.seen.write("%d tcp late %d %d -\n" % (time.time() * 1000, m[0] << 8 | m[1], answer[3] & 15))
+        writer.close()
 
     async def watch(self):
         """Opens and closes; rules are read by the requests they are for."""
@@ -220,6 +239,8 @@ class Proxy:
         for words in map(str.split, self.file):
             if words[0] == "clear":
                 self.rules = []
+            elif words[0] == "release":
+                self.released.set()
             elif words[0] in ("open", "closed"):
                 self.wanted = words[0] == "open"
             elif words[0] in FAULTS:
@@ -267,7 +288,9 @@ class Stream:
 
     async def request(self, m):
         rule = self.proxy.judge(m, "tcp")
-        if rule.fault == "cut-before":
+        if rule.fault in ("cut-before", "late"):
+            if rule.fault == "late":
+                self.proxy.send_late(m, rule.get("ms"))
             self.end()
             raise EOFError
         if rule.fault == "hang-before":
@@ -342,7 +365,7 @@ class Datagrams(asyncio.DatagramProtocol):
         if len(m) < 12:
             return
         rule = self.proxy.judge(m, "udp")
-        if rule.fault in ("cut-before", "hang-before"):
+        if rule.fault in ("cut-before", "hang-before", "late"):
             return
         if rule.fault == "instead":
             self.transport.sendto(reply_to(m, int(rule.get("rcode", 2))), client)
@@ -378,4 +401,10 @@ class Datagrams(asyncio.DatagramProtocol):
 
 if len(sys.argv) != 5:
     sys.exit(__doc__)
-asyncio.run(Proxy(*sys.argv[1:]).watch())
+
+
+async def main():
+    await Proxy(*sys.argv[1:]).watch()
+
+
+asyncio.run(main())
