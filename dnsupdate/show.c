@@ -81,16 +81,27 @@ static void show_drift(struct out *out, const json_t *d)
 	out_line(out, "    found    %s", joined(json_object_get(d, "found"), text));
 }
 
+/* "ns1.provider.example. (192.0.2.53)"; of one that is known by its address alone "192.0.2.53". */
+static const char *server_text(const json_t *s, char out[JOINED_MAX])
+{
+	const char *name = text_of(s, "name"), *address = text_of(s, "address");
+
+	if (strcmp(name, address) == 0)
+		snprintf(out, JOINED_MAX, "%s%s", json_is_true(json_object_get(s, "resolver")) ? "resolver " : "", address);
+	else
+		snprintf(out, JOINED_MAX, "%s (%s)", name, address);
+	return out;
+}
+
 static void show_server(struct out *out, const json_t *s)
 {
 	const json_t *after = json_object_get(s, "after-ms");
+	char server[JOINED_MAX];
 
 	if (json_is_integer(after))
-		out_line(out, "  %s (%s) shows it after %lld ms", text_of(s, "name"), text_of(s, "address"),
-			 (long long)json_integer_value(after));
+		out_line(out, "  %s shows it after %lld ms", server_text(s, server), (long long)json_integer_value(after));
 	else
-		out_line(out, "  %s%s (%s) does not show it: %s", json_is_true(json_object_get(s, "resolver")) ? "resolver " : "",
-			 text_of(s, "name"), text_of(s, "address"), text_of(s, "trouble"));
+		out_line(out, "  %s does not show it: %s", server_text(s, server), text_of(s, "trouble"));
 }
 
 static void show_zone(struct out *out, const json_t *z)

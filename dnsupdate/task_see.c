@@ -92,12 +92,24 @@ static void on_lock_to_note(struct deadline *d)
 	try_to_note(task_of_timer(d));
 }
 
+/* "ns1.provider.example. (192.0.2.53)"; of the primary, which has no other name, "192.0.2.53". */
+static const char *server_text(const struct server *s, char out[RR_NAME_MAX + ADDR_TEXT_MAX])
+{
+	char addr[ADDR_TEXT_MAX];
+
+	addr_text(&s->addr, addr);
+	if (strcmp(s->name, addr) == 0)
+		snprintf(out, RR_NAME_MAX + ADDR_TEXT_MAX, "%s", addr);
+	else
+		snprintf(out, RR_NAME_MAX + ADDR_TEXT_MAX, "%.*s (%s)", RR_NAME_MAX - 4, s->name, addr);
+	return out;
+}
+
 static void add_lagging(char **text, const struct sighting *s)
 {
-	char addr[ADDR_TEXT_MAX], *more = NULL;
+	char server[RR_NAME_MAX + ADDR_TEXT_MAX], *more = NULL;
 
-	if (asprintf(&more, "%s%s%s (%s) %s", *text ? *text : "", *text ? "; " : "", s->server->name, addr_text(&s->server->addr, addr),
-		     s->trouble) < 0)
+	if (asprintf(&more, "%s%s%s %s", *text ? *text : "", *text ? "; " : "", server_text(s->server, server), s->trouble) < 0)
 		return;
 	free(*text);
 	*text = more;
@@ -119,11 +131,10 @@ static void note_lost(struct task *t)
 static void on_seen(void *arg, const struct sighting *all, size_t n, const struct sighting *at)
 {
 	struct task *t = arg;
-	char text[300], addr[ADDR_TEXT_MAX];
+	char server[RR_NAME_MAX + ADDR_TEXT_MAX], text[RR_NAME_MAX + 200];
 
 	if (at) {
-		snprintf(text, sizeof(text), "%s (%s) shows it after %lld ms", at->server->name, addr_text(&at->server->addr, addr),
-			 (long long)at->after_ms);
+		snprintf(text, sizeof(text), "%s shows it after %lld ms", server_text(at->server, server), (long long)at->after_ms);
 		task_say(t, text);
 		return;
 	}
