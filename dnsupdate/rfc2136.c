@@ -11,17 +11,17 @@
 #define RRSET_MS      50   /* more patience for each RRset of an update: PowerDNS with SQLite does 120 in a second */
 #define GRACE_MS      1000 /* for a signed answer, once Knot's unsigned REFUSED for a zone that it does not have is there */
 
-/* ---- jobs ---- */
+/* ---- errands ---- */
 
-struct job *job_new(struct backend_call *c, const char *name, uint16_t type, unsigned opcode)
+struct errand *errand_new(struct backend_call *c, const char *name, uint16_t type, unsigned opcode)
 {
-	struct job *j = calloc(1, sizeof *j);
+	struct errand *j = calloc(1, sizeof *j);
 
 	if (!j)
 		return NULL;
-	*j = (struct job){.c = c, .p = c->b->impl, .name = malloc(RR_NAME_MAX), .type = type, .opcode = opcode};
+	*j = (struct errand){.c = c, .p = c->b->impl, .name = malloc(RR_NAME_MAX), .type = type, .opcode = opcode};
 	if (!j->name || name_absolute(j->name, name) < 0) {
-		job_free(j);
+		errand_free(j);
 		return NULL;
 	}
 	j->asked = j->name;
@@ -29,7 +29,7 @@ struct job *job_new(struct backend_call *c, const char *name, uint16_t type, uns
 	return j;
 }
 
-void job_free(struct job *j)
+void errand_free(struct errand *j)
 {
 	if (!j)
 		return;
@@ -44,7 +44,7 @@ void job_free(struct job *j)
 	free(j);
 }
 
-int job_ask(struct job *j, enum tcp_kind kind, const struct tcp_ops *ops)
+int errand_ask(struct errand *j, enum tcp_kind kind, const struct tcp_ops *ops)
 {
 	j->doubted = false;
 	answer_done(&j->said);
@@ -52,19 +52,19 @@ int job_ask(struct job *j, enum tcp_kind kind, const struct tcp_ops *ops)
 	return j->request ? 0 : -ENOMEM;
 }
 
-static int sign(struct job *j, int rc, struct message *out, struct err *err)
+static int sign(struct errand *j, int rc, struct message *out, struct err *err)
 {
 	return rc < 0 ? rc : tsig_sign(&j->talk, j->p->key, out, err);
 }
 
-int job_build_query(void *arg, uint16_t id, struct message *out, struct err *err)
+int errand_build_query(void *arg, uint16_t id, struct message *out, struct err *err)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 
 	return sign(j, request_query(out, id, j->asked, j->type, err), out, err);
 }
 
-static void doubt(struct job *j, enum tsig_verdict v, unsigned rcode)
+static void doubt(struct errand *j, enum tsig_verdict v, unsigned rcode)
 {
 	j->doubted = true;
 	j->doubt = v;
@@ -72,12 +72,12 @@ static void doubt(struct job *j, enum tsig_verdict v, unsigned rcode)
 }
 
 /* The question comes back with every answer but the later ones of a transfer (RFC 5936 2.2.1); servers may leave it out of an error. */
-static bool is_answer_to(const struct job *j, const struct answer *a)
+static bool is_answer_to(const struct errand *j, const struct answer *a)
 {
 	return a->qr && a->opcode == j->opcode && (!a->qname || (a->qtype == j->type && name_same(a->qname, j->asked)));
 }
 
-bool job_believes(struct job *j, const uint8_t *bytes, size_t len, struct answer *out)
+bool errand_believes(struct errand *j, const uint8_t *bytes, size_t len, struct answer *out)
 {
 	enum tsig_verdict v;
 	size_t tsig;
@@ -103,7 +103,7 @@ bool job_believes(struct job *j, const uint8_t *bytes, size_t len, struct answer
 	return false;
 }
 
-void job_why(const struct job *j, const struct err *end, struct err *out)
+void errand_why(const struct errand *j, const struct err *end, struct err *out)
 {
 	struct err seen = {0};
 
@@ -119,23 +119,23 @@ void job_why(const struct job *j, const struct err *end, struct err *out)
 }
 
 /* BADTIME is signed: it is believed, and no other answer needs to be waited for. */
-static enum tcp_judgement judge(struct job *j, const uint8_t *bytes, size_t len)
+static enum tcp_judgement judge(struct errand *j, const uint8_t *bytes, size_t len)
 {
-	if (job_believes(j, bytes, len, &j->said) || (j->doubted && !j->doubted_err.code && j->doubt == TSIG_BADTIME))
+	if (errand_believes(j, bytes, len, &j->said) || (j->doubted && !j->doubted_err.code && j->doubt == TSIG_BADTIME))
 		return TCP_ENOUGH;
 	return TCP_IGNORE;
 }
 
 /* ---- find ---- */
 
-static bool unsigned_refusal(const struct job *j)
+static bool unsigned_refusal(const struct errand *j)
 {
 	return j->doubted && !j->doubted_err.code && j->doubt == TSIG_UNSIGNED && j->doubted_rcode == RCODE_REFUSED;
 }
 
 static enum tcp_judgement find_answer(void *arg, const uint8_t *bytes, size_t len)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 	enum tcp_judgement judgement = judge(j, bytes, len);
 
 	if (judgement == TCP_IGNORE && unsigned_refusal(j))
@@ -156,30 +156,30 @@ static const char *apex_of(const struct answer *a, const char *name)
 	return NULL;
 }
 
-static void found(struct job *j, const char *zone, const struct err *err)
+static void found(struct errand *j, const char *zone, const struct err *err)
 {
 	struct backend_call *c = j->c;
 	char *copy = zone ? strdup(zone) : NULL;
 	struct err none = {0};
 
-	job_free(j);
+	errand_free(j);
 	backend_found(c, copy, err ? err : &none);
 	free(copy);
 }
 
 static const struct tcp_ops find_ops;
 
-static void not_found(struct job *j, const struct err *end)
+static void not_found(struct errand *j, const struct err *end)
 {
 	struct err err = {0};
 
-	job_why(j, end, &err);
+	errand_why(j, end, &err);
 	found(j, NULL, &err);
 }
 
 static void find_done(void *arg, enum tcp_end end, const struct err *err)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 	const char *apex;
 	struct err text;
 
@@ -211,21 +211,21 @@ static void find_done(void *arg, enum tcp_end end, const struct err *err)
 		found(j, NULL, NULL);
 		return;
 	}
-	if (job_ask(j, TCP_AGAIN, &find_ops) < 0) {
+	if (errand_ask(j, TCP_AGAIN, &find_ops) < 0) {
 		err_set(&text, -ENOMEM, "out of memory");
 		not_found(j, &text);
 	}
 }
 
-static const struct tcp_ops find_ops = {job_build_query, find_answer, find_done};
+static const struct tcp_ops find_ops = {errand_build_query, find_answer, find_done};
 
 static int find(struct backend_call *c, const char *name)
 {
-	struct job *j = job_new(c, name, RR_SOA, 0);
-	int rc = j ? job_ask(j, TCP_AGAIN, &find_ops) : -ENOMEM;
+	struct errand *j = errand_new(c, name, RR_SOA, 0);
+	int rc = j ? errand_ask(j, TCP_AGAIN, &find_ops) : -ENOMEM;
 
 	if (rc < 0)
-		job_free(j);
+		errand_free(j);
 	return rc;
 }
 
@@ -233,7 +233,7 @@ static int find(struct backend_call *c, const char *name)
 
 static int change_build(void *arg, uint16_t id, struct message *out, struct err *err)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 
 	if (j->n > j->done && request_update_fits(j->name, j->changes + j->done, 1, err) == 0)
 		return -EMSGSIZE;
@@ -245,19 +245,19 @@ static enum tcp_judgement change_answer(void *arg, const uint8_t *bytes, size_t 
 	return judge(arg, bytes, len);
 }
 
-static void changed(struct job *j, enum outcome outcome, const struct err *err)
+static void changed(struct errand *j, enum outcome outcome, const struct err *err)
 {
 	struct backend_call *c = j->c;
 	struct err text = err ? *err : (struct err){0};
 
 	if (outcome != OUTCOME_DONE && j->done)
 		err_wrap(&text, "after %zu of %zu changes were made", j->done, j->n);
-	job_free(j);
+	errand_free(j);
 	backend_changed(c, outcome, &text);
 }
 
 /* What a signed rcode means (RFC 2136 2.2, 3), and who is to look where. */
-static enum outcome outcome_of(const struct job *j, struct err *err)
+static enum outcome outcome_of(const struct errand *j, struct err *err)
 {
 	unsigned rcode = j->said.rcode;
 	const char *said = rcode_text(rcode), *key = j->p->key->name;
@@ -299,17 +299,17 @@ static enum outcome outcome_of(const struct job *j, struct err *err)
 
 static const struct tcp_ops change_ops;
 
-static int next_batch(struct job *j, struct err *err)
+static int next_batch(struct errand *j, struct err *err)
 {
 	j->batch = request_update_fits(j->name, j->changes + j->done, j->n - j->done, err);
 	if (j->batch == 0)
 		return -EMSGSIZE;
-	return job_ask(j, TCP_ONCE, &change_ops) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
+	return errand_ask(j, TCP_ONCE, &change_ops) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
 static void change_done(void *arg, enum tcp_end end, const struct err *why)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 	enum outcome outcome;
 	struct err err = {0};
 
@@ -318,7 +318,7 @@ static void change_done(void *arg, enum tcp_end end, const struct err *why)
 		outcome = end == TCP_NOT_SENT ? OUTCOME_AWAY : end == TCP_NO_ANSWER ? OUTCOME_UNKNOWN : OUTCOME_REFUSED;
 		if (why && (why->code == -EMSGSIZE || why->code == -EINVAL)) /* it could not be built: the same the next time */
 			outcome = OUTCOME_REFUSED;
-		job_why(j, why, &err);
+		errand_why(j, why, &err);
 		changed(j, outcome, &err);
 		return;
 	}
@@ -341,7 +341,7 @@ static const struct tcp_ops change_ops = {change_build, change_answer, change_do
 
 static int change(struct backend_call *c, const char *zone, const struct change *changes, size_t n)
 {
-	struct job *j = job_new(c, zone, RR_SOA, OPCODE_UPDATE);
+	struct errand *j = errand_new(c, zone, RR_SOA, OPCODE_UPDATE);
 	struct err err = {0};
 
 	if (!j)
@@ -350,8 +350,8 @@ static int change(struct backend_call *c, const char *zone, const struct change 
 	j->n = n;
 	j->batch = request_update_fits(j->name, changes, n, &err);
 	/* One that is too large is told when it is built, from the loop. */
-	if (job_ask(j, TCP_ONCE, &change_ops) < 0) {
-		job_free(j);
+	if (errand_ask(j, TCP_ONCE, &change_ops) < 0) {
+		errand_free(j);
 		return -ENOMEM;
 	}
 	return 0;
@@ -361,7 +361,7 @@ static int change(struct backend_call *c, const char *zone, const struct change 
 
 static void cancel(struct backend_call *c)
 {
-	job_free(c->impl);
+	errand_free(c->impl);
 	c->impl = NULL;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 /* rfc2136_parts - one call of the RFC 2136 back end while it is under way; only rfc2136*.c know it.
- * A job asks one message after the other. Its answers are judged as they come; what they mean is told when the request is over. */
+ * An errand asks one message after the other. Its answers are judged as they come; what they mean is told when the request is over. */
 #include "dnsupdate/backend.h"
 #include "dnsupdate/tcp.h"
 #include "dnsupdate/tsig.h"
@@ -10,7 +10,7 @@ struct primary {
 	struct tsig_key *key;
 };
 
-struct job {
+struct errand {
 	struct backend_call *c;
 	struct primary *p;
 	struct tcp_request *request;
@@ -35,13 +35,13 @@ struct job {
 	size_t n, done, batch;
 };
 
-struct job *job_new(struct backend_call *c, const char *name, uint16_t type, unsigned opcode); /* NULL: no memory */
-void job_free(struct job *j);
-int job_ask(struct job *j, enum tcp_kind kind, const struct tcp_ops *ops);
-int job_build_query(void *arg, uint16_t id, struct message *out, struct err *err);
+struct errand *errand_new(struct backend_call *c, const char *name, uint16_t type, unsigned opcode); /* NULL: no memory */
+void errand_free(struct errand *j);
+int errand_ask(struct errand *j, enum tcp_kind kind, const struct tcp_ops *ops);
+int errand_build_query(void *arg, uint16_t id, struct message *out, struct err *err);
 /* Parses and judges one message. True: a believed answer to what was asked is in *out; otherwise the doubt is noted and out is empty. */
-bool job_believes(struct job *j, const uint8_t *bytes, size_t len, struct answer *out);
+bool errand_believes(struct errand *j, const uint8_t *bytes, size_t len, struct answer *out);
 /* Why it ended so, with the server's name and what was doubted before. */
-void job_why(const struct job *j, const struct err *end, struct err *out);
+void errand_why(const struct errand *j, const struct err *end, struct err *out);
 
 int rfc2136_read(struct backend_call *c, const char *zone);

@@ -7,7 +7,7 @@
 
 #define CLASS_IN 1
 
-static int take_first(struct job *j, struct rr *r)
+static int take_first(struct errand *j, struct rr *r)
 {
 	if (r->type != RR_SOA || !name_same(r->owner, j->name))
 		return err_set(&j->wrong, -EBADMSG, "found %s of %.300s at the start of a transfer, expected the SOA of %s", "a record",
@@ -20,7 +20,7 @@ static int take_first(struct job *j, struct rr *r)
 	return 0;
 }
 
-static int take(struct job *j, struct rr *r)
+static int take(struct errand *j, struct rr *r)
 {
 	if (j->complete)
 		return err_set(&j->wrong, -EBADMSG, "found records behind the last SOA of the transfer of %s", j->name);
@@ -41,11 +41,11 @@ static int take(struct job *j, struct rr *r)
 
 static enum tcp_judgement read_answer(void *arg, const uint8_t *bytes, size_t len)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 	struct answer a;
 	int rc = 0;
 
-	if (!job_believes(j, bytes, len, &a)) {
+	if (!errand_believes(j, bytes, len, &a)) {
 		bool final = !j->doubted_err.code && j->doubt == TSIG_BADTIME;
 
 		/* Before the first believed message another answer may still come; in the midst of them the chain is broken. */
@@ -69,7 +69,7 @@ static enum tcp_judgement read_answer(void *arg, const uint8_t *bytes, size_t le
 
 static void read_done(void *arg, enum tcp_end end, const struct err *why)
 {
-	struct job *j = arg;
+	struct errand *j = arg;
 	struct backend_call *c = j->c;
 	struct zone zone = j->zone;
 	struct err err = {0};
@@ -79,26 +79,26 @@ static void read_done(void *arg, enum tcp_end end, const struct err *why)
 		err_set(&j->wrong, -ENOMEM, "out of memory");
 	j->zone = (struct zone){0};
 	if (end == TCP_OK && !j->doubted && !j->wrong.code) {
-		job_free(j);
+		errand_free(j);
 		backend_was_read(c, &zone, &err);
 		return;
 	}
 	zone_done(&zone);
-	job_why(j, j->wrong.code ? &j->wrong : why, &err);
+	errand_why(j, j->wrong.code ? &j->wrong : why, &err);
 	if (!err.code)
 		err.code = -EIO;
-	job_free(j);
+	errand_free(j);
 	backend_was_read(c, NULL, &err);
 }
 
-static const struct tcp_ops read_ops = {job_build_query, read_answer, read_done};
+static const struct tcp_ops read_ops = {errand_build_query, read_answer, read_done};
 
 int rfc2136_read(struct backend_call *c, const char *zone)
 {
-	struct job *j = job_new(c, zone, RR_AXFR, 0);
-	int rc = j ? job_ask(j, TCP_TRANSFER, &read_ops) : -ENOMEM;
+	struct errand *j = errand_new(c, zone, RR_AXFR, 0);
+	int rc = j ? errand_ask(j, TCP_TRANSFER, &read_ops) : -ENOMEM;
 
 	if (rc < 0)
-		job_free(j);
+		errand_free(j);
 	return rc;
 }
