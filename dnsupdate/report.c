@@ -38,6 +38,15 @@ static json_t *server_json(const struct sighting *s, size_t of)
 	return o;
 }
 
+/* Of a provider that takes only so many changes in a minute. */
+static void add_eta(const struct task *t, json_t *o)
+{
+	int eta_s = t->changed ? backend_eta(t->backend, t->changed) : 0;
+
+	if (eta_s)
+		json_object_set_new(o, "eta", json_integer(eta_s));
+}
+
 static json_t *task_json(const struct task *t)
 {
 	json_t *o = t->report ? json_copy(t->report) : json_object(), *servers = json_array();
@@ -51,6 +60,7 @@ static json_t *task_json(const struct task *t)
 	json_object_set_new(o, "outcome", json_string(task_outcome_text(t->outcome)));
 	if (*t->error && t->outcome != TASK_SKIPPED)
 		json_object_set_new(o, "error", json_string(t->error));
+	add_eta(t, o);
 	for (size_t i = 0; i < t->n_sightings; i++)
 		json_array_append_new(servers, server_json(&t->sightings[i], t->n_expected));
 	json_object_set_new(o, "servers", servers);

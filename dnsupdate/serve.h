@@ -8,7 +8,7 @@
  *   classify {"account":A or "domains":[..]}               -> {"domains":[{"domain","zone","verdict","why","backend","names":[..]}],
  * "counts"} plan     {"account":A, "verb":"push","to":"transit"}   -> as push; outcome "would-change" where it would push     {"account":A,
  * "to":"transit"|"client", "wait":S, "leave-drift":bool}
- *       -> {"zones":[{"zone","backend","verdict","why","outcome","error","changes":[..],"drift":[..],"notes":[..],
+ *       -> {"zones":[{"zone","backend","verdict","why","outcome","error","changes":[..],"drift":[..],"notes":[..],"eta":S,
  *           "servers":[{"name","address","seen","of","after-ms","trouble"}]}], "changed":N, "published":bool, "lagging":[..], "clean-at"}
  *   undo, verify, prepare, finalise {"account":A, "wait":S} -> as push
  *   status   {"account":NAME or absent}                     ->

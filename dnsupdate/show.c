@@ -115,6 +115,9 @@ static void show_zone(struct out *out, const json_t *z)
 		show_change(out, item);
 	json_array_foreach (json_object_get(z, "notes"), i, item)
 		out_line(out, "  note: %s", json_string_value(item));
+	if (number_of(z, "eta"))
+		out_line(out, "  the provider takes only so many changes a minute: %s about %lld s",
+			 strcmp(text_of(z, "outcome"), "would-change") == 0 ? "these will take" : "these took", number_of(z, "eta"));
 	json_array_foreach (json_object_get(z, "drift"), i, item)
 		show_drift(out, item);
 	if (*text_of(z, "error"))

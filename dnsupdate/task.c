@@ -191,6 +191,17 @@ static int collect_changes(struct task *t)
 	return 0;
 }
 
+static void say_eta(struct task *t)
+{
+	char text[100];
+	int eta_s = backend_eta(t->backend, t->n_changes);
+
+	if (eta_s == 0)
+		return;
+	snprintf(text, sizeof(text), "%zu changes will take about %d s, by the provider's own limit", t->n_changes, eta_s);
+	task_say(t, text);
+}
+
 static void send_changes(struct task *t)
 {
 	struct err err = {0};
@@ -205,6 +216,7 @@ static void send_changes(struct task *t)
 		return;
 	}
 	kill_point("the intent is written");
+	say_eta(t);
 	t->sends++;
 	task_enter(t, TASK_CHANGING);
 	t->call = backend_change(t->backend, t->zone, t->changes, t->n_changes, on_changed, t);
