@@ -9,7 +9,7 @@
 
 #define OPCODE_UPDATE 5
 #define RRSET_MS      50   /* more patience for each RRset of an update: PowerDNS with SQLite does 120 in a second */
-#define GRACE_MS      1000 /* for a signed answer, once Knot's unsigned REFUSED for a zone that it does not have is there */
+#define GRACE_MS      1000 /* for a signed answer, once an unsigned refusal is there: who does not know the key cannot sign */
 
 /* ---- errands ---- */
 
@@ -118,12 +118,20 @@ void errand_why(const struct errand *j, const struct err *end, struct err *out)
 	err_wrap(out, "%s", backend_name(j->c->b));
 }
 
-/* BADTIME is signed: it is believed, and no other answer needs to be waited for. */
+enum tcp_judgement errand_doubts(struct errand *j)
+{
+	if (j->doubted_err.code)
+		return TCP_IGNORE;
+	if (j->doubt == TSIG_BADTIME)
+		return TCP_ENOUGH;
+	if (j->doubted_rcode != RCODE_NOERROR)
+		tcp_hurry(j->request, GRACE_MS);
+	return TCP_IGNORE;
+}
+
 static enum tcp_judgement judge(struct errand *j, const uint8_t *bytes, size_t len)
 {
-	if (errand_believes(j, bytes, len, &j->said) || (j->doubted && !j->doubted_err.code && j->doubt == TSIG_BADTIME))
-		return TCP_ENOUGH;
-	return TCP_IGNORE;
+	return errand_believes(j, bytes, len, &j->said) ? TCP_ENOUGH : errand_doubts(j);
 }
 
 /* ---- find ---- */
@@ -135,12 +143,7 @@ static bool unsigned_refusal(const struct errand *j)
 
 static enum tcp_judgement find_answer(void *arg, const uint8_t *bytes, size_t len)
 {
-	struct errand *j = arg;
-	enum tcp_judgement judgement = judge(j, bytes, len);
-
-	if (judgement == TCP_IGNORE && unsigned_refusal(j))
-		tcp_hurry(j->request, GRACE_MS);
-	return judgement;
+	return judge(arg, bytes, len);
 }
 
 /* The apex: the owner of the SOA, which is in the answer at the apex and in the authority section below it (RFC 2308 3). Behind a CNAME

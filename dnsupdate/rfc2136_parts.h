@@ -41,6 +41,9 @@ int errand_ask(struct errand *j, enum tcp_kind kind, const struct tcp_ops *ops);
 int errand_build_query(void *arg, uint16_t id, struct message *out, struct err *err);
 /* Parses and judges one message. True: a believed answer to what was asked is in *out; otherwise the doubt is noted and out is empty. */
 bool errand_believes(struct errand *j, const uint8_t *bytes, size_t len, struct answer *out);
+/* What is to be done about a message that was not believed. BADTIME is signed, and final. After a refusal that is not signed, a signed
+ * answer is waited for a second more: a server that does not know the key, or not the zone, has no other. */
+enum tcp_judgement errand_doubts(struct errand *j);
 /* Why it ended so, with the server's name and what was doubted before. */
 void errand_why(const struct errand *j, const struct err *end, struct err *out);
 

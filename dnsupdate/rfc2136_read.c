@@ -45,12 +45,9 @@ static enum tcp_judgement read_answer(void *arg, const uint8_t *bytes, size_t le
 	struct answer a;
 	int rc = 0;
 
-	if (!errand_believes(j, bytes, len, &a)) {
-		bool final = !j->doubted_err.code && j->doubt == TSIG_BADTIME;
-
+	if (!errand_believes(j, bytes, len, &a))
 		/* Before the first believed message another answer may still come; in the midst of them the chain is broken. */
-		return final || j->soa ? TCP_ENOUGH : TCP_IGNORE;
-	}
+		return j->soa ? TCP_ENOUGH : errand_doubts(j);
 	if (a.rcode != RCODE_NOERROR)
 		rc = err_set(&j->wrong, -EACCES, "found %s for a transfer of %s, expected the zone: %s", rcode_text(a.rcode), j->name,
 			     a.rcode == RCODE_REFUSED   ? "let the key read it (BIND: allow-transfer; Knot: an acl with action transfer)"
