@@ -247,6 +247,18 @@ static void on_pause(evutil_socket_t fd, short what, void *arg)
 
 /* ---- hearing ---- */
 
+/* A resolver that holds the old record does so until its TTL is over, which nobody is made to wait for. */
+static bool only_resolvers_lag(const struct verify *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		const struct watch *w = &v->watches[i];
+
+		if (w->sighting->after_ms < 0 && (!w->server.resolver || w->state == FOLLOWS))
+			return false;
+	}
+	return true;
+}
+
 static void server_done(struct watch *w)
 {
 	struct verify *v = w->v;
@@ -260,7 +272,7 @@ static void server_done(struct watch *w)
 	if (gone)
 		return;
 	v->gone = NULL;
-	if (v->left == 0)
+	if (v->left == 0 || only_resolvers_lag(v))
 		finish(v);
 }
 
@@ -287,7 +299,9 @@ static void heard(struct watch *w, size_t at, bool shown, const char *trouble)
 		w->state = LAGS;
 	}
 	if (w->state == LAGS) {
-		if (w->under_way == 0)
+		if (only_resolvers_lag(w->v))
+			finish(w->v);
+		else if (w->under_way == 0)
 			pause_watch(w);
 		return;
 	}
