@@ -49,7 +49,7 @@ lags() { # KIND
 	exits_json 4 verify $kind --wait 0
 	same "$kind: published" "$(member published)" false
 	like "$kind: lagging" "$(member lagging.0)" "^ns2.$kind.provider.example. \\($v4\\) answers (A|AAAA|TXT) "
-	same "$kind: answers of the lagging one" "$(zone_member $zone servers | python3 -c 'import json, sys; print(sum(s["after-ms"] is None for s in json.load(sys.stdin)))')" 2
+	same "$kind: answers of the lagging one" "$(pick '[s["name"] for s in Z[0]["servers"] if s["after-ms"] is None and not s["resolver"]]' | wc -l)" 2
 	unlag $kind $zone
 	told verify $kind --wait 20
 	same "$kind: published" "$(member published)" true
@@ -122,9 +122,10 @@ resolves mail.held.test A 192.0.2.11
 began=$(now_ms)
 told push held --wait 20
 same "published" "$(member published)" true
-told verify held --wait 2
+told verify held --wait 20
 same "published, says verify" "$(member published)" true
-exits 0 verify held --wait 1
+exits 0 verify held --wait 20
+[ $(($(now_ms) - began)) -lt 20000 ] || die "a resolver was waited for: $OUT"
 like "the resolver" "$OUT" "resolver $RESOLVER \\($RESOLVER\\) does not show it: still holds the old record for up to [0-9]+ s: A 192.0.2.1"
 like "verify" "$OUT" 'every name server shows what was left there'
 unlike "status" "$(dnsupdate status held)" 'not seen yet'
@@ -132,4 +133,4 @@ resolver_flush held.test
 exits 0 verify held --wait 10
 like "the resolver, once it has forgotten" "$OUT" "$RESOLVER \\($RESOLVER\\) shows it after"
 exits 0 undo held --wait 10
-same "what is recorded" "$(dnsupdate status | grep -v '^lost\|ns9\|no resolver')" ""
+same "what is recorded" "$(dnsupdate status | grep -o '^[a-z].*record sets')" "lost lost.test. undone, 15 record sets" # its ns9 may yet come back
