@@ -12,6 +12,13 @@ for kind in $kinds; do
 	customer of-$kind.test managed $kind
 	customer lame-$kind.test lame $kind
 done
+{ # a zone with a third name server, which repeats what the primary says
+	kind=${kinds%% *}
+	zone_file "$(ns_of $kind 1)" "$(ns_of $kind 2)"
+	printf '@ 3600 NS ns3\nns3 3600 A 10.53.0.91\n'
+} >"$W/zone"
+host $kind parrot-$kind.test plain "$W/zone"
+delegate parrot-$kind.test managed $kind
 for kind in $kinds; do ${kind}_up; done
 world_up
 resolver_up
@@ -127,11 +134,40 @@ for kind in $kinds; do
 	say "$kind"
 done
 
-# ---- the files: one kind will do
+# ---- one kind will do for the rest
 kind=${kinds%% *}
 server=${PRIMARY[$kind]}
-accounts "alice:of-$kind.test,*.of-$kind.test"
+accounts "alice:of-$kind.test,*.of-$kind.test" "carol:parrot-$kind.test,*.parrot-$kind.test"
+
 keep before of-$kind.test
+
+# ---- a server that answers rightly, and not with authority, is none that visitors' resolvers believe
+conf_for
+fault_up parrot 10.53.0.91 "$server"
+fault parrot no-aa at=all
+exits_json 4 push carol --wait 1
+like "who does not show it" "$TOLD" '"lagging":\["ns3\.parrot-[^"]*10\.53\.0\.91[^"]*authority'
+unlike "who else" "$TOLD" '"lagging":\["[^"]*; '
+fault parrot clear
+told verify carol
+told undo carol
+stop fault-parrot
+
+# ---- the way back is on disk before the first message is sent
+fault_up early 10.53.0.92 "$server"
+ZONE_SERVERS=10.53.0.92 conf_for
+fault early hang for=update times=1
+dnsupdate push alice >"$W/out" 2>&1 &
+pushing=$!
+wait_for has_asked early update
+like "the journal while the first message is on its way" "$(in_ns d "$DNSUPDATE" -c "$W/shunt.conf" status)" "^alice of-$kind\.test\. .*interrupted.*, 15 record sets since"
+kill -KILL "$(pgrep -f "^$DNSUPDATE -c $W/shunt.conf push")" # by its own directory: nobody else's
+wait $pushing || :
+told undo alice
+is_untouched "kill -9 with the first message under way"
+stop fault-early
+
+# ---- files
 file_says() { # CODE KEY-FILE TEXT
 	KEY=$2 conf_for
 	for verb in "push alice" status; do

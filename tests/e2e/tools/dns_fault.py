@@ -21,7 +21,7 @@ Faults of an answer; the server has done what it was asked:
   delay ms=N  it comes N ms late, what follows on the connection too     reorder n=N  N answers of a connection in reverse (those that wait 300 ms go anyway)
   truncate    the length prefix says more than comes before the close    short n=N    N bytes less (default 7), length prefix to match
   tc          TC bit set, over UDP nothing but the question              drop         this message is left out, the others come
-  wrong-id, wrong-question, rcode rcode=N, no-tsig, bad-mac: that changed, nothing signed anew
+  wrong-id, wrong-question, rcode rcode=N, no-aa, no-tsig, bad-mac: that changed, nothing signed anew
   forged-first rcode=N   an unsigned answer of that rcode (default 5) comes before the true one
   loop        a name that points at itself                               garbage      65535 bytes of noise behind the right id (id=no: noise all over)
 A line of the seen file: ms tcp|udp what zone-or-name id fault; of what comes late: ms tcp late id rcode -; for each message of an answer as the server sent it: ms tcp|udp answer tsig|bare id bytes;
@@ -36,7 +36,7 @@ import sys
 import time
 
 TYPES = {1: "a", 2: "ns", 5: "cname", 6: "soa", 15: "mx", 16: "txt", 28: "aaaa", 251: "ixfr", 252: "axfr"}
-FAULTS = set("""pass cut-before hang-before instead reset late cut-after hang delay reorder truncate short tc drop wrong-id wrong-question rcode no-tsig bad-mac
+FAULTS = set("""pass cut-before hang-before instead reset late cut-after hang delay reorder truncate short tc drop wrong-id wrong-question rcode no-aa no-tsig bad-mac
     forged-first loop garbage""".split())
 REORDER_S = 0.3
 
@@ -110,6 +110,8 @@ def damaged(m, request, rule):
         m[13] = ord("q") if m[13] != ord("q") else ord("z")
     elif fault == "rcode":
         m[3] = m[3] & 0xF0 | int(rule.get("rcode", 5))
+    elif fault == "no-aa":
+        m[2] &= ~4
     elif fault == "tc":
         m[2] |= 2
     elif fault == "short":
