@@ -196,7 +196,7 @@ static int rewrite_addresses(const struct planning *p, const struct rrset *set, 
 
 static void tell_of_spf(const struct rdata *record, int found, const char *wide, struct sentence *why)
 {
-	if (found == SPF_WIDE)
+	if (found == SPF_WIDE || (found == SPF_OTHER && *wide))
 		snprintf(why->text, sizeof why->text,
 			 "SPF %s holds the server's address and not the partner's: unsupported, add it by hand", wide);
 	else if (found == SPF_OTHER && spf_length(record) > SPF_LONG)

@@ -228,7 +228,7 @@ static int rewrite(struct text *t, const struct swap *swaps, size_t n, bool home
 	return rc;
 }
 
-static bool is_wide(const struct text *t, const struct swap *swaps, size_t n, char wide[64])
+static void find_wide(const struct text *t, const struct swap *swaps, size_t n, char wide[64])
 {
 	struct mechanism m;
 
@@ -238,11 +238,10 @@ static bool is_wide(const struct text *t, const struct swap *swaps, size_t n, ch
 		for (size_t at = 0; next_mechanism(t, &at, &m);) {
 			if (!m.exact && addr_net_has(&m.net, &swaps[i].from)) {
 				snprintf(wide, 64, "%.*s", (int)(m.end - m.start), t->bytes + m.start);
-				return true;
+				return;
 			}
 		}
 	}
-	return false;
 }
 
 static bool names_partner(const struct text *t, const struct swap *swaps, size_t n)
@@ -283,15 +282,20 @@ int spf_rewrite(const struct rdata *record, const struct swap *swaps, size_t n, 
 	int rc;
 
 	*out = (struct rdata){0};
+	wide[0] = '\0';
 	if (!text_read(&t, record) || !is_spf(&t)) {
 		text_done(&t);
 		return SPF_NONE;
 	}
 	rc = rewrite(&t, swaps, n, home, &changed);
+	if (rc == 0 && !(home && changed))
+		find_wide(&t, swaps, n, wide);
 	if (rc == 0 && changed)
 		rc = text_write(&t, out);
-	if (rc == 0)
-		rc = changed ? SPF_OTHER : is_wide(&t, swaps, n, wide) ? SPF_WIDE : names_partner(&t, swaps, n) ? SPF_SAME : SPF_NONE;
+	if (rc == 0 && changed)
+		rc = SPF_OTHER;
+	else if (rc == 0)
+		rc = *wide ? SPF_WIDE : names_partner(&t, swaps, n) ? SPF_SAME : SPF_NONE;
 	text_done(&t);
 	return rc;
 }

@@ -22,7 +22,8 @@ enum spf {
 	SPF_OTHER, /* *out is the new record, owned by the caller */
 	SPF_WIDE   /* a prefix holds an address, and neither it nor a mechanism the partner's: left alone */
 };
-/* home: the way back, see above. wide is filled for SPF_WIDE. -ENOMEM, -EMSGSIZE: the record would be longer than any can be. */
+/* home: the way back, see above. wide: the prefix of SPF_WIDE, and one that a record which changes has besides (not on the way home); ""
+ * else. -ENOMEM, -EMSGSIZE: the record would be longer than any can be. */
 int spf_rewrite(const struct rdata *record, const struct swap *swaps, size_t n, bool home, struct rdata *out, char wide[64]);
 bool spf_is(const struct rdata *record);
 size_t spf_length(const struct rdata *record); /* of its text, in bytes */
