@@ -112,6 +112,7 @@ for what in was becomes; do
 done
 same "longest TTL" "$(pick '{z["old-ttl"] for z in Z}')" 7200
 same "notes of addresses without partner" "$(pick '(n for z in Z for n in z["notes"])' | grep -c '^lone6\.[^ ]* AAAA: IPv6 only and no IPv6 partner')" ${#zones[@]}
+same "notes of SPF that holds the server's network" "$(pick '(n for z in Z for n in z["notes"])' | grep -ciE '^mail\.[^ ]* TXT: SPF ip6:2001:db8::/64 holds the server')" ${#zones[@]}
 dnsupdate plan alice >"$W/plan.text"
 same "sets in the text" "$(grep -ciE '^  (www|lone|both|half|mail|only6|soon|mixed\.case|\*)\.[a-z.-]+ +(A|AAAA|TXT) .* -> ' "$W/plan.text")" $((15 * ${#zones[@]}))
 grep -qiE '^  lone\.[^ ]* +AAAA +2001:db8::12 \(TTL 3600\) -> nothing' "$W/plan.text" || die "the AAAA that goes is not in the text"

@@ -105,6 +105,20 @@ like "as text" "$OUT" '^  out\.managed\.test\. +elsewhere +CNAME to edge\.cdn\.f
 like "counts" "$OUT" '^8 domains: .*2 absent'
 say "verdicts"
 
+# ---- of a mixed delegation, our half is changed, and the other is named, whatever is asked
+accounts "mix:mixed.test,*.mixed.test" "shade:shadow.test"
+told push shade
+same "a shadow" "$(pick '((z["outcome"], z["verdict"], d["changed"]) for z in Z)')" "skipped shadow 0"
+exits_json 4 push mix --wait 1
+like "who does not show it" "$TOLD" '"lagging":\["[^"]*ns1\.foreign\.example\. \(10\.53\.0\.2\) answers '
+like "from when it is clean" "$TOLD" '"clean-at":null,"ok":false'
+wait_for serves ${SECONDARY[knot]} www.mixed.test A 198.51.100.10
+exits_json 4 verify mix --wait 0
+like "who still does not" "$TOLD" '"lagging":\["ns1\.foreign\.example\. \(10\.53\.0\.2\) answers '
+told undo mix
+serves ${SECONDARY[knot]} www.mixed.test A 192.0.2.10
+say "mixed"
+
 # ---- a resolver that is not there, and one that says nothing
 in_ns d nft -f - <<-END
 	table inet silence {
@@ -116,6 +130,7 @@ in_ns d nft -f - <<-END
 END
 for resolver in 10.53.0.92 10.53.0.93; do
 	RESOLVERS=$resolver dns_conf
+	accounts "alice:managed.test,shadow.test,lame.test"
 	began=$(now_ms)
 	told classify alice
 	took=$(($(now_ms) - began))
