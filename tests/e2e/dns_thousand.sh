@@ -76,8 +76,10 @@ for kind in $KINDS; do
 	all_say done $((SETS * N))
 	for server in ${PRIMARY[$kind]} ${SECONDARY[$kind]}; do same "$kind: www on $server" "$(addresses_of $server)" "$N 198.51.100.10"; done
 	same "$kind: entries of the journal" "$(ls "$JOURNAL/all" | wc -l)" $N
-	zones_do "$kind: verify" verify all
-	all_say nothing 0
+	if [ $kind = bind ] || [ $N -lt 1000 ]; then # push has seen it, too
+		zones_do "$kind: verify" verify all
+		all_say nothing 0
+	fi
 	zones_do "$kind: undo and see" undo all
 	all_say done $((SETS * N))
 	for server in ${PRIMARY[$kind]} ${SECONDARY[$kind]}; do same "$kind: www on $server" "$(addresses_of $server)" "$N 192.0.2.10"; done
