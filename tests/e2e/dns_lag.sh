@@ -40,7 +40,7 @@ lags() { # KIND
 	[ $(($(now_ms) - began)) -ge 2000 ] || die "$kind: push has waited less than it should"
 	like "$kind: push" "$OUT" "ns2.$kind.provider.example. \\($v4\\) does not show it: answers A 192.0.2.10, TTL 600 \\(asked for \\*.$zone. A\\)"
 	like "$kind: push" "$OUT" "ns2.$kind.provider.example. \\($(v6 "$v4")\\) does not show it"
-	like "$kind: push" "$OUT" "10.53.0.[123]1 \\(${PRIMARY[$kind]}\\) shows it after [0-9]+ ms"
+	like "$kind: push" "$OUT" "^  ${PRIMARY[$kind]} shows it after [0-9]+ ms"
 	like "$kind: its last word" "$(tail -n 1 <<<"$OUT")" "it is done, but not every name server shows it: ns2.$kind.provider.example. \\($v4\\) answers .*verify. looks again"
 	OUT=$(dnsupdate status $kind)
 	like "$kind: status" "$OUT" "$zone. pushed, 15 record sets"
@@ -126,11 +126,11 @@ told verify held --wait 20
 same "published, says verify" "$(member published)" true
 exits 0 verify held --wait 20
 [ $(($(now_ms) - began)) -lt 20000 ] || die "a resolver was waited for: $OUT"
-like "the resolver" "$OUT" "resolver $RESOLVER \\($RESOLVER\\) does not show it: still holds the old record for up to [0-9]+ s: A 192.0.2.1"
+like "the resolver" "$OUT" "resolver $RESOLVER does not show it: still holds the old record for up to [0-9]+ s: A 192.0.2.1"
 like "verify" "$OUT" 'every name server shows what was left there'
 unlike "status" "$(dnsupdate status held)" 'not seen yet'
 resolver_flush held.test
 exits 0 verify held --wait 10
-like "the resolver, once it has forgotten" "$OUT" "$RESOLVER \\($RESOLVER\\) shows it after"
+like "the resolver, once it has forgotten" "$OUT" "$RESOLVER shows it after"
 exits 0 undo held --wait 10
 same "what is recorded" "$(dnsupdate status | grep -o '^[a-z].*record sets')" "lost lost.test. undone, 15 record sets" # its ns9 may yet come back
