@@ -98,6 +98,14 @@ static bool is_seen_by_all(const struct report *r)
 	return true;
 }
 
+/* A domain that no zone-server holds: nothing is to be changed, and whoever moves the account is told who covers it. */
+static json_t *beyond_json(const struct domain_report *d)
+{
+	return json_pack("{s:s, s:n, s:s, s:s, s:s, s:[], s:[], s:[], s:b, s:n}", "zone", d->domain, "backend", "verdict",
+			 verdict_text(d->verdict), "why", d->why, "outcome", task_outcome_text(TASK_SKIPPED), "changes", "notes", "servers",
+			 "published", true, "clean-at");
+}
+
 static void add_totals(const struct report *r, json_t *answer)
 {
 	json_t *zones = json_array(), *lagging = json_array();
@@ -117,6 +125,9 @@ static void add_totals(const struct report *r, json_t *answer)
 		if (t->clean_ms > clean_ms)
 			clean_ms = t->clean_ms;
 	}
+	for (size_t i = 0; i < r->n_domains; i++)
+		if (!r->domains[i]->zone && !r->domains[i]->failed)
+			json_array_append_new(zones, beyond_json(r->domains[i]));
 	json_object_set_new(answer, "zones", zones);
 	json_object_set_new(answer, "changed", json_integer((json_int_t)changed));
 	json_object_set_new(answer, "published", json_boolean(is_seen_by_all(r)));
