@@ -21,11 +21,9 @@ struct app {
 	struct dnslink *dns;          /* NULL: not configured */
 	struct who who;
 	struct progress progress;
-	bool settles;  /* the command settles what DNS is owed by itself */
-	bool set_held; /* we have LOCK_SET */
-	int sigfd;     /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
-	/* Whose DNS has the name: "external", "managed" or "unknown"; NULL: not known of any. */
-	const char *(*dns_of)(struct app *a, const char *account, const char *name);
+	bool settles;                                              /* the command settles what DNS is owed by itself */
+	bool set_held;                                             /* we have LOCK_SET */
+	int sigfd;                                                 /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
 	void (*at)(void *arg, const char *step, const char *when); /* where tests crash; or NULL */
 	void *at_arg;
 };

@@ -12,3 +12,7 @@ int dnsdebt_may_finish(struct app *a, struct err *err);
 /* Lines of `shunt status`, and a member "dns" of the output, or of o. A daemon that is away is said to be. */
 void dnsdebt_status(struct app *a);
 void dnsdebt_status_of(struct app *a, const char *account, json_t *o);
+
+/* Whose DNS has a name of an account that is on the transit server, by what the move that published it found: "managed": its record was
+ * changed, "external": it is not ours to change; else "unknown", as with --no-dns, where it is owed, and in a mixed zone. */
+const char *dnsdebt_whose(struct app *a, const char *account, const char *name);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -97,6 +98,45 @@ void dnsdebt_status_of(struct app *a, const char *account, json_t *o)
 	json_object_set_new(o, "dns", dns);
 	json_decref(status);
 	json_decref(last);
+}
+
+/* ---- a name of an account ---- */
+
+/* zone with its last dot, name without. */
+static bool is_within(const char *name, const char *zone)
+{
+	size_t n = strlen(name), z = strlen(zone);
+	if (z < 2 || zone[z - 1] != '.' || n < --z || strncasecmp(name + n - z, zone, z) != 0)
+		return false;
+	return n == z || name[n - z - 1] == '.';
+}
+
+static const char *whose(const json_t *evidence, const char *name)
+{
+	const char *verdict = "";
+	size_t i, longest = 0;
+	json_t *z;
+	if (strcmp(text_of(evidence, "did"), "published") != 0 || json_object_get(evidence, "owed"))
+		return "unknown";
+	json_array_foreach (json_object_get(evidence, "zones"), i, z) {
+		const char *zone = text_of(z, "zone");
+		if (strlen(zone) > longest && is_within(name, zone)) {
+			longest = strlen(zone);
+			verdict = text_of(z, "verdict");
+		}
+	}
+	if (strcmp(verdict, "managed") == 0)
+		return "managed";
+	return strcmp(verdict, "external") == 0 || strcmp(verdict, "shadow") == 0 ? "external" : "unknown";
+}
+
+const char *dnsdebt_whose(struct app *a, const char *account, const char *name)
+{
+	json_t *last = NULL;
+	journal_last(a->db, account, TRAIL_DNS, &last, NULL);
+	const char *answer = whose(json_object_get(last, "evidence"), name);
+	json_decref(last);
+	return answer;
 }
 
 /* ---- all of them ---- */

@@ -1,6 +1,7 @@
 #include "control/stragglers.h"
 
 #include "control/app.h"
+#include "control/dnsdebt.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -303,8 +304,8 @@ static json_t *rows_of(struct app *a, const json_t *names)
 	json_t *rows = stragglers_rows(names), *row;
 	size_t i;
 	json_array_foreach (rows, i, row) {
-		if (a->dns_of && !is_nameless(row))
-			json_object_set_new(row, "dns", json_string(a->dns_of(a, text_of(row, "account"), text_of(row, "name"))));
+		if (!is_nameless(row))
+			json_object_set_new(row, "dns", json_string(dnsdebt_whose(a, text_of(row, "account"), text_of(row, "name"))));
 		json_object_set_new(row, "records", stragglers_records(a->conf, row));
 	}
 	return rows;
