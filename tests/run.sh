@@ -34,6 +34,7 @@ while [ $# -gt 0 ]; do
 done
 [ "$(id -u)" = 0 ] || { echo "$0: must run as root: the stories make network namespaces" >&2; exit 2; }
 
+. "$top/tests/packages.sh"
 passed=0 failed=0
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/shunt-test.XXXXXX")
 running=()
@@ -43,7 +44,7 @@ finish() {
 	for pid in "${running[@]}"; do wait "$pid" 2>/dev/null; done
 	if [ $keep = yes ]; then echo "kept: $tmp"; else rm -rf "$tmp"; fi
 }
-interrupted() { trap - EXIT; finish; exit 130; }
+interrupted() { trap - EXIT; packages_interrupted; finish; exit 130; }
 trap finish EXIT
 trap interrupted INT TERM HUP
 
@@ -109,24 +110,7 @@ need_packages() {
 		result
 	fi
 	echo "installing: ${missing[*]}"
-	# A daemon that a package would start has no business on the machine that tests.
-	local policy=
-	[ -e /usr/sbin/policy-rc.d ] || { policy=/usr/sbin/policy-rc.d; printf '#!/bin/sh\nexit 101\n' >$policy; chmod +x $policy; }
-	{ apt-get -qq update && apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}"; } >"$tmp/apt.log" 2>&1
-	local rc=$?
-	[ -z "$policy" ] || rm -f "$policy"
-	[ $rc = 0 ] || { fail packages "apt-get could not install: ${missing[*]}" "$tmp/apt.log"; result; }
-	# Nor has it after the next boot: what was not there before is not enabled either.
-	local unit
-	while read -r p unit; do
-		case " ${missing[*]} " in *" $p "*) systemctl --quiet disable "$unit" >>"$tmp/apt.log" 2>&1 || echo "could not disable $unit: it may start with the next boot" ;; esac
-	done <<-END
-		nginx-light nginx
-		bind9 named
-		knot knot
-		pdns-server pdns
-		unbound unbound
-	END
+	install_packages_without_services "$tmp/apt.log" "${missing[@]}" || { fail packages "apt-get could not install: ${missing[*]}" "$tmp/apt.log"; result; }
 }
 need_packages
 
