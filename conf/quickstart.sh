@@ -2,10 +2,12 @@
 # quickstart.sh - shunt's main job, run before your eyes on one Debian 12 machine.
 #
 # Builds shunt, then makes a network of namespaces: a visitor, a client server (nginx with the accounts alice and bob, untouched: shunt-netctl
-# intercepts its visitors for shunt-proxy) and a transit server (nginx of the very same configuration). It migrates alice, shows who answered
-# whom, rolls her back, kills the proxy, moves the client server's addresses to the transit server and home again, and stays up for trying by
-# hand.
-# Nothing outside of the namespaces, $dir and the build directory changes; packages that are missing are installed.
+# intercepts its visitors for shunt-proxy), a transit server (nginx of the very same configuration) and name servers: the provider's, which has
+# alice's domain, and somebody else's, which has bob's. It moves both, alice by DNS and bob by the proxy alone, shows who answered whom and what
+# the name servers say, takes them back, kills the proxy, moves the client server's addresses to the transit server and home again, and stays
+# up for trying by hand.
+# Nothing outside of the namespaces, $dir and the build directory changes; packages that are missing are installed, and none of their services
+# is started.
 #
 #   sudo conf/quickstart.sh            run, and leave the sandbox up
 #   sudo conf/quickstart.sh --once     run, tear down, exit 0 when every check held
@@ -18,15 +20,18 @@ umask 022
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 name=${SHUNT_SANDBOX:-shunt}
 dir=/var/lib/$name-sandbox # not below /run, which is often mounted noexec
-visitor_ns=$name-visitor client_ns=$name-client transit_ns=$name-transit net_ns=$name-net
+visitor_ns=$name-visitor client_ns=$name-client transit_ns=$name-transit dns_ns=$name-dns net_ns=$name-net
 
 # Addresses kept for documentation (RFC 5737, RFC 3849): they are nobody's.
 visitor=203.0.113.7 client=192.0.2.10 transit=198.51.100.10
 visitor6=2001:db8:7::7 client6=2001:db8:c::10 transit6=2001:db8:d::10
+# In one namespace: a resolver, the root with all that is between it and the accounts' domains, the provider's name server and another's.
+resolver=203.0.113.53 root_dns=203.0.113.54 provider_dns=203.0.113.55 foreign_dns=203.0.113.56
 
 build_packages=(gcc make autoconf automake pkg-config libc6-dev libevent-dev libssl-dev libnl-route-3-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libldns-dev libcurl4-openssl-dev)
 
 bold='' green='' red='' grey='' plain=''
+. "$top/tests/packages.sh"
 if [ -t 1 ]; then bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' grey=$'\e[90m' plain=$'\e[0m'; fi
 
 heading() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
@@ -70,12 +75,14 @@ down() {
 	rm -f "$dir/visitors-go"
 	local side ns
 	stop "$dir/proxy.pid"
+	stop "$dir/dnsupdate.pid"
 	for side in client transit; do
 		stop "$dir/$side/netctl.pid"
 		stop "$dir/$side/nginx.pid"
 	done
+	for side in resolver root provider foreign; do stop "$dir/dns/$side.pid"; done
 	stop_guards
-	for ns in "$visitor_ns" "$client_ns" "$transit_ns" "$net_ns"; do
+	for ns in "$visitor_ns" "$client_ns" "$transit_ns" "$dns_ns" "$net_ns"; do
 		[ ! -e "/run/netns/$ns" ] || ip netns del "$ns" || true
 	done
 	rm -rf "$dir"
@@ -83,12 +90,19 @@ down() {
 
 # ---- packages and build
 install_packages() {
-	local missing=() p fresh_nginx='' policy=/usr/sbin/policy-rc.d
-	for p in nginx openssl curl; do
-		command -v "$p" >/dev/null || missing+=("$p")
-	done
-	command -v ip >/dev/null || missing+=(iproute2)
-	command -v nft >/dev/null || missing+=(nftables)
+	local missing=() p program log
+	while read -r program p; do
+		command -v "$program" >/dev/null || missing+=("$p")
+	done <<-END
+		nginx nginx
+		openssl openssl
+		curl curl
+		ip iproute2
+		nft nftables
+		knotd knot
+		kdig knot-dnsutils
+		unbound unbound
+	END
 	# Programs that are built already need no more than what they link with, and have it.
 	[ -n "${SHUNT_BUILD:-}" ] || for p in "${build_packages[@]}"; do
 		[ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
@@ -96,20 +110,14 @@ install_packages() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	heading "Packages that are missing"
 	show apt-get install "${missing[@]}"
-	case " ${missing[*]} " in *' nginx '*) fresh_nginx=yes ;; esac
-	# The sandbox runs nginx of its own; the machine's port 80 must not find itself served because of a quick start.
-	[ -z "$fresh_nginx" ] || [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; made_policy=$policy; }
-	local log; log=$(mktemp)
-	export DEBIAN_FRONTEND=noninteractive
-	if ! { apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+	# The sandbox runs servers of its own; the machine's ports 53 and 80 must not find themselves served because of a quick start.
+	log=$(mktemp)
+	if ! install_packages_without_services "$log" "${missing[@]}"; then
 		tail -n 15 "$log" >&2
 		rm -f "$log"
 		die "apt-get could not install the packages"
 	fi
 	rm -f "$log"
-	[ -z "$made_policy" ] || rm -f "$made_policy"
-	made_policy=''
-	[ -z "$fresh_nginx" ] || ! command -v systemctl >/dev/null || systemctl -q disable nginx 2>/dev/null || true
 }
 
 # The owner of the tree builds, so that no file of root's is left in it.
@@ -122,7 +130,7 @@ build() {
 	local p
 	built=${SHUNT_BUILD:-}
 	if [ -n "$built" ]; then
-		for p in shunt shunt-proxy shunt-netctl; do [ -x "$built/$p" ] || die "SHUNT_BUILD=$built has no $p"; done
+		for p in shunt shunt-proxy shunt-netctl shunt-dnsupdate; do [ -x "$built/$p" ] || die "SHUNT_BUILD=$built has no $p"; done
 		return
 	fi
 	heading "Building"
@@ -138,7 +146,7 @@ build() {
 		[ -x configure ] && [ ! configure.ac -nt configure ] && [ ! Makefile.am -nt Makefile.in ] || ./autogen.sh
 		cd "$1"
 		[ -e config.status ] || "$0/configure" --disable-tests CFLAGS="-O2 -g"
-		make -j"$(nproc)" shunt shunt-proxy shunt-netctl' "$top" "$built" || { tail -n 20 "$log" >&2; die "the build failed; all of it is in $log"; }
+		make -j"$(nproc)" shunt shunt-proxy shunt-netctl shunt-dnsupdate' "$top" "$built" || { tail -n 20 "$log" >&2; die "the build failed; all of it is in $log"; }
 }
 
 # ---- the network: a bridge in a namespace of its own, everybody else on it; names and addresses reach nobody outside
@@ -162,7 +170,87 @@ network() {
 		$visitor_ns $visitor $visitor6
 		$client_ns $client $client6
 		$transit_ns $transit $transit6
+		$dns_ns $resolver 2001:db8:5::53
 	END
+	for at in $root_dns $provider_dns $foreign_dns; do ip -n "$dns_ns" addr add "$at/32" dev eth0; done
+}
+
+# ---- DNS: the provider's Knot takes signed updates from shunt-dnsupdate; everybody else asks the resolver
+zone() { # ORIGIN NAMESERVER [RECORD..]: a zone's file
+	local origin=$1 ns=$2 file=$dir/dns/${1:-root}.zone
+	shift 2
+	printf '$ORIGIN %s.\n$TTL 300\n@ SOA %s. hostmaster 1 7200 900 1209600 60\n@ NS %s.\n' "$origin" "$ns" "$ns" >"$file"
+	[ $# -eq 0 ] || printf '%s\n' "$@" >>"$file"
+}
+site_zone() { # ORIGIN NAMESERVER: a customer's
+	local six_too=()
+	[ -z "$six" ] || six_too=("@ AAAA $client6" "www AAAA $client6")
+	zone "$1" "$2" "@ A $client" "www A $client" "${six_too[@]}" "@ MX 10 mx.elsewhere.example."
+}
+knot() { # NAME ADDRESS ORIGIN..: a name server of these zones; further lines of its zones from $for_zones
+	local server=$1 at=$2 origin
+	shift 2
+	mkdir -p "$dir/dns/$server"
+	{
+		printf 'server:\n    rundir: %s\n    listen: %s@53\n    udp-workers: 1\n    tcp-workers: 1\n    background-workers: 1\n' "$dir/dns/$server" "$at"
+		printf 'log:\n  - target: stderr\n    any: info\ndatabase:\n    storage: %s\n    journal-db-max-size: 16M\n%s' "$dir/dns/$server" "${for_keys:-}"
+		echo zone:
+		for origin; do
+			printf '  - domain: %s.\n    file: %s\n    zonefile-sync: -1\n    journal-content: changes\n%s' "$origin" "$dir/dns/${origin:-root}.zone" "${for_zones:-}"
+		done
+	} >"$dir/dns/$server.conf"
+	in_background dns "$dir/dns/$server" knotd -c "$dir/dns/$server.conf"
+}
+in_background() { # SIDE FILES COMMAND..: FILES.pid and FILES.log are its
+	local ns=$name-$1 files=$2
+	shift 2
+	setsid ip netns exec "$ns" "$@" >>"$files.log" 2>&1 </dev/null 9>&- &
+	echo $! >"$files.pid"
+}
+says() { [ -n "$("$dir/kdig" +short "@$1" "$2" "$3")" ]; }
+name_servers() {
+	local secret keys
+	mkdir -p "$dir/dns"
+	zone '' a.root "a.root A $root_dns" "example NS a.root."
+	zone example a.root "provider NS a.root." "elsewhere NS a.root." "alice NS ns1.provider" "bob NS ns1.elsewhere"
+	zone provider.example a.root "ns1 A $provider_dns"
+	zone elsewhere.example a.root "ns1 A $foreign_dns" "mx A $foreign_dns"
+	site_zone alice.example ns1.provider.example
+	site_zone bob.example ns1.elsewhere.example
+	knot root $root_dns '' example provider.example elsewhere.example
+	knot foreign $foreign_dns bob.example
+	secret=$(openssl rand -base64 32)
+	printf -v keys '%s\n' key: "  - id: shunt" "    algorithm: hmac-sha256" "    secret: $secret" acl: "  - id: shunt" "    key: shunt" \
+		"    action: [ transfer, update ]" "    update-type: [ A, AAAA, TXT ]"
+	for_keys=$keys for_zones=$'    acl: shunt\n' knot provider $provider_dns alice.example
+	(umask 077; printf 'key "shunt" { algorithm hmac-sha256; secret "%s"; };\n' "$secret" >"$dir/dns/shunt.key")
+	# It believes nothing for longer than a second, so that nobody here has to wait for a TTL.
+	echo ". NS a.root.
+a.root. A $root_dns" >"$dir/dns/hints"
+	cat >"$dir/dns/resolver.conf" <<-END
+		server:
+			use-syslog: no
+			logfile: ""
+			chroot: ""
+			username: ""
+			pidfile: ""
+			directory: "$dir/dns"
+			num-threads: 1
+			interface: $resolver
+			outgoing-interface: $resolver
+			do-ip6: no
+			access-control: 0.0.0.0/0 allow
+			root-hints: "$dir/dns/hints"
+			module-config: "iterator"
+			local-zone: "example." nodefault
+			cache-max-ttl: 1
+			cache-max-negative-ttl: 1
+		remote-control:
+			control-enable: no
+	END
+	in_background dns "$dir/dns/resolver" unbound -d -p -c "$dir/dns/resolver.conf"
+	wait_for 10 says $provider_dns alice.example A || { cat "$dir/dns/provider.log" >&2; die "the provider's name server did not start"; }
+	wait_for 10 says $resolver alice.example A && wait_for 10 says $resolver bob.example A || { cat "$dir"/dns/*.log >&2; die "the names do not resolve"; }
 }
 
 # ---- certificates: one authority, one certificate with both names, on both sides
@@ -248,9 +336,16 @@ shunt_files() {
 		echo "  client = \"unix:$dir/client/netctl.sock\" transit = \"unix:$dir/transit/netctl.sock\""
 		echo "  drain = 1"
 		echo "}"
+		echo "dns {"
+		echo "  control = \"unix:$dir/dnsupdate.sock\" journal = \"$dir/dnsupdate\""
+		echo "  nameservers = { \"ns1.provider.example\" }"
+		echo "  zone-server { address = \"$provider_dns\" key-file = \"$dir/dns/shunt.key\" }"
+		echo "  resolvers = { \"$resolver\" }"
+		echo "}"
 		echo "control {"
 		echo "  state = \"$dir/control/shunt.db\""
 		echo "  proxy = \"unix:$dir/proxy/control.sock\""
+		echo "  dns = \"unix:$dir/dnsupdate.sock\""
 		echo "  hook-copy = \"$dir/hooks/copy\""
 		echo "  hook-seal = \"$dir/hooks/seal\""
 		echo "}"
@@ -261,10 +356,11 @@ shunt_files() {
 		{"name": "alice", "domains": ["alice.example", "*.alice.example"], "databases_gb": 0.1}
 		{"name": "bob", "domains": ["bob.example"]}
 	END
-	mkdir -p "$dir/hooks" "$dir/control" "$dir/proxy" "$dir/bin"
-	chown nobody:nogroup "$dir/proxy"
+	mkdir -p "$dir/hooks" "$dir/control" "$dir/proxy" "$dir/dnsupdate" "$dir/bin"
+	chown nobody:nogroup "$dir/proxy" "$dir/dnsupdate" # whose processes they become
 	chmod 750 "$dir/proxy" "$dir/control"
-	install -m 755 "$built/shunt" "$built/shunt-proxy" "$built/shunt-netctl" "$dir/bin/"
+	chmod 700 "$dir/dnsupdate"
+	install -m 755 "$built/shunt" "$built/shunt-proxy" "$built/shunt-netctl" "$built/shunt-dnsupdate" "$dir/bin/"
 	cat >"$dir/hooks/copy" <<-END
 		#!/bin/sh
 		# The account's files go to the other side; the pause stands for its databases.
@@ -291,14 +387,33 @@ shunt_files() {
 			exec ip netns exec $name-$side $dir/bin/shunt-netctl -c $dir/$([ $side = client ] && echo shunt || echo transit).conf "\$@"
 		END
 	done
-	# Every name points at the client server, as the external DNS of the accounts' owners does.
+	cat >"$dir/shunt-dnsupdate" <<-END
+		#!/bin/sh
+		exec ip netns exec $client_ns $dir/bin/shunt-dnsupdate -c $dir/shunt.conf "\$@"
+	END
+	# A visitor asks the resolver where a name is; with --old he does not, and goes where it was before anybody moved.
+	echo "nameserver $resolver" >"$dir/resolv.conf"
+	echo "hosts: files dns" >"$dir/nsswitch.conf"
 	local at=$client
 	[ -z "$six" ] || at+=,[$client6]
 	cat >"$dir/visit" <<-END
 		#!/bin/sh
-		exec ip netns exec $visitor_ns curl -sS -m 30 --resolve '*:80:$at' --resolve '*:443:$at' --cacert $dir/cert.pem "\$@"
+		if [ "\$1" = --old ]; then
+			shift
+			exec ip netns exec $visitor_ns curl -sS -m 30 --resolve '*:80:$at' --resolve '*:443:$at' --cacert $dir/cert.pem "\$@"
+		fi
+		exec ip netns exec $visitor_ns sh -c 'mount --bind $dir/resolv.conf /etc/resolv.conf && mount --bind $dir/nsswitch.conf /etc/nsswitch.conf &&
+			exec curl -sS -m 30 --cacert $dir/cert.pem "\$@"' visit "\$@"
 	END
-	chmod 755 "$dir/hooks/copy" "$dir/hooks/seal" "$dir/shunt" "$dir/visit" "$dir/netctl-client" "$dir/netctl-transit"
+	cat >"$dir/kdig" <<-END
+		#!/bin/sh
+		exec ip netns exec $visitor_ns kdig "\$@"
+	END
+	chmod 755 "$dir/hooks/copy" "$dir/hooks/seal" "$dir/shunt" "$dir/visit" "$dir/kdig" "$dir/netctl-client" "$dir/netctl-transit" "$dir/shunt-dnsupdate"
+}
+start_dnsupdate() {
+	in_background client "$dir/dnsupdate" "$dir/bin/shunt-dnsupdate" -c "$dir/shunt.conf" serve
+	wait_for 10 grep -q 'reason="ready"' "$dir/dnsupdate.log" || { cat "$dir/dnsupdate.log" >&2; die "shunt-dnsupdate did not start"; }
 }
 start_netctl() {
 	local side
@@ -321,16 +436,28 @@ start_proxy() {
 # ---- the story
 lines() { wc -l <"$1"; }
 logged() { [ "$(lines "$1")" -gt "$2" ]; }
-# ask ACCOUNT SCHEME SIDE [4|6]: a visitor's request, and the evidence: who answered, who logged it, for whom.
+# Where the names lead: bob's to the client server for good, for his DNS is somebody else's.
+alice_at=client
+address_of() { # SIDE 4|6
+	case $1$2 in client4) echo $client ;; client6) echo $client6 ;; transit4) echo $transit ;; transit6) echo $transit6 ;; esac
+}
+leads_to() { [ "$("$dir/kdig" +short "@$resolver" "$1.example" "$2")" = "$3" ]; } # ACCOUNT TYPE ADDRESS
+# ask ACCOUNT SCHEME SIDE [4|6]: a visitor's request, and the evidence: where he was led, who answered, who logged it, for whom.
 ask() {
-	local account=$1 scheme=$2 side=$3 from=$visitor family=(-4) other n n_other answer line
-	[ "${4:-4}" = 4 ] || { family=(-6); from=$visitor6; }
+	local account=$1 scheme=$2 side=$3 family=${4:-4} from=$visitor other n n_other type=A at=client answer line
+	[ "$family" = 4 ] || { type=AAAA; from=$visitor6; }
 	[ "$side" = client ] && other=transit || other=client
+	[ "$account" = bob ] || at=$alice_at
+	at=$(address_of "$at" "$family")
+	wait_for 5 leads_to "$account" $type "$at" || die "the resolver does not say that $account.example is at $at"
 	n=$(lines "$dir/$side/$account.log") n_other=$(lines "$dir/$other/$account.log")
-	show "./visit ${family[*]} $scheme://$account.example/"
-	answer=$("$dir/visit" "${family[@]}" "$scheme://$account.example/") || die "$scheme://$account.example/ was not answered"
+	show "./visit -$family $scheme://$account.example/"
+	answer=$("$dir/visit" "-$family" -w 'He went to %{remote_ip}.' "$scheme://$account.example/") || die "$scheme://$account.example/ was not answered"
 	echo "$answer"
-	case $answer in "$account's page, answered by the $side server for $from") ;; *) die "expected: $account's page, answered by the $side server for $from" ;; esac
+	case $answer in
+	"$account's page, answered by the $side server for $from"$'\n'"He went to $at.") ;;
+	*) die "expected: $account's page, answered by the $side server for $from, who went to $at" ;;
+	esac
 	wait_for 5 logged "$dir/$side/$account.log" "$n" || die "$dir/$side/$account.log has no line of it"
 	line=$(tail -n 1 "$dir/$side/$account.log")
 	case $line in "$from \"GET / "*"$scheme://$account.example") ;; *) die "expected the visitor's address, $from, at the start of the line" ;; esac
@@ -344,7 +471,30 @@ ask_both() { # SIDE-OF-ALICE
 	ask bob http client
 	ask bob https client
 }
-# A crowd keeps asking for both accounts from crowd_comes to crowd_leaves, and nobody may be turned away.
+# record ACCOUNT SIDE: what the name server that has the domain says.
+record() {
+	local whose="the provider's name server" at=$provider_dns type answer
+	[ "$1" = alice ] || { whose="somebody else's" at=$foreign_dns; }
+	for type in A ${six:+AAAA}; do
+		show "./kdig +noall +answer @$at $1.example $type    # $whose"
+		answer=$("$dir/kdig" +noall +answer "@$at" "$1.example" $type)
+		echo "$answer"
+		answer=$(awk '{print $5}' <<<"$answer")
+		[ "$answer" = "$(address_of "$2" "$([ $type = A ] && echo 4 || echo 6)")" ] || die "expected an address of the $2 server"
+		ok "$1.example is at $answer, the $2 server"
+	done
+}
+# tells WHAT COMMAND..: shows its output, which must have a line like the extended regular expression WHAT.
+tells() {
+	local what=$1 answer
+	shift
+	show "$*"
+	answer=$(cd "$dir" && "$@" 9>&-) || die "$* failed"
+	echo "$answer"
+	grep -qE -- "$what" <<<"$answer" || die "expected a line like $what"
+}
+# A crowd keeps asking for both accounts from crowd_comes to crowd_leaves, and nobody may be turned away. They all know the old addresses only,
+# which is what resolvers hold for as long as a record's TTL.
 crowd=()
 crowd_comes() {
 	local account
@@ -353,7 +503,7 @@ crowd_comes() {
 	for account in alice bob; do
 		rm -f "$dir/crowd.$account"
 		( while [ -e "$dir/visitors-go" ]; do
-			"$dir/visit" -o /dev/null -w '%{http_code} %{time_total}\n' "http://$account.example/" >>"$dir/crowd.$account" 2>&1 || true
+			"$dir/visit" --old -o /dev/null -w '%{http_code} %{time_total}\n' "http://$account.example/" >>"$dir/crowd.$account" 2>&1 || true
 			sleep 0.02
 		done ) 9>&- &
 		crowd+=($!)
@@ -408,27 +558,50 @@ story() {
 	wait_for 10 intercepts || die "the proxy does not say that it is alive"
 	run ./netctl-client status
 
+	heading "Before anything moves: whose DNS each domain is on"
+	tells '^ +alice\.example\. +managed:' ./shunt check alice
+	ok "alice's domain is on the provider's DNS: her record will be changed"
+	tells '^ +bob\.example\. +external:' ./shunt check bob
+	ok "bob's is not: the proxy will forward, until he changes the record himself"
+
 	heading "Before: the client server answers for both"
+	record alice client
+	record bob client
 	ask_both client
 	[ "$(in_ns "$visitor_ns" curl -so /dev/null -m 10 -w '%{http_code}' -H 'Host: alice.example' "http://$transit/" || true)" = 403 ] ||
 		die "the transit server has alice's page before she was moved"
 
-	heading "alice moves to the transit server"
+	heading "alice moves to the transit server, and her record with her"
 	move migrate alice
+	alice_at=transit
+	record alice transit
+	record bob client
 
-	heading "After: alice by the transit server, bob untouched"
+	heading "After: alice by the transit server, straight; bob untouched"
 	ask_both transit
 	[ "$("$dir/shunt" --json status alice | tr -d ' \n' | grep -c '"side":"transit"')" -eq 1 ] || die "shunt status does not say that alice is on transit"
 	run ./shunt status
 
-	heading "And back"
-	move rollback alice
+	heading "bob moves: his record stays, and the proxy of the client server forwards"
+	move migrate bob
+	record bob client
+	ask bob http transit
+	ask bob https transit
+	tells "change the record: bob\.example A $client -> $transit" ./shunt check --stragglers bob
+	ok "bob can be told what to change"
+
+	heading "And back: the record is what it was"
+	move rollback alice bob
+	alice_at=client
+	record alice client
 	ask_both client
 
 	heading "The proxy dies: the local services serve by themselves"
 	show "kill -KILL \$(cat proxy.pid)"
-	kill -KILL "$(cat "$dir/proxy.pid")"
-	wait "$(cat "$dir/proxy.pid")" 2>/dev/null || true # no word of the shell's about it
+	local pid
+	pid=$(cat "$dir/proxy.pid")
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null || true # no word of the shell's about it
 	ask bob http client
 	wait_for 5 passes_by || die "the set alive still has elements"
 	ask alice https client
@@ -438,6 +611,7 @@ story() {
 
 	heading "The client server is to be reinstalled: everybody moves, then its addresses"
 	move migrate alice bob
+	alice_at=transit
 	crowd_comes
 	whose_is client
 	run ./netctl-transit takeover
@@ -455,6 +629,8 @@ story() {
 	whose_is client
 	crowd_leaves "the return"
 	move rollback alice bob
+	alice_at=client
+	record alice client
 	ask_both client
 }
 
@@ -462,15 +638,19 @@ by_hand() {
 	heading "It stays up. To try by hand:"
 	cat <<-END
 		  cd $dir
-		  ./visit http://alice.example/                 # a visitor's request; -6 for IPv6, https works
+		  ./visit http://alice.example/                 # a visitor's request; -6 for IPv6, https works; --old: by the old address
+		  ./kdig @$provider_dns alice.example A        # what the provider's name server says; $resolver is the resolver
+		  ./shunt check                                 # whose DNS each domain is on
 		  ./shunt migrate alice bob                     # moves; ./shunt rollback alice takes back
+		  ./shunt check --stragglers                    # who still comes to the old address
 		  ./shunt status                                # sides and traffic; ./shunt --json status for programs
 		  ./shunt route alice.example                   # where a name goes now, and why
 		  ./shunt log alice                             # who moved what when, with the evidence
+		  ./shunt-dnsupdate status                      # the records that are changed; ./shunt-dnsupdate plan alice shows the next change
 		  ./netctl-client status                        # the network's part; ./netctl-transit plan takeover shows a plan
 		  tail -f client/*.log transit/*.log            # what each side's nginx sees
-		  tail -f proxy.log proxy/access.log            # what shunt-proxy does
-		  ip netns exec $client_ns bash                # a shell on the client server ($transit_ns, $visitor_ns)
+		  tail -f proxy.log proxy/access.log dnsupdate.log   # what shunt-proxy and shunt-dnsupdate do
+		  ip netns exec $client_ns bash                # a shell on the client server ($transit_ns, $visitor_ns, $dns_ns)
 		  $top/conf/quickstart.sh --down
 	END
 }
@@ -496,16 +676,17 @@ if [ "$mode" = down ]; then
 	exit 0
 fi
 
-made_policy='' keep=''
+keep=''
 leave() {
-	local rc=$?
+	local rc=$? log
 	trap - EXIT INT TERM HUP
-	[ -z "$made_policy" ] || rm -f "$made_policy"
+	packages_interrupted
 	if [ -z "$keep" ]; then
-		if [ $rc -ne 0 ] && [ -s "$dir/proxy.log" ]; then
-			printf '\nthe last lines of shunt-proxy:\n' >&2
-			tail -n 20 "$dir/proxy.log" >&2
-		fi
+		for log in proxy dnsupdate; do
+			[ $rc -ne 0 ] && [ -s "$dir/$log.log" ] || continue
+			printf '\nthe last lines of shunt-%s:\n' "$log" >&2
+			tail -n 20 "$dir/$log.log" >&2
+		done
 		down
 	fi
 	exit $rc
@@ -524,14 +705,17 @@ mkdir -p "$dir"
 heading "A sandbox of network namespaces"
 cat <<END
   visitor         $visitor     $visitor_ns
-  client server   $client      $client_ns    nginx at 80 and 443, shunt-proxy, shunt-netctl
+  client server   $client      $client_ns    nginx at 80 and 443, shunt-proxy, shunt-netctl, shunt-dnsupdate
   transit server  $transit   $transit_ns   nginx at 80 and 443, shunt-netctl
+  name servers    $provider_dns    $dns_ns       Knot for the provider, another for bob ($foreign_dns), a resolver ($resolver)
 END
 network
 certificates
 servers
 shunt_files
+name_servers
 start_netctl
+start_dnsupdate
 start_proxy
 story
 
