@@ -74,7 +74,9 @@ for z in $ZONES; do axfr ${PRIMARY[$KIND]} $z >"$W/before.$z"; done
 unchanged() { # WHAT [ZONE..]: on both servers; default: every zone
 	local what=$1 z s
 	shift
-	for z in ${*:-$ZONES}; do
+	# shellcheck disable=SC2086
+	[ $# -gt 0 ] || set -- $ZONES
+	for z; do
 		for s in ${PRIMARY[$KIND]} ${SECONDARY[$KIND]}; do
 			axfr $s "$z" | diff "$W/before.$z" - >"$W/diff" || die "$what: $z is not as it was on $s: $(cat "$W/diff")"
 		done
