@@ -301,6 +301,43 @@ static enum exit_code check(struct house *h, char **words, int n, struct err *er
 	return x;
 }
 
+static void note(struct house *h, const char *what, const char *evidence)
+{
+	json_t *e = json_loads(evidence, 0, NULL);
+	assert_non_null(e);
+	assert_int_equal(journal_note(h->app.db, "bob", 0, what, e, NULL), 0);
+	json_decref(e);
+}
+
+/* Whose DNS a name has that visitors still come by to the old address. */
+static void test_whose(void **state)
+{
+	static const struct {
+		const char *name, *whose;
+	} cases[] = {
+		{"bob.example", "managed"},     {"www.bob.example", "managed"},
+		{"WWW.Bob.Example", "managed"}, {"x.elsewhere.bob.example", "external"},
+		{"other.test", "external"},     {"notbob.example", "unknown"},
+		{"mixed.test", "unknown"},      {"shadow.test", "external"},
+		{"example", "unknown"},
+	};
+	static const char published[] =
+		"{\"did\":\"published\",\"zones\":[{\"zone\":\"bob.example.\",\"verdict\":\"managed\"},"
+		"{\"zone\":\"elsewhere.bob.example.\",\"verdict\":\"external\"},{\"zone\":\"other.test.\",\"verdict\":\"external\"},"
+		"{\"zone\":\"mixed.test.\",\"verdict\":\"mixed\"},{\"zone\":\"shadow.test.\",\"verdict\":\"shadow\"}]}";
+	struct house *h = *state;
+	assert_string_equal(dnsdebt_whose(&h->app, "bob", "bob.example"), "unknown"); /* no move has told */
+	note(h, TRAIL_DNS "published", published);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_string_equal(dnsdebt_whose(&h->app, "bob", cases[i].name), cases[i].whose);
+	assert_string_equal(dnsdebt_whose(&h->app, "alice", "bob.example"), "unknown");
+	note(h, TRAIL_OWED,
+	     "{\"did\":\"published\",\"owed\":\"no answer\",\"zones\":[{\"zone\":\"bob.example.\",\"verdict\":\"managed\"}]}");
+	assert_string_equal(dnsdebt_whose(&h->app, "bob", "bob.example"), "unknown");
+	note(h, TRAIL_DNS "undone", "{\"did\":\"undone\",\"zones\":[{\"zone\":\"bob.example.\",\"verdict\":\"managed\"}]}");
+	assert_string_equal(dnsdebt_whose(&h->app, "bob", "bob.example"), "unknown");
+}
+
 static void test_check(void **state)
 {
 	struct house *h = *state;
@@ -358,6 +395,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_finish_asks_dns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_whose, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_check_refused, setup, teardown),
 	};

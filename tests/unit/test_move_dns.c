@@ -100,6 +100,8 @@ static void test_dns_external(void **state)
 	w->dns->external = true;
 	assert_int_equal(move(w, "migrate", &err), EXIT_DONE);
 	assert_said(w, "none (external)");
+	assert_string_equal(w->dns->p.calls, "plan:alice "); /* nobody waits for it to be asked again */
+	assert_false(owed(w));
 }
 
 /* Before the hook, and nothing has changed. */
