@@ -21,6 +21,7 @@
 struct journal {
 	char *path;
 	int dir, locks;
+	char *known; /* the directory in it whose name was put on disk last */
 };
 
 /* ---- the directory ---- */
@@ -53,17 +54,31 @@ static int make_directory(const char *dir, struct err *err)
 	return fd;
 }
 
-/* Opens a directory in the journal's; make: also where there is none yet, and then the name is on disk. */
-static int open_inner(const struct journal *j, const char *name, bool make, struct err *err)
+/* Where it was there already, another process may have made it a moment ago: it is on disk when we have put it there ourselves. An account
+ * of a thousand zones writes into one directory three thousand times. */
+static int make_inner(struct journal *j, const char *name, struct err *err)
 {
-	int fd;
+	bool made = mkdirat(j->dir, name, 0700) == 0;
 
-	if (make) {
-		if (mkdirat(j->dir, name, 0700) < 0 && errno != EEXIST)
-			return err_errno(err, -errno, "cannot make %s/%s", j->path, name);
-		if (fsync(j->dir) < 0)
-			return err_errno(err, -errno, "cannot sync %s", j->path);
-	}
+	if (!made && errno != EEXIST)
+		return err_errno(err, -errno, "cannot make %s/%s", j->path, name);
+	if (!made && j->known && strcmp(j->known, name) == 0)
+		return 0;
+	free(j->known);
+	j->known = NULL;
+	if (fsync(j->dir) < 0)
+		return err_errno(err, -errno, "cannot sync %s", j->path);
+	j->known = strdup(name); /* none: it is done again */
+	return 0;
+}
+
+/* Opens a directory in the journal's; make: also where there is none yet, and then the name is on disk. */
+static int open_inner(struct journal *j, const char *name, bool make, struct err *err)
+{
+	int rc = make ? make_inner(j, name, err) : 0, fd;
+
+	if (rc < 0)
+		return rc;
 	fd = openat(j->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? err_errno(err, -errno, "%s/%s", j->path, name) : fd;
 }
@@ -97,6 +112,7 @@ void journal_close(struct journal *j)
 		close(j->locks);
 	if (j->dir >= 0)
 		close(j->dir);
+	free(j->known);
 	free(j->path);
 	free(j);
 }
@@ -138,7 +154,7 @@ struct place {
 	char *shown;
 };
 
-static int place_open(struct place *p, const struct journal *j, const char *account, bool make, struct err *err)
+static int place_open(struct place *p, struct journal *j, const char *account, bool make, struct err *err)
 {
 	p->shown = NULL;
 	if (!account_name_ok(account))
