@@ -5,7 +5,7 @@
 #
 #   NAME..         only these: unit test programs (test_http) and stories (move_crash); "unit" is all of make check
 #   --quick        the sanitizer build alone, without the stories marked "# long"; says which are left out
-#   --soak         the_whole_job with 200 rounds instead of 20
+#   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes, a thousand zones on each name server
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where
 #   JOBS=N         stories at once (default: 3; most of their time they wait)

@@ -60,6 +60,7 @@ crash_all() { # FROM TO "SETUP.." COMMAND..
 	shift 3
 	while :; do
 		n=$((n + 1)) rc=0
+		until in_sample $n; do n=$((n + 1)); done
 		for c in $setup; do well $c $A; done
 		SHUNT_TEST_KILL=dnsupdate:$n dnsupdate "$@" --wait 20 >"$W/crash" 2>&1 || rc=$?
 		[ $rc != 0 ] || break
@@ -79,7 +80,7 @@ crash_all() { # FROM TO "SETUP.." COMMAND..
 	all_as "undo of $*" before
 	[ $n -ge 11 ] || die "$* has only $((n - 1)) steps: five in each zone are known"
 	[ -s "$W/busy" ] || die "$*: it was never found in the midst"
-	echo $((n - 1)) >"$W/steps"
+	echo "up to $((n - 1))" >"$W/steps"
 }
 A=push
 TEXTS=$W/texts
@@ -116,7 +117,7 @@ for c in $commands; do
 	echo $! >"$W/$c.pid"
 done
 for c in $commands; do wait "$(cat "$W/$c.pid")" || die "$c: $(tail -n 3 "$W/log/$c")"; done
-say "killed at so many steps: $(for c in $commands; do echo "$c $(cat "$W/$c/steps")"; done | paste -sd ,)"
+say "killed at every second step (SHUNT_SEED=$SEED): $(for c in $commands; do echo "$c $(cat "$W/$c/steps")"; done | paste -sd ,)"
 
 # ---- the daemon
 A=daemon

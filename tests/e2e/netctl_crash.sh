@@ -39,6 +39,7 @@ clean "revert"
 
 say "the giving host's daemon is killed, as it gives and as it is asked to take back"
 for ((n = 1; ; n += n < 10 ? 1 : 3)); do
+	in_sample $n "$EVERY" || continue
 	stop netctl-cli
 	: >"$W/log/netctl-cli"
 	export SHUNT_TEST_KILL=netctl:$n

@@ -31,8 +31,9 @@ print(int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000 > json.load(open(sys.ar
 	fi
 done
 
-say "the command is killed, and its guard while it undoes"
+say "the command is killed, and its guard while it undoes (SHUNT_SEED=$SEED)"
 for ((n = 1; ; n += 2)); do
+	in_sample $((n / 2)) || continue
 	: >"$W/net-tra/journal/guard.log"
 	rc=0
 	SHUNT_TEST_KILL="netctl:14,guard:$n" netctl tra takeover >"$W/log/killed" 2>&1 || rc=$?
@@ -50,6 +51,7 @@ clean "the guard was not killed"
 say "the guard is killed while it finishes a takeover: the next command goes on"
 netctl_conf tra 'drain = 1'
 for ((n = 1; ; n += 2)); do
+	in_sample $((n / 2)) || continue
 	: >"$W/net-tra/journal/guard.log"
 	SHUNT_TEST_KILL="guard:$n" netctl tra takeover --confirm 0 >"$W/log/taken" 2>&1 || die "takeover: $(cat "$W/log/taken")"
 	dead_or_done() { guard_died_at tra $n || drained tra; }

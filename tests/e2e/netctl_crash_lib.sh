@@ -29,18 +29,22 @@ killed_at() { # N HOST COMMAND..
 	[ $rc = 137 ] || [ $rc = 0 ] || die "killed at $1, ${*:2} ended with $rc: $(cat "$W/log/killed")"
 	[ $rc = 137 ]
 }
+EVERY=3 # of the points, in one run
 at_every_point() { # PREPARE AFTER HOST COMMAND..: AFTER is told what was killed where
-	local n=1 prepare=$1 after=$2 points
+	local n=1 prepare=$1 after=$2 points tried=0
 	shift 2
+	until in_sample $n "$EVERY"; do n=$((n + 1)); done
 	$prepare
 	while killed_at $n "$@"; do
 		points=$n
+		tried=$((tried + 1))
 		"$after" "$* was killed at point $n: $(tail -n 1 "$W/log/killed")"
 		n=$((n + 1))
+		until in_sample $n "$EVERY"; do n=$((n + 1)); done
 		$prepare
 	done
 	[ "${points:-0}" -gt 2 ] || die "$* has only ${points:-0} points"
-	say "$*: killed at each of $points points"
+	say "$*: killed at $tried points up to $points (SHUNT_SEED=$SEED)"
 }
 nothing_first() { :; }
 guard_died_at() { grep -q "killed at point $2:" "$W/net-$1/journal/guard.log"; } # HOST N
