@@ -5,16 +5,18 @@ The work: in each zone of one account, the record sets that `shunt-dnsupdate pla
 ones (compare and swap), and then every address of every name server is asked for each of them until it shows the new one.
 
     shunt   one process, `push`: judges the delegation, reads each zone (AXFR), keeps the way back on disk (fsync), updates, reads again, asks
-    memory  the same with the journal in memory: the difference is what fsync costs
+    memory  the same with the journal in memory: the difference is what fsync costs (plain zones only, as the next one)
     alone   the same with --wait 0: each server is asked once
-    each    as scripts do: one nsupdate for each zone, then one kdig for each zone and server address, repeated where it is not there yet
+    each    as scripts do: one nsupdate for each zone, then one kdig for each zone and server address, repeated where it is not there yet;
+            EACH zones of them, for the next ones take as long
     batch   as quick as these tools go: one nsupdate for all zones, then one kdig for each server address with all questions
 
 What the last two do not do: find out what is to change (the plan hands it to them, in files written beforehand), judge, read, keep a way
 back, tell a lost answer from a refusal. Their undo is one nsupdate, too, and not counted.
 
 They take turns, in one round forwards and in the next backwards, so that whatever disturbs the machine disturbs all of them. Wall-clock time
-depends on the machine; processor time (user and system, of the tools by rusage, of the servers by schedstat) less so. Medians of rounds.
+depends on the machine; processor time (user and system, of the tools by rusage, of the servers by schedstat) less so. Medians of rounds; no
+round begins after the time that the measurement has.
 
 Started by dns.sh, which brings up the servers."""
 
@@ -29,9 +31,10 @@ import sys
 import time
 
 DEADLINE_S = 60
+EACH = 25
 PAUSE_S = 0.02  # before servers that do not show it yet are asked again, as shunt-dnsupdate's first pause
 NAMES = {"bind": "BIND", "knot": "Knot", "pdns": "PowerDNS"}
-WAYS = ["shunt", "memory", "alone", "each", "batch"]
+WAYS = {"plain": ["shunt", "memory", "alone", "each", "batch"], "signed": ["shunt", "each", "batch"]}
 
 
 class Failed(Exception):
@@ -80,6 +83,7 @@ class Bench:
             raise Failed("the plan changes nothing")
         self.n = len(self.changes)
         self.sets = sum(map(len, self.changes.values()))
+        self.some = list(self.changes)[:EACH]
         self.write_files()
 
     # ---- their side: what is handed to nsupdate, what is asked of kdig
@@ -95,7 +99,8 @@ class Bench:
         return "\n".join(lines + ["send", ""])
 
     def write_files(self):
-        for name, zones, there in [("there", self.changes, True), ("back", self.changes, False)] + [(z, [z], True) for z in self.changes]:
+        each = [(z, [z], True) for z in self.some] + [(z + "back", [z], False) for z in self.some]
+        for name, zones, there in [("there", self.changes, True), ("back", self.changes, False)] + each:
             with open(f"{self.a.dir}/{name}", "w") as f:
                 f.write(f"server {self.a.primary}\n" + "".join(self.update_text(z, there) for z in zones))
 
@@ -137,7 +142,7 @@ class Bench:
     # ---- one measurement each
 
     def ours(self, conf, *more):
-        row, meter = {}, Meter()
+        row, meter = {"zones": self.n}, Meter()
         may = (0, 4) if more else (0,)  # with --wait 0 a server may lag
         began = time.monotonic()
         meter.run([self.a.program, "-c", conf, "push", "bench", "--accounts", self.a.accounts, *more], may)
@@ -150,15 +155,16 @@ class Bench:
         row["undo_s"], row["undo_cpu"] = time.monotonic() - began, back.cpu
         return row
 
-    def theirs(self, names, groups):
+    def theirs(self, n, names, groups):
         meter, began = Meter(), time.monotonic()
         for name in names:
             self.update(meter, name)
-        row = {"update_s": time.monotonic() - began, "update_cpu": meter.cpu}
+        row = {"zones": n, "update_s": time.monotonic() - began, "update_cpu": meter.cpu}
         self.ask_until(meter, groups, True)
         row["s"], row["cpu"], row["processes"] = time.monotonic() - began, meter.cpu, meter.started
         row["servers_cpu"] = servers_cpu(self.a.pids)
-        self.update(Meter(), "back")
+        for name in names:
+            self.update(Meter(), "back" if name == "there" else name + "back")
         return row
 
     def measure(self, way):
@@ -170,18 +176,21 @@ class Bench:
         elif way == "alone":
             row = self.ours(self.a.conf, "--wait", "0")
         elif way == "each":
-            row = self.theirs(list(self.changes), list(self.changes.values()))
+            row = self.theirs(len(self.some), self.some, [self.changes[z] for z in self.some])
         else:
-            row = self.theirs(["there"], self.everything())
+            row = self.theirs(self.n, ["there"], self.everything())
         row["servers_cpu"] -= before
         # the next one begins where this one has begun
         self.ask_until(Meter(), self.everything(), False)
         return row
 
     def all(self):
+        end = time.monotonic() + self.a.seconds
         for i in range(self.a.rounds):
-            for way in WAYS if i % 2 == 0 else reversed(WAYS):
-                row = {"kind": self.a.kind, "how": self.a.how, "zones": self.n, "sets": self.sets, "way": way, **self.measure(way)}
+            if i and time.monotonic() > end:
+                break
+            for way in WAYS[self.a.how] if i % 2 == 0 else reversed(WAYS[self.a.how]):
+                row = {"kind": self.a.kind, "how": self.a.how, "way": way, "of": self.n, "sets": self.sets, **self.measure(way)}
                 with open(self.a.rows, "a") as f:
                     f.write(json.dumps(row) + "\n")
             print(f"# {NAMES[self.a.kind]}, {self.n} {self.a.how} zones: round {i + 1} of {self.a.rounds}", file=sys.stderr)
@@ -194,43 +203,50 @@ class Group:
     """All rounds of one server and sort of zone."""
 
     def __init__(self, kind, how, rows):
-        self.kind, self.how, self.n, self.sets = kind, how, rows[0]["zones"], rows[0]["sets"]
-        self.rows = {w: [r for r in rows if r["way"] == w] for w in WAYS}
+        self.kind, self.how, self.n, self.sets = kind, how, rows[0]["of"], rows[0]["sets"]
+        self.rows = {w: [r for r in rows if r["way"] == w] for w in WAYS[how]}
 
     def median(self, way, field):
-        return statistics.median(r[field] for r in self.rows[way])
+        """Of seconds per zone."""
+        return statistics.median(r[field] / r["zones"] for r in self.rows[way])
 
     def rate(self, way, field="s"):
-        return self.n / self.median(way, field)
+        return 1 / self.median(way, field)
 
     def ms(self, way, field="cpu"):
-        return 1000 * self.median(way, field) / self.n
+        return 1000 * self.median(way, field)
 
     def ratio(self, way):
-        """How many times as quick we are, from neighbouring measurements."""
-        return statistics.median(r["s"] / o["s"] for r, o in zip(self.rows[way], self.rows["shunt"]))
+        """How many times as long a zone takes them, from neighbouring measurements."""
+        return statistics.median(r["s"] / r["zones"] / (o["s"] / o["zones"]) for r, o in zip(self.rows[way], self.rows["shunt"]))
 
     def fsync_share(self):
         return statistics.median(1 - m["s"] / d["s"] for d, m in zip(self.rows["shunt"], self.rows["memory"]))
 
     def text(self):
         each, batch = self.rate("each"), self.rate("batch")
-        return "\n".join([
-            f"{NAMES[self.kind]}, {self.n} {self.how} zones, {self.sets // self.n} record sets of each: push+verify {self.rate('shunt'):.0f} zones/s, "
+        lines = [
+            f"{NAMES[self.kind]}, {self.n} {self.how} zones, {self.sets // self.n} record sets of each, {len(self.rows['batch'])} rounds: push+verify {self.rate('shunt'):.0f} zones/s, "
             f"nsupdate+kdig {each:.0f} zones/s ({self.ratio('each'):.1f} times as long), in one process {batch:.0f} zones/s ({self.ratio('batch'):.1f})",
             f"    processor time per zone: {self.ms('shunt'):.2f} ms against {self.ms('each'):.2f} and {self.ms('batch'):.2f} ms; "
             f"of the servers {self.ms('shunt', 'servers_cpu'):.2f} against {self.ms('each', 'servers_cpu'):.2f} and {self.ms('batch', 'servers_cpu'):.2f} ms",
-            f"    servers asked once (--wait 0): {self.rate('alone'):.0f} zones/s; nsupdate without kdig: {self.rate('each', 'update_s'):.0f} and "
-            f"{self.rate('batch', 'update_s'):.0f} zones/s; undo+verify {self.rate('shunt', 'undo_s'):.0f} zones/s, {self.ms('shunt', 'undo_cpu'):.2f} ms",
-            f"    journal in memory: {self.rate('memory'):.0f} zones/s, so fsync takes {100 * self.fsync_share():.0f}% of the time",
-        ])
+            f"    undo+verify {self.rate('shunt', 'undo_s'):.0f} zones/s, {self.ms('shunt', 'undo_cpu'):.2f} ms; "
+            f"nsupdate without kdig {self.rate('each', 'update_s'):.0f} and {self.rate('batch', 'update_s'):.0f} zones/s",
+        ]
+        if "memory" in self.rows:
+            lines.append(f"    push, servers asked once (--wait 0) {self.rate('alone'):.0f} zones/s; push+verify with the journal in memory "
+                         f"{self.rate('memory'):.0f} zones/s: fsync takes {100 * self.fsync_share():.0f}% of the time")
+        return "\n".join(lines)
 
     def json(self):
         out = {"server": self.kind, "zones": self.n, "how": self.how, "sets": self.sets, "rounds": len(self.rows["shunt"]),
-               "fsync_share": self.fsync_share(), "ratio": {w: self.ratio(w) for w in ("each", "batch")}}
+               "ratio": {w: self.ratio(w) for w in ("each", "batch")}}
+        if "memory" in self.rows:
+            out["fsync_share"] = self.fsync_share()
         for way, rows in self.rows.items():
-            fields = [f for f in rows[0] if f not in ("kind", "how", "zones", "sets", "way")]
-            out[way] = {f: {"median": self.median(way, f), "min": min(r[f] for r in rows), "max": max(r[f] for r in rows)} for f in fields}
+            fields = [f for f in rows[0] if f not in ("kind", "how", "way", "of", "zones", "sets", "processes")]
+            each = {f: [r[f] / r["zones"] for r in rows] for f in fields}  # seconds per zone
+            out[way] = {f: {"median": statistics.median(v), "min": min(v), "max": max(v)} for f, v in each.items()}
             out[way]["zones_per_s"] = self.rate(way)
         return out
 
@@ -254,6 +270,7 @@ def main():
     for name in ("kind", "how", "program", "conf", "ram-conf", "accounts", "key", "dir", "rows", "primary", "servers", "pids"):
         m.add_argument(f"--{name}", required=True)
     m.add_argument("--rounds", type=int, required=True)
+    m.add_argument("--seconds", type=float, required=True)
     r = sub.add_parser("report")
     r.add_argument("--rows", required=True)
     r.add_argument("--output", required=True)

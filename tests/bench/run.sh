@@ -1,5 +1,6 @@
 #!/bin/bash
-# Measures shunt-proxy against HAProxy and nginx on the same work; see bench.py for how. As root, on Debian 12.
+# Measures shunt-proxy against HAProxy and nginx, and shunt-dnsupdate against nsupdate, on the same work; see bench.py, takeover.sh and dns.sh
+# for how. As root, on Debian 12.
 # Exit: 0 measured (whether the targets are met or not), 1 a measurement could not be made, 2 usage.
 set -euo pipefail
 
@@ -7,23 +8,25 @@ usage()
 {
 	cat <<-END
 	usage: tests/bench/run.sh [options]
-	  --rounds N       rounds per row (default 41)
-	  --quick          5 rounds
+	  --rounds N       rounds per row (default 41; of dns 3)
+	  --quick          5 rounds (of dns 1)
 	  --shunt PATH     this shunt-proxy instead of building one
 	  --build DIR      a configured build directory to build in, instead of a temporary one with -O2
 	  --planes LIST    of shunt,haproxy,haproxy-splice,nginx (default: all)
-	  --rows LIST      of connect,exchange,bulk,http,http-mixed,memory,calls,takeover (default: all)
-	  --output FILE    where the JSON goes (default: tests/bench/result.json; of takeover: takeover.json beside it)
+	  --rows LIST      of connect,exchange,bulk,http,http-mixed,memory,calls,takeover,dns (default: all)
+	  --zones N        of dns (default 200)
+	  --output FILE    where the JSON goes (default: tests/bench/result.json; takeover.json and dns.json beside it)
 	END
 	exit "$1"
 }
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
-shunt='' build='' planes=shunt,haproxy,haproxy-splice,nginx rows='' output=$top/tests/bench/result.json pass=()
+shunt='' build='' planes=shunt,haproxy,haproxy-splice,nginx rows='' output=$top/tests/bench/result.json pass=() dns=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--quick) pass+=("$1") ;;
-	--rounds) [ $# -ge 2 ] || usage 2; pass+=("$1" "$2"); shift ;;
+	--quick) pass+=("$1"); dns+=(--rounds 1) ;;
+	--rounds) [ $# -ge 2 ] || usage 2; pass+=("$1" "$2"); dns+=("$1" "$2"); shift ;;
+	--zones) [ $# -ge 2 ] || usage 2; dns+=("$1" "$2"); shift ;;
 	--rows) [ $# -ge 2 ] || usage 2; rows=$2; shift ;;
 	--output) [ $# -ge 2 ] || usage 2; output=$2; shift ;;
 	--planes) [ $# -ge 2 ] || usage 2; planes=$2; shift ;;
@@ -52,7 +55,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 needed='haproxy nginx libnginx-mod-stream strace python3 iproute2 util-linux
-	gcc make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libldns-dev libcurl4-openssl-dev libssl-dev libnl-route-3-dev nftables'
+	gcc make autoconf automake pkg-config libevent-dev libc-ares-dev libconfuse-dev libjansson-dev libsqlite3-dev libldns-dev libcurl4-openssl-dev libssl-dev libnl-route-3-dev nftables
+	bind9 bind9-dnsutils bind9-utils knot knot-dnsutils pdns-server pdns-backend-sqlite3 sqlite3 unbound openssl'
 missing=()
 for package in $needed; do
 	dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
@@ -106,7 +110,7 @@ run() { # in the background, so that a signal reaches us, and through us it
 	child=''
 	return "$status"
 }
-others=$(tr ',' '\n' <<<"$rows" | grep -vx takeover | paste -sd, || :)
+others=$(tr ',' '\n' <<<"$rows" | grep -vxE 'takeover|dns' | paste -sd, || :)
 if [ -z "$rows" ] || [ -n "$others" ]; then
 	run python3 "$top/tests/bench/bench.py" --tools "$build/tests/bench" --planes "$planes" --rows "$others" --output "$output" ${pass[@]+"${pass[@]}"}
 fi
@@ -116,5 +120,13 @@ case ,${rows:-takeover}, in
 	echo '# addresses move, in three topologies' >&2
 	SHUNT_BUILD=$build run "$top/tests/bench/takeover.sh" --output "$(dirname "$output")/takeover.json" 2>"$tmp/takeover.log" ||
 		{ tail -n 20 "$tmp/takeover.log" >&2; exit 1; }
+	;;
+esac
+case ,${rows:-dns}, in
+*,dns,*)
+	make_in "$build" shunt-dnsupdate shunt-proxy
+	echo '# records change, on three DNS servers' >&2
+	SHUNT_BUILD=$build run "$top/tests/bench/dns.sh" --output "$(dirname "$output")/dns.json" ${dns[@]+"${dns[@]}"} 2>"$tmp/dns.log" ||
+		{ tail -n 20 "$tmp/dns.log" >&2; exit 1; }
 	;;
 esac
