@@ -165,14 +165,15 @@ static void add_name(char *names, size_t cap, size_t n, const char *name)
 		snprintf(names + at, cap - at, ", ..");
 }
 
-/* The accounts of a status' entries, each once. New. */
+/* The accounts whose records are not home, each once. New. What is undone is home, also where a name server lags or is gone for good. */
 static json_t *accounts_of(const json_t *entries)
 {
 	json_t *o = json_object(), *e;
 	size_t i;
 	json_array_foreach (entries, i, e) {
 		const char *account = json_string_value(json_object_get(e, "account"));
-		if (account)
+		const char *state = json_string_value(json_object_get(e, "state"));
+		if (account && !(state && strcmp(state, "undone") == 0 && !json_is_true(json_object_get(e, "busy"))))
 			json_object_set_new(o, account, json_true());
 	}
 	return o;
@@ -209,8 +210,7 @@ static int nothing_kept(const json_t *status, struct err *err)
 	return err_set(
 		err, -EPERM,
 		"finish refused: shunt-dnsupdate still keeps what it changed in DNS for %zu account%s: %s. shunt-dnsupdate undo ACCOUNT "
-		"puts the records back as they were, shunt-dnsupdate finalise ACCOUNT keeps what they say now; shunt-dnsupdate status "
-		"shows them",
+		"puts the records back as they were; shunt-dnsupdate status shows them",
 		n, n == 1 ? "" : "s", names);
 }
 
