@@ -1,6 +1,7 @@
 #include "control/cmd.h"
 
 #include "control/app.h"
+#include "control/pki.h"
 #include "lib/log.h"
 
 #include "config.h"
@@ -14,7 +15,7 @@
 
 /* ---- options ---- */
 
-enum option_kind { FLAG, SECONDS, TEXT, LIST };
+enum option_kind { FLAG, SECONDS, DAYS, TEXT, LIST };
 enum option_bit {
 	O_FILE = 1 << 0,
 	O_JSON = 1 << 1,
@@ -36,6 +37,8 @@ enum option_bit {
 	O_CONFIRM = 1 << 17,
 	O_WITHOUT_CLIENT = 1 << 18,
 	O_STRAGGLERS = 1 << 19,
+	O_DAYS = 1 << 20,
+	O_DIR = 1 << 21,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
 #define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
@@ -68,8 +71,11 @@ static const struct option_row {
 	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
 	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
 	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
-	{"address", 'a', LIST, O_ADDRESS, offsetof(struct options, addresses), "IP", "an address of its own"},
+	{"address", 'a', LIST, O_ADDRESS, offsetof(struct options, addresses), "IP",
+	 "an address of its own; of a certificate, also a name"},
 	{"login", 'l', LIST, O_LOGIN, offsetof(struct options, logins), "L", "a login, or *@domain"},
+	{"days", 0, DAYS, O_DAYS, offsetof(struct options, days), "N", "days that a certificate holds; default 397"},
+	{"dir", 0, TEXT, O_DIR, offsetof(struct options, dir), "DIR", "the authority's directory; default " PKI_DEFAULT_DIR},
 	{"port", 'p', LIST, O_PORT, offsetof(struct options, ports), "N", "a port of its own"},
 };
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
@@ -129,6 +135,15 @@ static const struct command commands[] = {
 	{"resume", "[NAME..]", "finish or undo what was interrupted or is stuck", "With --force an undo that fails again is passed over.",
 	 O_FORCE, 0, -1, NEED_WRITE, cmd_resume},
 	{"log", "[NAME]", "the audit trail: who, when, what, evidence", NULL, O_SINCE, 0, 1, NEED_READ, cmd_log},
+	{"pki init", "[DIR]", "make an authority whose certificates the hosts of shunt trust, for ten years",
+	 "DIR is made with mode 0700 and must not hold anything yet. Keep it where only root can read it.", O_DIR, 0, 1, NEED_NOTHING,
+	 cmd_pki_init},
+	{"pki issue", "NAME [DIR] [--address IP|HOST..] [--days N]", "a certificate and its key for one host",
+	 "NAME and each --address are what other hosts dial it by. Nothing leaves this host: what to copy where is printed.",
+	 O_DIR | O_ADDRESS | O_DAYS, 1, 2, NEED_NOTHING, cmd_pki_issue},
+	{"pki renew", "[NAME..] [--dir DIR] [--days N]", "fresh ones, of those named or of all that end within 30 days",
+	 "Names and addresses stay. The certificates before hold until they end.", O_DIR | O_DAYS, 0, -1, NEED_NOTHING, cmd_pki_renew},
+	{"pki list", "[DIR]", "what was issued, for whom, until when", NULL, O_DIR, 0, 1, NEED_NOTHING, cmd_pki_list},
 	{"reload", "", "the proxy reads its configuration again", NULL, 0, 0, 0, NEED_READ, cmd_reload},
 	{"serve", "", "API, panel and timers", NULL, 0, 0, 0, NEED_READ, cmd_serve},
 	{"help", "[COMMAND]", "this text", NULL, 0, 0, 2, NEED_NOTHING, cmd_help},
@@ -171,16 +186,32 @@ static void print_help(FILE *f, const struct command *only)
 	      f);
 }
 
-static void print_account_help(FILE *f)
+/* Commands of two words share the first: "account", "pki". */
+static bool of_group(const struct command *c, const char *group)
+{
+	size_t len = strlen(group);
+	return strncmp(c->name, group, len) == 0 && c->name[len] == ' ';
+}
+
+static bool is_group(const char *word)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strncmp(commands[i].name, "account ", 8) == 0)
+		if (of_group(&commands[i], word))
+			return true;
+	}
+	return false;
+}
+
+static void print_group_help(FILE *f, const char *group)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (of_group(&commands[i], group))
 			fprintf(f, "  shunt %s %s\n      %s\n", commands[i].name, commands[i].args, commands[i].summary);
 	}
 }
 
-/* The text as it is, or as one member of the JSON object. */
-static enum exit_code help(struct app *a, const struct command *only, bool of_account, struct err *err)
+/* Of one command, of a group, or (both NULL) of all; the text as it is, or as one member of the JSON object. */
+static enum exit_code help(struct app *a, const struct command *only, const char *group, struct err *err)
 {
 	char *text = NULL;
 	size_t len;
@@ -189,8 +220,8 @@ static enum exit_code help(struct app *a, const struct command *only, bool of_ac
 		err_set(err, -ENOMEM, "out of memory");
 		return EXIT_REFUSED;
 	}
-	if (of_account)
-		print_account_help(f);
+	if (group)
+		print_group_help(f, group);
 	else
 		print_help(f, only);
 	fclose(f);
@@ -324,6 +355,13 @@ static int take_option(struct options *o, const struct option_row *r, char *arg,
 		*(int *)(void *)field = (int)v;
 		return 0;
 	}
+	case DAYS: {
+		long v = strtol(arg, &end, 10);
+		if (!*arg || *end || v < 1 || v > PKI_DAYS_MAX)
+			return err_set(err, -EINVAL, "--%s: found \"%.60s\", expected days from 1 to %d", r->name, arg, PKI_DAYS_MAX);
+		*(int *)(void *)field = (int)v;
+		return 0;
+	}
 	case LIST:
 		return add_words((struct words *)(void *)field, arg, r->name, err);
 	}
@@ -397,7 +435,7 @@ static int check_text(int argc, char **argv, struct err *err)
 int cmd_parse(int argc, char **argv, struct options *opt, const struct command **cmd, char ***words, int *n_words, struct err *err)
 {
 	*cmd = NULL;
-	*opt = (struct options){.drain = -1, .max_wait = -1, .confirm = -1};
+	*opt = (struct options){.drain = -1, .max_wait = -1, .confirm = -1, .days = PKI_DAYS};
 	int rc = check_text(argc, argv, err);
 	if (rc == 0)
 		rc = take_options(argc, argv, opt, err);
@@ -421,12 +459,12 @@ static enum exit_code cmd_help(struct app *a, char **words, int n, struct err *e
 {
 	int used;
 	const struct command *c = n ? find(words, n, &used) : NULL;
-	bool account = n && !c && strcmp(words[0], "account") == 0;
-	if (n && !c && !account) {
+	const char *group = n && !c && is_group(words[0]) ? words[0] : NULL;
+	if (n && !c && !group) {
 		unknown_command(words[0], n > 1 ? words[1] : NULL, err);
 		return EXIT_USAGE;
 	}
-	return help(a, c, account, err);
+	return help(a, c, group, err);
 }
 
 /* ---- running ---- */
@@ -475,7 +513,7 @@ int cmd_main(int argc, char **argv)
 		out_set(&a.out, "version", json_string(PACKAGE_VERSION));
 		x = EXIT_DONE;
 	} else if (!c || a.opt.help) {
-		x = help(&a, c, false, &err);
+		x = help(&a, c, NULL, &err);
 	} else {
 		x = run(&a, c, words, n, &err);
 	}

@@ -18,7 +18,8 @@ struct options {
 	bool all, dry_run, no_dns, force;
 	bool without_client, stragglers;
 	int drain, max_wait, confirm; /* seconds; -1: not given */
-	const char *since, *to;
+	int days;
+	const char *since, *to, *dir;
 	struct words domains, addresses, logins, ports;
 	unsigned given; /* bits of the option table */
 };
@@ -64,7 +65,11 @@ enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err); /
 enum exit_code cmd_reinstall(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_return(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_finish(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err);  /* check_cmd.c */
+enum exit_code cmd_check(struct app *a, char **words, int n, struct err *err);    /* check_cmd.c */
+enum exit_code cmd_pki_init(struct app *a, char **words, int n, struct err *err); /* pki_cmd.c */
+enum exit_code cmd_pki_issue(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_pki_renew(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_pki_list(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err); /* server_cmd.c */
 enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err);

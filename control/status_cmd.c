@@ -3,6 +3,7 @@
 #include "control/dnsdebt.h"
 #include "control/network.h"
 #include "control/stragglers.h"
+#include "lib/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -152,6 +153,23 @@ static void show_limits(struct app *a, const json_t *status)
 		out_line(&a->out, "%-10s %s", "limits", line);
 }
 
+/* Before the day on which no host answers any more. */
+static void show_certificate(struct app *a)
+{
+	const struct conf_tls *c = &a->conf->tls;
+	char warning[TLS_TEXT_MAX];
+	struct tls *t = NULL;
+	struct err e = {0};
+	if (!c->present)
+		return;
+	bool bad = tls_new(&t, c->ca, c->cert, c->key, &e) < 0;
+	if (bad || tls_warning(t, warning)) {
+		out_line(&a->out, "%-10s WARNING: %s", "tls", bad ? e.text : warning);
+		out_set(&a->out, "tls-warning", json_string(bad ? e.text : warning));
+	}
+	tls_free(t);
+}
+
 static enum exit_code status_all(struct app *a)
 {
 	struct err e = {0};
@@ -177,6 +195,7 @@ static enum exit_code status_all(struct app *a)
 		out_set(&a->out, "proxy", json_null());
 		out_set(&a->out, "proxy-away", json_string(e.text));
 	}
+	show_certificate(a);
 	network_status(a);
 	dnsdebt_status(a);
 	show_sides(a, status, list);

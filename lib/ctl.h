@@ -50,7 +50,7 @@ struct ctl_options {
 	void (*session_free)(void *session); /* NULL where sessions are not used */
 	void *arg;
 	int line_timeout_ms, answer_timeout_ms; /* 0: the 5 s and 10 s of above */
-	const struct tls *tls;                  /* for a "tls://" address; borrowed as long as the server lives */
+	const struct tls *tls;                  /* for a "tls://" address; borrowed until ctl_use_tls() or ctl_close() */
 	int handshake_timeout_ms;               /* 0: the 5 s of above */
 };
 /* A program may have several servers, one per address. A path: refuses (-EEXIST, -EPERM) a path that is a symlink, lies in a directory that
@@ -60,6 +60,8 @@ int ctl_listen(struct ctl_server **out, struct event_base *base, const struct ct
 /* Unlinks the path; open calls are dropped. Connections over TLS are gone for good at the next turn of base, so it must turn once more
  * before it is freed (loop_free() sees to that). */
 void ctl_close(struct ctl_server *s);
+void ctl_use_tls(struct ctl_server *s,
+		 const struct tls *tls); /* borrowed, for peers that come from now on; the old one is no longer used */
 
 void ctl_answer(struct ctl_call *call, json_t *fields); /* takes fields (an object, or NULL for none); adds v, id, ok */
 void ctl_fail(struct ctl_call *call, enum ctl_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -190,6 +190,11 @@ int ctl_listen(struct ctl_server **out, struct event_base *base, const struct ct
 	return 0;
 }
 
+void ctl_use_tls(struct ctl_server *s, const struct tls *tls)
+{
+	s->opt.tls = tls;
+}
+
 void ctl_close(struct ctl_server *s)
 {
 	if (!s)

@@ -4,6 +4,7 @@
 
 #include "lib/addr.h"
 #include "lib/log.h"
+#include "lib/tls_parts.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
@@ -36,46 +37,14 @@ struct tls_stream {
 	char host[HOST_MAX];
 };
 
-/* ---- OpenSSL's errors ---- */
-
-static const char *words_of(unsigned long e)
+SSL_CTX *tls_context(const struct tls *t)
 {
-	const char *reason = ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
-	return reason ? reason : "unknown error";
+	return t->ctx;
 }
 
-/* What the peer did wrong, as something said of "it". Returns the code that belongs to it. */
-static int describe(const SSL *ssl, unsigned long e, char out[TLS_TEXT_MAX])
+SSL *tls_of(struct bufferevent *bev)
 {
-	static const struct {
-		int reason, code;
-		const char *text;
-	} rows[] = {
-		{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, -EACCES, "it shows no certificate"},
-		{SSL_R_UNEXPECTED_EOF_WHILE_READING, -ECONNRESET, "it ended the connection without a word"},
-		{SSL_R_UNSUPPORTED_PROTOCOL, -EPROTO, "it does not speak TLS 1.3"},
-		{SSL_R_WRONG_VERSION_NUMBER, -EPROTO, "it does not speak TLS"},
-		{SSL_R_HTTP_REQUEST, -EPROTO, "it speaks HTTP, not TLS"},
-		{SSL_R_CALLBACK_FAILED, -EPROTO, "it does not ask for the protocol shunt/1"},
-		{SSL_R_NO_APPLICATION_PROTOCOL, -EPROTO, "it asks for another protocol than shunt/1"},
-	};
-	int reason = ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0;
-	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
-		snprintf(out, TLS_TEXT_MAX, "its certificate is refused: %s", X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
-		return -EACCES;
-	}
-	if (reason > SSL_AD_REASON_OFFSET) { /* an alert that came in: "tlsv1 alert unknown ca" */
-		const char *words = words_of(e), *alert = strstr(words, " alert ");
-		snprintf(out, TLS_TEXT_MAX, "it refused us: %s", alert ? alert + strlen(" alert ") : words);
-		return -EACCES;
-	}
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (reason == rows[i].reason) {
-			snprintf(out, TLS_TEXT_MAX, "%s", rows[i].text);
-			return rows[i].code;
-		}
-	snprintf(out, TLS_TEXT_MAX, "TLS failed: %s", words_of(e));
-	return -EPROTO;
+	return bufferevent_openssl_get_ssl(bev);
 }
 
 /* For files: the first error of the queue is the cause. */
@@ -83,7 +52,7 @@ static int file_error(const char *path, const char *what, struct err *err)
 {
 	unsigned long e = ERR_peek_error();
 	int code = ERR_SYSTEM_ERROR(e) ? -ERR_GET_REASON(e) : -EINVAL;
-	err_set(err, code, "%s: cannot be used as %s: %s", path, what, e ? words_of(e) : "unknown error");
+	err_set(err, code, "%s: cannot be used as %s: %s", path, what, e ? tls_words(e) : "unknown error");
 	ERR_clear_error();
 	return code;
 }
@@ -114,7 +83,7 @@ static int check_key_file(int fd, const char *path, struct err *err)
 	return 0;
 }
 
-static int use_key(SSL_CTX *ctx, const char *path, struct err *err)
+static int use_key(SSL_CTX *ctx, const char *path, const char *cert, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make us wait for its writer */
 	if (fd < 0)
@@ -126,8 +95,12 @@ static int use_key(SSL_CTX *ctx, const char *path, struct err *err)
 		return rc < 0 ? rc : err_set(err, -ENOMEM, "out of memory");
 	}
 	EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, no_passphrase, NULL);
-	if (!key || SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+	if (!key)
 		rc = file_error(path, "private key without a passphrase", err);
+	else if (X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) != 1)
+		rc = err_set(err, -EINVAL, "%s: the key does not belong to the certificate %s", path, cert);
+	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
+		rc = file_error(path, "private key", err);
 	EVP_PKEY_free(key);
 	fclose(f);
 	return rc;
@@ -179,13 +152,13 @@ int tls_new(struct tls **out, const char *ca, const char *cert, const char *key,
 	if (t)
 		t->ctx = SSL_CTX_new(TLS_method());
 	if (!t || !t->ctx || !make_strict(t->ctx))
-		rc = err_set(err, -ENOMEM, "OpenSSL cannot be set up: %s", words_of(ERR_peek_error()));
+		rc = err_set(err, -ENOMEM, "OpenSSL cannot be set up: %s", tls_words(ERR_peek_error()));
 	if (rc == 0 && SSL_CTX_load_verify_file(t->ctx, ca) != 1)
 		rc = file_error(ca, "ca", err);
 	if (rc == 0 && SSL_CTX_use_certificate_chain_file(t->ctx, cert) != 1)
 		rc = file_error(cert, "certificate", err);
 	if (rc == 0)
-		rc = use_key(t->ctx, key, err);
+		rc = use_key(t->ctx, key, cert, err);
 	ERR_clear_error();
 	if (rc < 0) {
 		tls_free(t);
@@ -224,28 +197,16 @@ const char *tls_why(struct bufferevent *bev, char out[TLS_TEXT_MAX])
 	/* libevent mixes results of SSL_get_error() into the list: those are of no library. */
 	while ((e = bufferevent_get_openssl_error(bev)))
 		if (ERR_GET_LIB(e) || ERR_SYSTEM_ERROR(e)) {
-			describe(bufferevent_openssl_get_ssl(bev), e, out);
+			tls_describe(tls_of(bev), e, NULL, out);
 			return out;
 		}
 	snprintf(out, TLS_TEXT_MAX, "it ended the connection without a word");
 	return out;
 }
 
-const char *tls_subject(struct bufferevent *bev, char out[TLS_TEXT_MAX])
-{
-	const X509 *cert = SSL_get0_peer_certificate(bufferevent_openssl_get_ssl(bev));
-	const X509_NAME *name = cert ? X509_get_subject_name(cert) : NULL;
-	int at = name ? X509_NAME_get_index_by_NID(name, NID_commonName, -1) : -1;
-	unsigned char *text = NULL;
-	int len = at < 0 ? -1 : ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-	log_quote(out, TLS_TEXT_MAX, len > 0 ? (const char *)text : "", len > 0 ? (size_t)len : 0);
-	OPENSSL_free(text);
-	return out;
-}
-
 void tls_last_words(struct bufferevent *bev, const void *bytes, size_t len)
 {
-	SSL *ssl = bufferevent_openssl_get_ssl(bev);
+	SSL *ssl = tls_of(bev);
 	ERR_clear_error();
 	if (len)
 		SSL_write(ssl, bytes, (int)len);
@@ -305,11 +266,9 @@ static int failed(struct tls_stream *s, int n, short *wants, struct err *err)
 		return -EAGAIN;
 	case SSL_ERROR_SSL: {
 		s->broken = true;
-		int rc = describe(s->ssl, e, text);
+		int rc = tls_describe(s->ssl, e, s->host, text);
 		ERR_clear_error();
-		long verified = SSL_get_verify_result(s->ssl);
-		bool other = verified == X509_V_ERR_IP_ADDRESS_MISMATCH || verified == X509_V_ERR_HOSTNAME_MISMATCH;
-		return err_set(err, rc, "%s%s%s", text, other ? ": it is not one for " : "", other ? s->host : "");
+		return err_set(err, rc, "%s", text);
 	}
 	case SSL_ERROR_SYSCALL:
 		if (saved)

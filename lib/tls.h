@@ -1,5 +1,5 @@
 #pragma once
-/* tls - mutual TLS 1.3 between programs of ours on different hosts; the one file that knows OpenSSL.
+/* tls - mutual TLS 1.3 between programs of ours on different hosts; the one place of lib/ that knows OpenSSL.
  * One struct tls is made from the section tls and serves both ends of connections. Both ends show a certificate, and each must come from
  * our ca alone: the system's authorities have no say. The asking end also wants the host it dialled among the certificate's alternative
  * names (RFC 9525; the common name does not count). Protocol: ALPN "shunt/1" (RFC 7301), without it nobody is spoken to. No session
@@ -11,10 +11,11 @@
  * The program must ignore SIGPIPE. */
 #include "lib/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-#define TLS_TEXT_MAX 256
+#define TLS_TEXT_MAX 512
 
 struct tls;
 
@@ -22,6 +23,8 @@ struct tls;
  * says what was found. The paths are not needed afterwards; a renewed certificate takes a new struct tls. */
 int tls_new(struct tls **out, const char *ca, const char *cert, const char *key, struct err *err);
 void tls_free(struct tls *t); /* connections that were made from it live on */
+/* Is our own certificate one that peers refuse, or will within 30 days: it has ended or soon will, has not begun, or is not of our ca? */
+bool tls_warning(const struct tls *t, char out[TLS_TEXT_MAX]);
 
 /* ---- the answering end, on an event loop ---- */
 struct event_base;

@@ -19,7 +19,7 @@ struct serve {
 	struct loop *loop;
 	struct tls *tls;
 	struct ctl_server *here, *there;
-	struct event sigs[2], second;
+	struct event sigs[3], second;
 };
 
 static enum ctl_code code_of(enum exit_code x)
@@ -182,6 +182,37 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	loop_stop(s->loop);
 }
 
+static int certificates(const struct conf *c, struct tls **out, struct err *err)
+{
+	char warning[TLS_TEXT_MAX];
+	int rc = tls_new(out, c->tls.ca, c->tls.cert, c->tls.key, err);
+
+	if (rc == 0 && tls_warning(*out, warning))
+		log_warn("control: %s (%s)", warning, c->tls.cert);
+	return rc;
+}
+
+/* Certificates that were renewed, under the same names; the rest of the configuration wants a restart. */
+static void on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	struct serve *s = arg;
+	struct tls *fresh = NULL;
+	struct err err = {0};
+
+	(void)sig;
+	(void)what;
+	if (!s->there)
+		return;
+	if (certificates(s->conf, &fresh, &err) < 0) {
+		log_error("reload=refused reason=\"%s\" advice=\"the certificates before stay in use\"", err.text);
+		return;
+	}
+	ctl_use_tls(s->there, fresh);
+	tls_free(s->tls);
+	s->tls = fresh;
+	log_info("reload=done reason=\"certificates are read again\"");
+}
+
 static int listen_at(struct serve *s, const char *address, struct ctl_server **out, struct err *err)
 {
 	struct ctl_options opt = {.address = address, .handler = on_request, .arg = s, .tls = s->tls};
@@ -195,7 +226,7 @@ static int open_all(struct serve *s, struct err *err)
 	int rc = loop_new(&s->loop, err);
 
 	if (rc == 0 && n->listen)
-		rc = tls_new(&s->tls, s->conf->tls.ca, s->conf->tls.cert, s->conf->tls.key, err);
+		rc = certificates(s->conf, &s->tls, err);
 	if (rc == 0)
 		rc = listen_at(s, n->control, &s->here, err);
 	if (rc == 0 && n->listen)
@@ -209,8 +240,9 @@ static void watch(struct serve *s)
 
 	event_assign(&s->sigs[0], b, SIGTERM, EV_SIGNAL | EV_PERSIST, on_signal, s);
 	event_assign(&s->sigs[1], b, SIGINT, EV_SIGNAL | EV_PERSIST, on_signal, s);
-	event_add(&s->sigs[0], NULL);
-	event_add(&s->sigs[1], NULL);
+	event_assign(&s->sigs[2], b, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hup, s);
+	for (int i = 0; i < 3; i++)
+		event_add(&s->sigs[i], NULL);
 	event_assign(&s->second, b, -1, EV_PERSIST, on_second, s);
 	event_add(&s->second, &(struct timeval){.tv_sec = OVERDUE_S});
 }
@@ -234,8 +266,8 @@ int serve_main(const struct conf *conf)
 			 conf->netctl.listen ? conf->netctl.listen : "none");
 		notify("READY=1");
 		loop_run(s.loop);
-		event_del(&s.sigs[0]);
-		event_del(&s.sigs[1]);
+		for (int i = 0; i < 3; i++)
+			event_del(&s.sigs[i]);
 		event_del(&s.second);
 	} else {
 		log_error("reason=\"%s\"", err.text);

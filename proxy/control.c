@@ -428,6 +428,27 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *req, void
 	ctl_fail(call, CTL_USAGE, "no command %s", LOG_QUOTED(cmd, strlen(cmd)));
 }
 
+int control_tls_new(struct tls **out, const struct conf *c, struct err *err)
+{
+	char warning[TLS_TEXT_MAX];
+	int rc = 0;
+
+	*out = NULL;
+	if (c->proxy.listen)
+		rc = tls_new(out, c->tls.ca, c->tls.cert, c->tls.key, err);
+	if (*out && tls_warning(*out, warning))
+		log_warn("control: %s (%s)", warning, c->tls.cert);
+	return rc;
+}
+
+void control_use_tls(struct proxy *p, struct tls *tls)
+{
+	if (p->ctl_tls)
+		ctl_use_tls(p->ctl_tls, tls);
+	tls_free(p->tls);
+	p->tls = tls;
+}
+
 int control_open(struct proxy *p, struct err *err)
 {
 	const struct conf *c = p->config->conf;
@@ -445,7 +466,7 @@ int control_open(struct proxy *p, struct err *err)
 	rc = ctl_listen(&p->ctl, loop_base(p->loop), &opt, err);
 	if (rc < 0 || !c->proxy.listen)
 		return rc;
-	rc = tls_new(&p->tls, c->tls.ca, c->tls.cert, c->tls.key, err);
+	rc = control_tls_new(&p->tls, c, err);
 	opt.address = c->proxy.listen;
 	opt.tls = p->tls;
 	return rc < 0 ? rc : ctl_listen(&p->ctl_tls, loop_base(p->loop), &opt, err);

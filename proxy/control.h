@@ -45,7 +45,12 @@
 /* clang-format on */
 #include "lib/err.h"
 
+struct conf;
 struct proxy;
+struct tls;
+/* The certificates for `listen`; NULL where there is none. What is wrong with ours before long is logged. */
+int control_tls_new(struct tls **out, const struct conf *c, struct err *err);
+void control_use_tls(struct proxy *p, struct tls *tls); /* takes tls: who comes from now on sees these */
 int control_open(struct proxy *p, struct err *err);
 void control_close(struct proxy *p);
 void control_second(struct proxy *p); /* a few times a second: ends holds that nobody fenced in time */

@@ -2,6 +2,7 @@
 
 #include "lib/log.h"
 #include "lib/notify.h"
+#include "lib/tls.h"
 #include "proxy/alive.h"
 #include "proxy/control.h"
 #include "proxy/intercept.h"
@@ -320,6 +321,7 @@ static int refuse_what_only_a_restart_changes(const struct proxy *p, const struc
 int proxy_reload(struct proxy *p, struct err *err)
 {
 	struct config *config = calloc(1, sizeof *config);
+	struct tls *tls = NULL;
 	int rc;
 
 	if (!config)
@@ -331,13 +333,17 @@ int proxy_reload(struct proxy *p, struct err *err)
 	if (rc == 0)
 		rc = refuse_what_only_a_restart_changes(p, config->conf, err);
 	if (rc == 0)
+		rc = control_tls_new(&tls, config->conf, err);
+	if (rc == 0)
 		rc = access_reopen(p->access, err);
 	if (rc == 0)
 		rc = use_config(p, config, err);
 	if (rc < 0) {
+		tls_free(tls);
 		config_unref(config);
 		return rc;
 	}
+	control_use_tls(p, tls);
 	p->reloads++;
 	log_info("reload=done listeners=%zu", p->n_listeners);
 	return 0;

@@ -4,8 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 net_up
 web_up
-"$TOP/conf/make-certificates" "$W/tls" 192.0.2.10 198.51.100.10 >"$W/log/certificates" 2>&1 || die "$(cat "$W/log/certificates")"
-"$TOP/conf/make-certificates" "$W/strangers" 198.51.100.10 >"$W/log/certificates" 2>&1
+authority "$W/tls" 192.0.2.10 198.51.100.10
+authority "$W/strangers" 198.51.100.10
 tls() { echo "tls { ca = \"$W/tls/ca.pem\" cert = \"$W/$1/$2.pem\" key = \"$W/$1/$2.key\" }"; }
 MORE=$(tls tls 192.0.2.10) proxy_conf <<<'listen = "tls://192.0.2.10:7444"'
 proxy_start

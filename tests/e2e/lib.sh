@@ -306,6 +306,15 @@ accounts_json() { # alice and carol on the client side, bob on $1 (default: tran
 }
 accounts_up() { python3 "$TOOLS/ctl.py" "$W/proxy.sock" import-begin + import-add "$(accounts_json "$@")" + import-commit >"$W/log/import"; }
 
+# ---- certificates of our own
+authority() { # DIRECTORY NAME..: with a certificate for each
+	local dir=$1 name
+	"$SHUNT" pki init "$dir" >>"$W/log/certificates" 2>&1 || die "$(cat "$W/log/certificates")"
+	for name in "${@:2}"; do
+		"$SHUNT" pki issue "$name" "$dir" >>"$W/log/certificates" 2>&1 || die "$(cat "$W/log/certificates")"
+	done
+}
+
 # ---- the command
 shunt() { # from the client server's namespace
 	in_ns c "$SHUNT" -c "$W/shunt.conf" "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Hosts that ask each other over mutual TLS, with the certificates of conf/make-certificates: the addresses go and come home. Who has a
+# Hosts that ask each other over mutual TLS, with the certificates of shunt pki: the addresses go and come home. Who has a
 # certificate of another authority is refused, and nothing is changed.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/takeover_lib.sh"
@@ -7,8 +7,8 @@
 lab_up segment
 TLS=yes
 answerer_up cli tra
-"$TOP/conf/make-certificates" "$W/tls" "$(own_address cli)" "$(own_address tra)" >"$W/log/certificates" 2>&1
-"$TOP/conf/make-certificates" "$W/stranger" "$(own_address tra)" 203.0.113.200 >>"$W/log/certificates" 2>&1
+authority "$W/tls" "$(own_address cli)" "$(own_address tra)"
+authority "$W/stranger" "$(own_address tra)" 203.0.113.200
 for n in cli tra; do
 	netctl_up $n 'drain = 2'
 	snapshot $n >"$W/before.$n"

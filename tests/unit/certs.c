@@ -1,5 +1,6 @@
 #include "tests/unit/certs.h"
 
+#include "control/pki.h"
 #include "lib/tls.h"
 
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -46,25 +48,47 @@ struct tls *certs_identity(const char *believes, const char *set, const char *na
 	return t;
 }
 
-const char *certs_script(void)
+static void issue(struct pki *p, const char *name, const char *const *hosts, size_t n, int64_t now)
 {
-	static char script[4096];
-	const char *srcdir = getenv("srcdir");
-	snprintf(script, sizeof(script), "%s/conf/make-certificates", srcdir ? srcdir : ".");
-	return script;
+	struct err err = {0};
+	if (pki_issue(p, name, hosts, n, PKI_DAYS, now, NULL, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static struct pki *authority(const char *set)
+{
+	struct err err = {0};
+	struct pki *p = NULL;
+	if (pki_init(certs_path(set), time(NULL), &err) < 0 || pki_open(&p, certs_path(set), true, &err) < 0)
+		fail_msg("%s", err.text);
+	return p;
 }
 
 int certs_make(const char *address)
 {
+	const char *const hosts[] = {address, "::1"};
+	const int64_t now = time(NULL);
 	strcpy(dir, "/tmp/test_certs.XXXXXX");
 	if (!mkdtemp(dir))
 		return -1;
-	certs_run("%s %s server.example,%s,::1 client.example other.example >/dev/null", certs_script(), certs_path("ours"), address);
-	certs_run("%s %s server.example,%s client.example >/dev/null", certs_script(), certs_path("theirs"), address);
-	certs_run("cd %s/ours && openssl x509 -x509toreq -in server.example.pem -signkey server.example.key -out old.csr 2>/dev/null && "
-		  "echo subjectAltName=IP:%s >old.ext && cp server.example.key old.key && "
-		  "openssl x509 -req -in old.csr -CA ca.pem -CAkey ca.key -days -1 -extfile old.ext -out old.pem 2>/dev/null",
-		  dir, address);
+	struct pki *p = authority("ours");
+	issue(p, "server.example", hosts, 2, now);
+	issue(p, "client.example", NULL, 0, now);
+	issue(p, "other.example", NULL, 0, now);
+	issue(p, "old", hosts, 1, now - (PKI_DAYS + 1) * 86400);
+	issue(p, "early", hosts, 1, now + 86400);
+	issue(p, "late", hosts, 1, now - (PKI_DAYS - 10) * 86400);
+	pki_close(p);
+	p = authority("theirs");
+	issue(p, "server.example", hosts, 1, now);
+	issue(p, "client.example", NULL, 0, now);
+	pki_close(p);
+	/* A hosting provider's usual certificate: for servers only. */
+	certs_run("cd %s/ours && cp other.example.key serveronly.key && openssl x509 -x509toreq -in other.example.pem -signkey "
+		  "other.example.key "
+		  "-out s.csr 2>/dev/null && echo extendedKeyUsage=serverAuth >s.ext && "
+		  "openssl x509 -req -in s.csr -CA ca.pem -CAkey ca.key -days 9 -extfile s.ext -out serveronly.pem 2>/dev/null",
+		  dir);
 	return 0;
 }
 

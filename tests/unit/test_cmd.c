@@ -57,6 +57,11 @@ static void test_understood(void **state)
 		{"shunt migrate --help", "migrate", 0, NULL},
 		{"shunt check --stragglers", "check", 0, NULL},
 		{"shunt check alice --stragglers bob", "check", 2, "alice"},
+		{"shunt pki init", "pki init", 0, NULL},
+		{"shunt pki init /tmp/ca", "pki init", 1, "/tmp/ca"},
+		{"shunt pki issue web42 --address 192.0.2.10,2001:db8::1 -a alias /tmp/ca --days 30", "pki issue", 2, "web42"},
+		{"shunt pki renew a b --dir /tmp/ca", "pki renew", 2, "a"},
+		{"shunt help pki", "help", 1, "pki"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct options opt;
@@ -112,6 +117,11 @@ static void test_refused(void **state)
 		const char *text, *says;
 	} cases[] = {
 		{"shunt", "which command?"},
+		{"shunt pki renw", "did you mean \"pki renew\"?"},
+		{"shunt pki issue", "something is missing"},
+		{"shunt pki issue a --days 0", "expected days from 1 to 3650"},
+		{"shunt pki issue a --days x", "expected days from 1 to 3650"},
+		{"shunt pki list --address 192.0.2.1", "pki list does not take --address"},
 		{"shunt status --stragglers", "status does not take --stragglers"},
 		{"shunt migrat alice", "did you mean \"migrate\"?"},
 		{"shunt acount list", "did you mean \"account list\"?"},

@@ -480,8 +480,14 @@ static void expect_client_refused(struct fixture *f, struct tls *as, const char 
 static void strangers_are_refused(void **state)
 {
 	struct fixture *f = *state;
-	expect_client_refused(f, certs_identity("ours", "theirs", "client.example"), "unknown ca", "its certificate is refused");
-	expect_client_refused(f, certs_identity("ours", "ours", "old"), "certificate expired", "certificate has expired");
+	expect_client_refused(f, certs_identity("ours", "theirs", "client.example"),
+			      "unknown ca; we showed \"client.example\" of \"shunt auth", "which is not our ca");
+	expect_client_refused(f, certs_identity("ours", "ours", "old"), "certificate expired; we showed \"old\"",
+			      "certificate has expired: \"old\" ended 20");
+	expect_client_refused(f, certs_identity("ours", "ours", "early"), "bad certificate; we showed \"early\"",
+			      "not yet valid: \"early\" begins 20");
+	expect_client_refused(f, certs_identity("ours", "ours", "serveronly"), "; we showed \"other.example\"",
+			      "\"other.example\" is not for clients");
 }
 
 static void who_shows_no_certificate_is_refused(void **state)
@@ -548,7 +554,7 @@ static void expect_server_refused(struct fixture *f, const char *why)
 
 static void a_server_of_another_name_is_refused(void **state)
 {
-	expect_server_refused(*state, "it is not one for 127.");
+	expect_server_refused(*state, "but for \"other.example\"");
 	expect_logged(*state, "127.0.0.1", "it refused us");
 }
 

@@ -1,0 +1,14 @@
+#pragma once
+/* tls_parts - what the two files of tls share; nobody else includes it. */
+#include "lib/tls.h"
+
+#include <openssl/ssl.h>
+
+struct bufferevent;
+
+SSL_CTX *tls_context(const struct tls *t);
+SSL *tls_of(struct bufferevent *bev);
+const char *tls_words(unsigned long e); /* OpenSSL's, for an error of its queue; static text */
+/* What the peer did wrong by the error e of its connection, as something said of "it". host: what was dialled, or NULL at the answering
+ * end. Returns the code that belongs to it. */
+int tls_describe(const SSL *ssl, unsigned long e, const char *host, char out[TLS_TEXT_MAX]);
