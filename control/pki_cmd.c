@@ -94,7 +94,12 @@ static void say_lines(struct app *a, const struct pki_row *r)
 	out_line(&a->out, "    cert = \"" HOST_DIR "/%s\"", pki_file(pem, r->name, "pem"));
 	out_line(&a->out, "    key  = \"" HOST_DIR "/%s\"", pki_file(key, r->name, "key"));
 	out_line(&a->out, "  }");
-	out_line(&a->out, "A host that runs shunt-proxy lets it read the key: chgrp shunt and chmod 0640 " HOST_DIR "/%s", key);
+}
+
+/* shunt-proxy is not root: each copy resets the mode. */
+static void say_proxy(struct app *a, const char *key)
+{
+	out_line(&a->out, "Where shunt-proxy runs, it must be able to read its key: chgrp shunt and chmod 0640 " HOST_DIR "/%s", key);
 }
 
 /* ---- the commands ---- */
@@ -129,6 +134,7 @@ enum exit_code cmd_pki_init(struct app *a, char **words, int n, struct err *err)
 enum exit_code cmd_pki_issue(struct app *a, char **words, int n, struct err *err)
 {
 	const char *dir = directory(a, words, n, 1, err);
+	char key[PKI_FILE_MAX];
 	struct pki *p = NULL;
 	struct pki_row r;
 	if (!dir)
@@ -142,6 +148,7 @@ enum exit_code cmd_pki_issue(struct app *a, char **words, int n, struct err *err
 			 "Nothing leaves this host by itself. Where it is for this one, name the files where they are; else copy them,");
 		say_copy(a, p, &r);
 		say_lines(a, &r);
+		say_proxy(a, pki_file(key, r.name, "key"));
 		out_set(&a->out, "certificate", row_json(p, &r));
 		out_set(&a->out, "ca", json_sprintf("%s/ca.pem", pki_dir(p)));
 	}
@@ -187,9 +194,11 @@ enum exit_code cmd_pki_renew(struct app *a, char **words, int n, struct err *err
 		rc = renew(a, p, words, n, list, err);
 	if (rc == 0 && json_array_size(list) == 0)
 		out_line(&a->out, "none of them ends within %d days", PKI_SOON_DAYS);
-	else if (json_array_size(list))
-		out_line(&a->out, "Copy them as shown (as the names that shunt.conf has), then on each host: systemctl reload shunt-proxy "
-				  "shunt-netctl, of those that run there. The certificates before hold until they end.");
+	if (json_array_size(list)) {
+		say_proxy(a, "NAME.key");
+		out_line(&a->out, "Then, on each of these hosts: systemctl reload shunt-proxy, shunt-netctl, or both.");
+		out_line(&a->out, "The certificates before hold until they end.");
+	}
 	out_set(&a->out, "renewed", list);
 	pki_close(p);
 	return exit_of(rc);
