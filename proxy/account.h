@@ -6,6 +6,7 @@
  * Threads: refs and word any; shards their worker's. Ownership: by reference count; a table holds one for each of its accounts, a
  * shard with connections holds one. */
 #include "lib/acctdef.h"
+#include "proxy/end.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@ struct shard {
 	unsigned n_flows, n_parked, n_idle;
 	uint64_t requests[2], bytes_up[2], bytes_down[2], errors[2]; /* by side, since the start */
 	uint64_t refused;                                            /* waited too long, or too many */
+	struct sent sent[2];                                         /* by side; first since the last hold */
 	struct upstream *idle;                                       /* pooled back-end connections, most recent first */
 	struct drain *drains;                                        /* whoever waits for n_flows == 0 (flow.c) */
 	struct spread *spread;                                       /* a release under way (flow.c) */

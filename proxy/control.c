@@ -352,6 +352,17 @@ static void released(struct query *q, const struct tally *sum)
 		json_decref(evidence);
 }
 
+static bool open_gate(struct proxy *p, struct ctl_call *call, struct account *a)
+{
+	struct hold *h = hold_find(p, a);
+
+	if (!change(p, call, a, account_side(a), GATE_OPEN))
+		return false;
+	if (h)
+		h->opened_at_ms = wall_ms();
+	return true;
+}
+
 static void cmd_release(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	struct account *a = want_account(p, call, req);
@@ -359,7 +370,7 @@ static void cmd_release(struct proxy *p, struct ctl_call *call, json_t *req)
 
 	if (!a || !want_number(call, req, "spread-ms", SPREAD_MS, SPREAD_MAX_MS, &spread))
 		return;
-	if (account_gate(a) != GATE_OPEN && !change(p, call, a, account_side(a), GATE_OPEN))
+	if (account_gate(a) != GATE_OPEN && !open_gate(p, call, a))
 		return;
 	set_eta(p, a, 0);
 	if (query(p, call, a, spread, release_and_tell, released) < 0)
@@ -390,7 +401,7 @@ void control_second(struct proxy *p)
 		log_warn("account=%s side=%s reason=\"held but never fenced: released to where it was\"", a->name,
 			 side_name(account_side(a)));
 		h->give_up = now + HOLD_GRACE_MS; /* if the disk refuses now, try again then */
-		if (change(p, NULL, a, account_side(a), GATE_OPEN))
+		if (open_gate(p, NULL, a))
 			query(p, NULL, a, SPREAD_MS, release_and_tell, released);
 	}
 }

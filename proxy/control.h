@@ -10,7 +10,9 @@
  *                                     account that would vanish while it is held. Sides and gates of known accounts stay as they are.
  * account-put   {"account":ACCOUNT}   one account, added or with new names; its side and gate stay if it is known
  * account-remove {"name":S}           refused while it is held or fenced
- * account {"name":S}               -> {"account":ACCOUNT with side and gate,"flows":N,"parked":N,"stats":{...}}
+ * account {"name":S}               -> {"account":ACCOUNT with side and gate,"flows":N,"parked":N,"stats":{"client":{..},"transit":{..}}}
+ *                                     each side as in status, with "first-byte":T|null that went there since the last hold began, and
+ *                                     "last-byte":T|null
  * list    {"from":S,"max":N}       -> {"accounts":[{"name","side","gate","digest"}..],"next":S|null}   in order of name, from S on, at most
  *                                     1000; digest as acctdef_digest() makes it
  * hold    {"name":S,"eta":SECONDS?,"max-wait":S?} -> {"gate":"held","in-flight":N,"parked":N}   new requests and connections wait from here
@@ -19,8 +21,14 @@
  * drain   {"name":S,"seconds":N}   -> {"gate":"held","drained":N,"cut":N,"parked":N,"ms":N}   returns when nothing is in flight, cutting at
  *                                     the end; a release in between ends it as refused and cuts nothing
  * fence   {"name":S}               -> {"gate":"fenced","evidence":{"held-at":T,"fenced-at":T,"parked":N,"drained":N,"cut":N,"refused":N,
- *                                     "released":N,"longest-wait-ms":N}}   refused unless drained; T is RFC 3339 UTC with milliseconds.
- *                                     On disk before the answer.
+ *                                     "released":N,"gave-up":N,"longest-wait-ms":N,"median-wait-ms":N,"opened-at":T|null,
+ *                                     "hold-ms":N|null,"last-byte-old":T|null,"first-byte-new":T|null,"restored":B}}   refused unless
+ *                                     drained; T is RFC 3339 UTC with milliseconds. On disk before the answer. parked: began to wait;
+ *                                     they were released, refused (also at once, when too many wait), or gave up. median: of those who do
+ *                                     not wait any more, within an eighth. hold-ms: from held-at to opened-at. last-byte-old: when the
+ *                                     kernel last took a byte for the side on which the hold began; first-byte-new: likewise its first for
+ *                                     the other. restored: the proxy was restarted since the hold began: held-at is when it came back,
+ *                                     and it counts from there.
  * switch  {"name":S,"side":SIDE}   -> {"side":SIDE,"gate":G}   refused unless fenced. On disk before the answer.
  * release {"name":S,"spread-ms":N?} -> {"side":SIDE,"gate":"open","evidence":{as fence, with "released-at":T}}   opens the gate; what waited
  *                                     follows over spread-ms (default 1000). On disk before it opens.
@@ -30,7 +38,7 @@
  * status                           -> {"pid","uptime-s","table":{...},"listeners":[...],"workers":N,"connections":{"now","max","parked"},
  *                                     "limits":{...},"sides":{"client":{"requests","bytes-up","bytes-down","errors"},"transit":{...}},
  *                                     "held":[{"name","side","gate","evidence"}..],"access-lines-lost":N}
- * traffic {"name":S}               -> {"stats":{"client":{...},"transit":{...}},"flows":N,"parked":N,"refused":N}
+ * traffic {"name":S}               -> {"stats":{as of account},"flows":N,"parked":N,"refused":N}
  * stragglers {"account":S?,"limit":N?} -> {"since":T,"total":N,"count":N,"left-out":N,"evicted":N,"names":[{"account","name",
  *                                     "kind":"http"|"tls"|"tcp"|"address","count","share","quiet-ms","last-seen":T,"first-seen":T,
  *                                     "addresses":[IP..]}..]}   what of accounts on the transit side still comes to this host's addresses,

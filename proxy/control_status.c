@@ -55,6 +55,7 @@ struct count {
 	struct account *account; /* NULL: of all. Else a reference */
 	struct counts {
 		struct side_stats sides[2];
+		struct sent sent[2];
 		uint64_t flows, parked, refused, refused_sources;
 		unsigned conns;
 	} by_worker[];
@@ -73,6 +74,7 @@ static void count_in_worker(struct worker *w, struct ask *ask)
 	for (int side = 0; s && side < 2; side++)
 		n->sides[side] = (struct side_stats){s->requests[side], s->bytes_up[side], s->bytes_down[side], s->errors[side]};
 	if (s) {
+		memcpy(n->sent, s->sent, sizeof n->sent);
 		n->flows = s->n_flows;
 		n->parked = s->n_parked;
 		n->refused = s->refused;
@@ -92,6 +94,7 @@ static struct counts sum_of(const struct count *c)
 			sum.sides[side].bytes_up += n->sides[side].bytes_up;
 			sum.sides[side].bytes_down += n->sides[side].bytes_down;
 			sum.sides[side].errors += n->sides[side].errors;
+			sent_add(&sum.sent[side], &n->sent[side]);
 		}
 		sum.flows += n->flows;
 		sum.parked += n->parked;
@@ -111,6 +114,20 @@ static json_t *json_side(const struct side_stats *s)
 static json_t *json_sides(const struct counts *c)
 {
 	return json_pack("{so so}", "client", json_side(&c->sides[SIDE_CLIENT]), "transit", json_side(&c->sides[SIDE_TRANSIT]));
+}
+
+/* Of one account, in stats: each side has its bytes' times, too. */
+static json_t *json_sides_sent(const struct counts *c)
+{
+	json_t *o = json_sides(c);
+
+	for (int side = 0; side < 2; side++) {
+		json_t *s = json_object_get(o, side_name((enum side)side));
+
+		json_object_set_new(s, "first-byte", json_time(c->sent[side].first_ms));
+		json_object_set_new(s, "last-byte", json_time(c->sent[side].last_ms));
+	}
+	return o;
 }
 
 static void count_all(struct proxy *p, struct ctl_call *call, struct account *a, void (*done)(struct ask *))
@@ -139,7 +156,7 @@ static void told_traffic(struct ask *ask)
 	struct count *c = (struct count *)ask;
 	struct counts sum = sum_of(c);
 
-	ctl_answer(c->call, json_pack("{so sI sI sI}", "stats", json_sides(&sum), "flows", (json_int_t)sum.flows, "parked",
+	ctl_answer(c->call, json_pack("{so sI sI sI}", "stats", json_sides_sent(&sum), "flows", (json_int_t)sum.flows, "parked",
 				      (json_int_t)sum.parked, "refused", (json_int_t)sum.refused));
 	count_free(c);
 }
@@ -170,7 +187,7 @@ static void told_account(struct ask *ask)
 		ctl_fail(c->call, CTL_REFUSED, "account %s has just been removed", c->account->name);
 	else
 		ctl_answer(c->call, json_pack("{so sI sI so}", "account", json_account(ask->proxy, c->account), "flows",
-					      (json_int_t)sum.flows, "parked", (json_int_t)sum.parked, "stats", json_sides(&sum)));
+					      (json_int_t)sum.flows, "parked", (json_int_t)sum.parked, "stats", json_sides_sent(&sum)));
 	count_free(c);
 }
 

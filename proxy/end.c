@@ -8,11 +8,33 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 void end_init(struct end *e, int fd, bool nagle)
 {
 	*e = (struct end){.fd = fd, .nagle = nagle};
+}
+
+void end_took(struct end *e)
+{
+	struct timespec ts;
+
+	e->moved = true;
+	if (!e->sent)
+		return;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	e->sent->last_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	if (!e->sent->first_ms)
+		e->sent->first_ms = e->sent->last_ms;
+}
+
+void sent_add(struct sent *to, const struct sent *from)
+{
+	if (from->first_ms && (!to->first_ms || from->first_ms < to->first_ms))
+		to->first_ms = from->first_ms;
+	if (from->last_ms > to->last_ms)
+		to->last_ms = from->last_ms;
 }
 
 void end_no_delay(struct end *e)
@@ -176,7 +198,8 @@ int end_send(struct end *e, struct iovec *iov, int n)
 			return -errno;
 		sent = 0;
 	}
-	e->moved |= sent > 0;
+	if (sent > 0)
+		end_took(e);
 	if ((size_t)sent == all)
 		return 0;
 	end_await_writable(e);
@@ -197,7 +220,7 @@ static int flush_pipe(struct end *e, struct worker *w)
 		if (n <= 0)
 			return n < 0 ? -errno : -EPIPE;
 		p->held -= (unsigned)n;
-		e->moved = true;
+		end_took(e);
 	}
 	pipes_put(w->pipes, p);
 	e->pipe = NULL;
@@ -227,7 +250,7 @@ int end_flush(struct end *e, struct worker *w)
 			return 0;
 		}
 		r->from += (size_t)n;
-		e->moved = true;
+		end_took(e);
 		if (r->from == r->len) {
 			e->rest = NULL;
 			free(r);

@@ -17,6 +17,12 @@ struct pipe;
 struct pipes;
 struct worker;
 
+/* When bytes went to a side, as the kernel took them from us: ms since 1970, for the evidence of moves; 0: never. */
+struct sent {
+	uint64_t first_ms, last_ms; /* first: since it was last set to 0 */
+};
+void sent_add(struct sent *to, const struct sent *from); /* the earlier first, the later last */
+
 struct rest {
 	size_t from, len; /* bytes[from..len) are still to go */
 	char bytes[];
@@ -38,11 +44,13 @@ struct end {
 	bool moved : 1;    /* it gave or took bytes; whoever watches for idleness clears it */
 	struct rest *rest; /* not taken yet, NULL mostly */
 	struct pipe *pipe; /* the same, inside the kernel */
+	struct sent *sent; /* borrowed: told whenever it took bytes; NULL: nobody wants to know */
 };
 
 /* Takes fd. nagle: TCP_NODELAY has not been set. A call that short connections, which send and hear in turns, never need. The callback's
  * arg is given to end_watch(). */
 void end_init(struct end *e, int fd, bool nagle);
+void end_took(struct end *e);     /* the kernel has taken bytes for it: to be said by whoever sends otherwise than by end_send() */
 void end_no_delay(struct end *e); /* before sending otherwise than by end_send() */
 void end_assign(struct end *e, struct event_base *base, bool connecting, event_callback_fn fn,
 		void *arg); /* what end_watch() will watch for */

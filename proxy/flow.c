@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define RETRY_AFTER_S  30
 #define SPREAD_STEP_MS LOOP_TICK_MS
@@ -33,6 +34,38 @@ struct spread {
 	void *arg;
 };
 
+static unsigned place_of(uint32_t ms)
+{
+	unsigned e = 0;
+
+	while (ms >> e >= 16)
+		e++;
+	return e * 8 + (ms >> e) < TALLY_WAITS ? e * 8 + (ms >> e) : TALLY_WAITS - 1;
+}
+
+void tally_wait(struct tally *t, uint32_t ms)
+{
+	t->waits[place_of(ms)]++;
+	if (ms > t->longest_wait_ms)
+		t->longest_wait_ms = ms;
+}
+
+uint32_t tally_median_wait_ms(const struct tally *t)
+{
+	uint64_t all = 0, below = 0;
+	unsigned i = 0;
+	uint32_t ms;
+
+	for (unsigned k = 0; k < TALLY_WAITS; k++)
+		all += t->waits[k];
+	if (!all)
+		return 0;
+	while (below + t->waits[i] < (all + 1) / 2)
+		below += t->waits[i++];
+	ms = i < 16 ? i : (i % 8 + 8) << (i / 8 - 1);
+	return ms < t->longest_wait_ms ? ms : t->longest_wait_ms;
+}
+
 void tally_add(struct tally *to, const struct tally *from)
 {
 	to->flying += from->flying;
@@ -42,6 +75,11 @@ void tally_add(struct tally *to, const struct tally *from)
 	to->cut += from->cut;
 	to->refused += from->refused;
 	to->released += from->released;
+	to->gave_up += from->gave_up;
+	for (int side = 0; side < 2; side++)
+		sent_add(&to->sent[side], &from->sent[side]);
+	for (unsigned i = 0; i < TALLY_WAITS; i++)
+		to->waits[i] += from->waits[i];
 	if (from->longest_wait_ms > to->longest_wait_ms)
 		to->longest_wait_ms = from->longest_wait_ms;
 }
@@ -87,8 +125,10 @@ static void on_patience_lost(struct deadline *d)
 	struct shard *s = shard_of(f);
 
 	s->refused++;
-	if (s->tally)
+	if (s->tally) {
 		s->tally->refused++;
+		s->tally->gave_up--; /* flow_leave() will count it there */
+	}
 	f->ops->refuse(f, "held too long");
 }
 
@@ -115,6 +155,8 @@ static enum flow_entry park(struct flow *f, struct shard *s, const char **why)
 	f->parked_at = (uint32_t)loop_now(w->loop);
 	link_last_parked(f, s);
 	s->n_parked++;
+	if (!s->tally) /* the hold began in a process that is gone */
+		s->tally = calloc(1, sizeof *s->tally);
 	if (s->tally)
 		s->tally->parked++;
 	deadline_arm(w->loop, &f->deadline, on_patience_lost, max_wait_ms(f));
@@ -179,8 +221,10 @@ void flow_leave(struct flow *f)
 		s->n_parked--;
 		atomic_fetch_sub(&f->worker->proxy->parked, 1);
 		deadline_cancel(f->worker->loop, &f->deadline);
-		if (s->tally && waited > s->tally->longest_wait_ms)
-			s->tally->longest_wait_ms = waited;
+		if (s->tally) {
+			s->tally->gave_up++;
+			tally_wait(s->tally, waited);
+		}
 	} else {
 		s->n_flows--;
 		if (s->tally && account_gate(a) != GATE_OPEN)
@@ -191,6 +235,11 @@ void flow_leave(struct flow *f)
 	if (s->drains && s->n_flows == 0)
 		drained(a, s);
 	account_unref(a);
+}
+
+struct sent *flow_sent(struct flow *f)
+{
+	return &shard_of(f)->sent[f->side];
 }
 
 void flow_count_request(struct flow *f)
@@ -223,6 +272,7 @@ void flows_hold(struct worker *w, struct account *a)
 		s->tally = malloc(sizeof *s->tally);
 	if (s->tally)
 		*s->tally = (struct tally){0};
+	s->sent[SIDE_CLIENT].first_ms = s->sent[SIDE_TRANSIT].first_ms = 0;
 }
 
 void flows_tally(struct worker *w, struct account *a, struct tally *out)
@@ -234,6 +284,7 @@ void flows_tally(struct worker *w, struct account *a, struct tally *out)
 		return;
 	if (s->tally)
 		*out = *s->tally;
+	memcpy(out->sent, s->sent, sizeof out->sent);
 	out->flying = s->n_flows;
 	out->parked_now = s->n_parked;
 	for (struct flow *f = s->parked; f; f = f->next) {
@@ -321,8 +372,10 @@ static void let_go(struct shard *s, unsigned n)
 	while (n-- && s->parked) {
 		struct flow *f = s->parked;
 
-		if (s->tally)
+		if (s->tally) {
 			s->tally->released++;
+			s->tally->gave_up--; /* flow_leave() will count it there */
+		}
 		f->ops->go(f);
 		assert(s->parked != f);
 	}

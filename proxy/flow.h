@@ -36,15 +36,23 @@ struct flow {
 enum flow_entry flow_enter(struct flow *f, struct worker *w, struct account *a, const struct flow_ops *ops, const char **why);
 void flow_leave(struct flow *f); /* also while parked, or out */
 
+struct sent *flow_sent(struct flow *f);                                         /* in flight: of its side, for the end that goes there */
 void flow_count_request(struct flow *f);                                        /* in flight: for status */
 void flow_count_bytes(struct flow *f, uint64_t up, uint64_t down, bool failed); /* likewise, at its end */
+
+#define TALLY_WAITS 208 /* places: below 8 ms one each, then eight in every doubling */
 
 /* What a hold has seen, summed over workers by the main thread. Counted from the hold's beginning to the release. */
 struct tally {
 	uint64_t flying, parked_now, parked, drained, cut, refused, released;
+	uint64_t gave_up; /* left while they waited */
+	struct sent sent[2];
 	uint32_t longest_wait_ms;
+	uint32_t waits[TALLY_WAITS]; /* how long those waited who do not wait any more */
 };
 void tally_add(struct tally *to, const struct tally *from);
+void tally_wait(struct tally *t, uint32_t ms);
+uint32_t tally_median_wait_ms(const struct tally *t); /* within an eighth of it, never above the longest; 0: nobody waited */
 
 /* In one worker, for messages of the main thread. */
 void flows_hold(struct worker *w,

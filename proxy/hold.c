@@ -48,6 +48,7 @@ struct hold *hold_begin(struct proxy *p, struct account *a)
 		return NULL;
 	h->account = account_ref(a);
 	h->held_at_ms = wall_ms();
+	h->from = account_side(a);
 	hold_extend(p, h, 0);
 	h->next = p->holds;
 	p->holds = h;
@@ -91,6 +92,7 @@ int holds_restore(struct proxy *p, const struct table *t)
 			return -ENOMEM;
 		if (account_gate(a) == GATE_FENCED)
 			h->give_up = 0;
+		h->restored = true;
 		h->drained = true; /* what was in flight ended with the process that carried it; the gate has let nothing in since */
 	}
 	return 0;
@@ -98,8 +100,15 @@ int holds_restore(struct proxy *p, const struct table *t)
 
 json_t *hold_evidence(const struct hold *h)
 {
-	return json_pack("{so so sI sI sI sI sI sI}", "held-at", json_time(h->held_at_ms), "fenced-at", json_time(h->fenced_at_ms),
-			 "parked", (json_int_t)h->seen.parked, "drained", (json_int_t)h->seen.drained, "cut", (json_int_t)h->seen.cut,
-			 "refused", (json_int_t)h->seen.refused, "released", (json_int_t)h->seen.released, "longest-wait-ms",
-			 (json_int_t)h->seen.longest_wait_ms);
+	const struct tally *t = &h->seen;
+	enum side other = h->from == SIDE_CLIENT ? SIDE_TRANSIT : SIDE_CLIENT;
+
+	return json_pack("{so so sI sI sI sI sI sI sI sI so so so so sb}", "held-at", json_time(h->held_at_ms), "fenced-at",
+			 json_time(h->fenced_at_ms), "parked", (json_int_t)t->parked, "drained", (json_int_t)t->drained, "cut",
+			 (json_int_t)t->cut, "refused", (json_int_t)t->refused, "released", (json_int_t)t->released, "gave-up",
+			 (json_int_t)t->gave_up, "longest-wait-ms", (json_int_t)t->longest_wait_ms, "median-wait-ms",
+			 (json_int_t)tally_median_wait_ms(t), "opened-at", json_time(h->opened_at_ms), "hold-ms",
+			 h->opened_at_ms && !h->restored ? json_integer((json_int_t)(h->opened_at_ms - h->held_at_ms)) : json_null(),
+			 "last-byte-old", json_time(t->sent[h->from].last_ms), "first-byte-new", json_time(t->sent[other].first_ms),
+			 "restored", h->restored);
 }

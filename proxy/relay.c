@@ -86,7 +86,7 @@ static enum relayed through_pipe(struct end *from, struct end *to, uint64_t *lef
 			if (n <= 0)
 				return RELAY_TO_BROKEN;
 			to->pipe->held -= (unsigned)n;
-			to->moved = true;
+			end_took(to);
 		}
 	}
 	return *left ? RELAY_SHARE_USED : RELAY_DONE;

@@ -270,6 +270,7 @@ static void connect_next(struct stream *s, const char *why)
 			continue;
 		}
 		end_init(&s->server, fd, true);
+		s->server.sent = flow_sent(&s->v.flow);
 		end_assign(&s->server, loop_base(w->loop), true, on_server, s);
 		if (end_watch(&s->server) < 0)
 			break;

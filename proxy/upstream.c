@@ -75,6 +75,7 @@ struct upstream *upstream_connect(struct worker *w, struct visit *v, struct acco
 		return NULL;
 	}
 	end_init(&u->end, fd, true);
+	u->end.sent = &account_shard(a, w->index)->sent[side]; /* it has one: the request is in flight there */
 	end_assign(&u->end, loop_base(w->loop), true, on_event, u);
 	*rc = end_watch(&u->end);
 	if (*rc < 0) {

@@ -73,9 +73,12 @@ c.ok("one too many", status == 503 and "retry-after" in fields and time.monotoni
 with Conn(timeout=10) as v:
     v.send(get(b"carol.example"))
     c.ok("another account", v.response()[0] == 200, "")
-ctl.ask("release", name="alice", **{"spread-ms": 100})
+crowded = ctl.ask("release", name="alice", **{"spread-ms": 100})["evidence"]
 got = [v.response()[0] for v in crowd]
 c.ok("all who waited are answered", got == [200] * 20, got)
+c.ok("who waited is counted", (crowded["parked"], crowded["released"], crowded["refused"], crowded["gave-up"]) == (24, 20, 5, 0) and  # four had waited too long before
+     0 < crowded["median-wait-ms"] <= crowded["longest-wait-ms"] <= crowded["hold-ms"] + 200, crowded)
+c.ok("nothing went to the other side", crowded["first-byte-new"] is None and crowded["last-byte-old"] is not None, crowded)
 for v in crowd:
     v.close()
 
@@ -91,7 +94,8 @@ v.send(b"POST / HTTP/1.1\r\nHost: alice.example\r\nContent-Length: 1000000\r\n\r
 wait_until(lambda: other.ask("account", name="alice")["parked"] == 1)
 v.rst()
 c.ok("a waiting visitor leaves in the middle of an upload", wait_until(lambda: other.ask("account", name="alice")["parked"] == 0, 1.5), "")
-ctl.ask("release", name="alice")
+left = ctl.ask("release", name="alice")["evidence"]
+c.ok("who left is counted", (left["parked"], left["gave-up"], left["released"]) == (2, 2, 0), left)
 
 # ---- draining: what finishes is drained, what does not is cut and counted
 ws = WebSocket("alice.example", "/app/ws")
@@ -135,6 +139,11 @@ released = ctl.ask("release", name="alice", **{"spread-ms": 200})
 c.ok("released", released["side"] == "transit" and released["gate"] == "open" and released["evidence"]["released"] >= 1 and
      released["evidence"]["longest-wait-ms"] > 500, released)
 status, fields, _ = waiting.response()
+times = ctl.ask("account", name="alice")["stats"]
+times = [fence["evidence"]["held-at"], times["client"]["last-byte"], fence["evidence"]["fenced-at"], released["evidence"]["opened-at"],
+         times["transit"]["first-byte"]]
+c.ok("the last byte to the old side, the first to the new", None not in times and times == sorted(times) and
+     times[1] == fence["evidence"]["last-byte-old"], times)
 c.ok("who waited is at the new side", status == 200 and fields["x-side"] == "transit", (status, fields))
 idle.send(get())
 status, fields, _ = idle.response()
