@@ -19,3 +19,4 @@ struct journal {
 	const struct who *who;
 	int depth; /* 1 inside journal_begin() */
 };
+int trail_chain(sqlite3 *db, struct err *err); /* gives the lines of a file that had no hashes theirs, and makes the head */

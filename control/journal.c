@@ -16,34 +16,47 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x7368756e /* "shun" */
 #define BUSY_MS        30000
 
-/* migrations[v] brings a file of version v to v + 1. */
-static const char *const migrations[SCHEMA_VERSION] = {
-	"CREATE TABLE accounts ("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, def TEXT NOT NULL,"
-	"  side TEXT NOT NULL CHECK (side IN ('client', 'transit')), since INTEGER NOT NULL) STRICT;"
-	"CREATE TABLE moves ("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER REFERENCES accounts(id) ON DELETE SET NULL, account TEXT NOT NULL,"
-	"  kind TEXT NOT NULL, from_side TEXT NOT NULL CHECK (from_side IN ('client', 'transit')),"
-	"  to_side TEXT NOT NULL CHECK (to_side IN ('client', 'transit') AND to_side <> from_side),"
-	"  state TEXT NOT NULL CHECK (state IN ('moving', 'stuck', 'done', 'undone')), step TEXT NOT NULL,"
-	"  direction TEXT NOT NULL CHECK (direction IN ('apply', 'undo')), fenced INTEGER NOT NULL, drain INTEGER NOT NULL,"
-	"  max_wait INTEGER NOT NULL, databases_gb REAL NOT NULL, no_dns INTEGER NOT NULL, started INTEGER NOT NULL,"
-	"  changed INTEGER NOT NULL, eta INTEGER NOT NULL, percent REAL NOT NULL, user TEXT NOT NULL, pid INTEGER NOT NULL,"
-	"  host TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL) STRICT;"
-	"CREATE UNIQUE INDEX moves_open ON moves(account) WHERE state IN ('moving', 'stuck');"
-	"CREATE INDEX moves_account ON moves(account, id);"
-	"CREATE TABLE journal ("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, account TEXT,"
-	"  move INTEGER REFERENCES moves(id), what TEXT NOT NULL, evidence TEXT) STRICT;"
-	"CREATE INDEX journal_account ON journal(account, id);"
-	"CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
-	"CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
-	"CREATE TABLE clocks (name TEXT PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL) STRICT;"
-	"CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;",
+/* migrations[v] brings a file of version v to v + 1: sql, then what SQL cannot do, then last. */
+static const struct {
+	const char *sql;
+	int (*then)(sqlite3 *db, struct err *err);
+	const char *last;
+} migrations[SCHEMA_VERSION] = {
+	{"CREATE TABLE accounts ("
+	 "  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, def TEXT NOT NULL,"
+	 "  side TEXT NOT NULL CHECK (side IN ('client', 'transit')), since INTEGER NOT NULL) STRICT;"
+	 "CREATE TABLE moves ("
+	 "  id INTEGER PRIMARY KEY AUTOINCREMENT, account_id INTEGER REFERENCES accounts(id) ON DELETE SET NULL, account TEXT NOT NULL,"
+	 "  kind TEXT NOT NULL, from_side TEXT NOT NULL CHECK (from_side IN ('client', 'transit')),"
+	 "  to_side TEXT NOT NULL CHECK (to_side IN ('client', 'transit') AND to_side <> from_side),"
+	 "  state TEXT NOT NULL CHECK (state IN ('moving', 'stuck', 'done', 'undone')), step TEXT NOT NULL,"
+	 "  direction TEXT NOT NULL CHECK (direction IN ('apply', 'undo')), fenced INTEGER NOT NULL, drain INTEGER NOT NULL,"
+	 "  max_wait INTEGER NOT NULL, databases_gb REAL NOT NULL, no_dns INTEGER NOT NULL, started INTEGER NOT NULL,"
+	 "  changed INTEGER NOT NULL, eta INTEGER NOT NULL, percent REAL NOT NULL, user TEXT NOT NULL, pid INTEGER NOT NULL,"
+	 "  host TEXT NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL) STRICT;"
+	 "CREATE UNIQUE INDEX moves_open ON moves(account) WHERE state IN ('moving', 'stuck');"
+	 "CREATE INDEX moves_account ON moves(account, id);"
+	 "CREATE TABLE journal ("
+	 "  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, account TEXT,"
+	 "  move INTEGER REFERENCES moves(id), what TEXT NOT NULL, evidence TEXT) STRICT;"
+	 "CREATE INDEX journal_account ON journal(account, id);"
+	 "CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
+	 "CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
+	 "CREATE TABLE clocks (name TEXT PRIMARY KEY, at INTEGER NOT NULL, who TEXT NOT NULL) STRICT;"
+	 "CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT;",
+	 NULL, NULL},
+	{"DROP TRIGGER journal_no_update;"
+	 "ALTER TABLE journal ADD COLUMN hash TEXT NOT NULL DEFAULT '';"
+	 "CREATE TABLE trail_head (one INTEGER PRIMARY KEY CHECK (one = 1), lines INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;",
+	 trail_chain,
+	 "CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
+	 "CREATE TRIGGER trail_head_no_delete BEFORE DELETE ON trail_head BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
+	 "CREATE TRIGGER trail_head_forward BEFORE UPDATE ON trail_head WHEN NEW.one <> 1 OR NEW.lines <> OLD.lines + 1 "
+	 "BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"},
 };
 
 void who_am_i(struct who *w)
@@ -97,8 +110,13 @@ static int upgrade(sqlite3 *db, int64_t from, struct err *err)
 	if (rc < 0)
 		return rc;
 	rc = pragma_int(db, "PRAGMA user_version", &from, err); /* another process may just have done it */
-	for (int64_t v = from; rc == 0 && v < SCHEMA_VERSION; v++)
-		rc = db_exec(db, migrations[v], err);
+	for (int64_t v = from; rc == 0 && v < SCHEMA_VERSION; v++) {
+		rc = db_exec(db, migrations[v].sql, err);
+		if (rc == 0 && migrations[v].then)
+			rc = migrations[v].then(db, err);
+		if (rc == 0 && migrations[v].last)
+			rc = db_exec(db, migrations[v].last, err);
+	}
 	char sql[80];
 	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID, SCHEMA_VERSION);
 	if (rc == 0)
@@ -302,65 +320,6 @@ void journal_rollback(struct journal *j)
 	if (j->depth)
 		sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL);
 	j->depth = 0;
-}
-
-int journal_note(struct journal *j, const char *account, int64_t move, const char *what, const json_t *evidence, struct err *err)
-{
-	char who[160];
-	char *text = evidence ? json_dumps(evidence, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-	snprintf(who, sizeof(who), "%s pid %d on %s", j->who->user, j->who->pid, j->who->host);
-	int rc = db_run(j->db, err, "INSERT INTO journal(at, who, account, move, what, evidence) VALUES (?, ?, ?, nullif(?, 0), ?, ?)",
-			"ississ", now_ms(), who, account, move, what, text);
-	free(text);
-	return rc;
-}
-
-static json_t *entry_of(sqlite3_stmt *st)
-{
-	char at[TIME_TEXT_MAX];
-	const char *evidence = db_text(st, 6);
-	return json_pack("{s:I, s:s, s:s, s:o, s:o, s:s, s:o}", "id", (json_int_t)sqlite3_column_int64(st, 0), "at",
-			 time_text(sqlite3_column_int64(st, 1), at), "who", db_text(st, 2), "account",
-			 *db_text(st, 3) ? json_string(db_text(st, 3)) : json_null(), "move",
-			 sqlite3_column_int64(st, 4) ? json_integer(sqlite3_column_int64(st, 4)) : json_null(), "what", db_text(st, 5),
-			 "evidence", *evidence ? json_loads(evidence, 0, NULL) : json_null());
-}
-
-#define ENTRY_COLUMNS "id, at, who, account, move, what, evidence"
-
-int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(j->db, &st, err,
-			  "SELECT " ENTRY_COLUMNS " FROM journal WHERE (?1 IS NULL OR account = ?1) AND at >= ?2 ORDER BY id", "si",
-			  account, since);
-	if (rc < 0)
-		return rc;
-	*out = json_array();
-	while ((rc = db_next(j->db, st, err)) == 1)
-		json_array_append_new(*out, entry_of(st));
-	sqlite3_finalize(st);
-	if (rc < 0) {
-		json_decref(*out);
-		*out = NULL;
-	}
-	return rc;
-}
-
-int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(j->db, &st, err,
-			  "SELECT " ENTRY_COLUMNS " FROM journal WHERE account = ?1 AND substr(what, 1, length(?2)) = ?2 "
-			  "ORDER BY id DESC LIMIT 1",
-			  "ss", account, what);
-	if (rc < 0)
-		return rc;
-	rc = db_next(j->db, st, err);
-	if (rc == 1)
-		*out = entry_of(st);
-	sqlite3_finalize(st);
-	return rc == 1 ? 0 : rc < 0 ? rc : -ENOENT;
 }
 
 static int one_time(struct journal *j, const char *sql, const char *name, int64_t *at, struct err *err)

@@ -3,7 +3,7 @@
  * synchronous=FULL and a rollback journal: what journal_commit() reported is there after a power cut. The file is made beside its
  * place and renamed into it whole, so an empty or cut one is damage, never "new": -EBADMSG, and nobody's side is guessed.
  * Schema: PRAGMA user_version counts up; older files are brought up to date in one transaction, newer ones refused (-EPROTONOSUPPORT).
- * The trail is append-only (triggers refuse anything else).
+ * The trail is append-only (triggers refuse anything else), and chained, so that going past the triggers shows.
  * Errors: 0 or -errno, text in err: -ENOSPC disk full, -EBUSY another process kept writing for 30 s, -EBADMSG damaged, -ENOENT not there.
  * Units: times are ms since 1970 UTC. Threads, forks: a struct journal stays in the process that opened it. */
 #include "lib/acctdef.h"
@@ -36,9 +36,24 @@ int journal_begin(struct journal *j, struct err *err);
 int journal_commit(struct journal *j, struct err *err); /* failed: it is rolled back */
 void journal_rollback(struct journal *j);
 
-/* ---- the trail ---- */
+/* ---- the trail ----
+ * Each line's hash is the SHA-256, in lower-case hexadecimal, of these fields one after the other: the hash of the line before it (of 64
+ * zeros for the first), id, at (ms), who, account, move, what, evidence (as stored: JSON without blanks, its keys in order). A field is its
+ * length in bytes in decimal, ':', the bytes, ','; one that is not there (NULL) is "-,". Numbers are in decimal. It is computed inside the
+ * transaction that writes the line. How many lines there are and the last one's hash are kept in a row of their own: the head. Whoever can
+ * write the file can compute all of it anew: a head that was kept elsewhere shows even that. */
+#define TRAIL_HASH_MAX 65
+struct trail_head {
+	int64_t lines;
+	char hash[TRAIL_HASH_MAX];
+};
+int journal_head(struct journal *j, struct trail_head *out, struct err *err);
+/* Walks over all of it. 0: unbroken, *found is its head; -EBADMSG: text in err names the first line that does not fit, and *found is where
+ * that begins. kept: a head of before that must lie on the way; NULL: none. */
+int journal_verify(struct journal *j, const struct trail_head *kept, struct trail_head *found, struct err *err);
+bool trail_head_parse(struct trail_head *h, const char *text); /* "LINES:HASH" */
 int journal_note(struct journal *j, const char *account, int64_t move, const char *what, const json_t *evidence, struct err *err);
-/* Oldest first; each {"id","at","who","account","move","what","evidence"}. account NULL: all; since 0: from the start. */
+/* Oldest first; each {"id","at","at-ms","who","account","move","what","evidence","hash"}. account NULL: all; since 0: from the start. */
 int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err);
 /* The last line of an account whose `what` begins so, as above; -ENOENT: none. Walks back over that account's lines alone. */
 int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err);
