@@ -160,7 +160,7 @@ int tls_describe(const SSL *ssl, unsigned long e, const char *host, char out[TLS
 		{SSL_R_NO_APPLICATION_PROTOCOL, -EPROTO, "it asks for another protocol than shunt/1"},
 	};
 	int reason = ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0;
-	char more[TLS_TEXT_MAX - 100];
+	char more[TLS_TEXT_MAX - 120];
 	if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
 		long result = SSL_get_verify_result(ssl);
 		explain(ssl, result, host, more, sizeof(more));
