@@ -5,15 +5,17 @@
  * expected are refused as usage.
  *
  *   hello    {}                                            -> {"backends":[..], "nameservers":[..]}
- *   classify {"account":A or "domains":[..]}               -> {"domains":[{"domain","zone","verdict","why","backend","names":[..]}],
- * "counts"} plan     {"account":A, "verb":"push","to":"transit"}   -> as push; outcome "would-change" where it would push     {"account":A,
- * "to":"transit"|"client", "wait":S, "leave-drift":bool}
+ *   classify {"account":A or "domains":[..]}
+ *       -> {"domains":[{"domain","zone","verdict","why","backend","names":[..]}], "counts"}
+ *   plan     {"account":A, "verb":"push","to":"transit"}   -> as push; outcome "would-change" where it would
+ *   push     {"account":A, "to":"transit"|"client", "wait":S, "leave-drift":bool}
  *       -> {"zones":[{"zone","backend","verdict","why","outcome","error","changes":[..],"drift":[..],"notes":[..],"eta":S,
  *           "servers":[{"name","address","seen","of","after-ms","trouble"}]}], "changed":N, "published":bool, "lagging":[..], "clean-at"}
  *   undo, verify, prepare, finalise {"account":A, "wait":S} -> as push
- *   status   {"account":NAME or absent}                     ->
- * {"entries":[{"account","zone","backend","state","side","busy","records",..}]}
+ *   status   {"account":NAME or absent}
+ *       -> {"entries":[{"account","zone","backend","state","side","busy","records",..}]}
  *
+ * "zones" also has each domain that no zone-server holds, with the verdict external, the outcome skipped, and no backend.
  * A is {"name", "domains":[..], "others":[..]}: others are domains of other accounts at or below those. push to the client is the
  * relocation: what the journal knows is restored, and what else names the transit server's addresses is rewritten back. */
 #include "lib/conf.h"
