@@ -1,22 +1,36 @@
 #!/usr/bin/env bash
 # The provider's procedure with shunt's own commands, on a segment: start, migrate, rollback, reinstall, return, relocate, finish. Visitors ask for
 # both accounts all the while, over connections that are intercepted and whose true address both web servers log. The guards hold at each step.
-# In the end both hosts are as they were.
+# alice's DNS goes with her. In the end both hosts and her zone are as they were.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/takeover_lib.sh"
 . "$(dirname "$0")/netctl_lib.sh"
+. "$(dirname "$0")/dns_lib.sh"
 lab_up segment
+dns_net
 weblog_up cli tra
+zone_file ns1.knot.provider.example ns2.knot.provider.example |
+	sed "s/ 192\.0\.2\.10\b/ ${S4[0]}/; s/ 2001:db8::10\b/ ${S6[0]}/; s/ 192\.0\.2\.11\b/ ${S4[1]}/; s/ 2001:db8::11\b/ ${S6[1]}/" >"$W/zone"
+host knot alice.example plain "$W/zone"
+delegate alice.example managed knot
+knot_up
+world_up
+resolver_up
+axfr ${PRIMARY[knot]} alice.example >"$W/zone.before"
 mkdir -p "$W/proxy"
 PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" table = \"$W/proxy/table\" access-log = \"$W/proxy/access\" intercept = true source-transit = \"transparent\" drain = 2
   listener \"web\" { port = 80 protocol = \"http\" } }
-control { state = \"$W/shunt.db\" proxy = \"unix:$W/proxy/sock\" netctl-client = \"unix:$W/net-cli/sock\" netctl-transit = \"unix:$W/net-tra/sock\" }"
+dns { control = \"unix:$W/dns.sock\" journal = \"$W/dns.journal\" nameservers = { \"ns1.knot.provider.example\", \"ns2.knot.provider.example\" }
+  zone-server { address = \"${PRIMARY[knot]}\" key-file = \"$KEYS/redir.key\" } resolvers = { \"$RESOLVER\" } }
+control { dns = \"unix:$W/dns.sock\" state = \"$W/shunt.db\" proxy = \"unix:$W/proxy/sock\" netctl-client = \"unix:$W/net-cli/sock\" netctl-transit = \"unix:$W/net-tra/sock\" }"
 for n in cli tra; do
 	snapshot $n >"$W/before.$n"
 	netctl_up $n 'drain = 3'
 done
 start proxy cli "$PROXY" -c "$W/net-cli/conf" --foreground
 wait_for test -S "$W/proxy/sock"
+start dnsupdate cli "$BUILD/shunt-dnsupdate" -c "$W/net-cli/conf" serve
+wait_for grep -q 'reason="ready"' "$W/log/dnsupdate"
 shunt() { in_ns cli "$SHUNT" -c "$W/net-cli/conf" --yes "$@"; }
 printf '{"name":"alice","domains":["alice.example"]}\n{"name":"bob","domains":["bob.example"]}\n' >"$W/accounts.json"
 shunt account import "$W/accounts.json"
@@ -25,6 +39,13 @@ get() { # NAME [ADDRESS]: "host server-address visitor"
 	in_ns ext curl -sf --max-time 10 --noproxy '*' -H "Host: $1" "http://${2:-${S4[0]}}/"
 }
 served_by() { like "$1 is served by $2" "$(get "$1")" "^$2 "; }
+led_to() { # ADDRESS: her name, on both name servers
+	local server
+	for server in ${PRIMARY[knot]} ${SECONDARY[knot]}; do serves "$server" www.alice.example A "$1" || die "$server has another address for alice than $1"; done
+}
+zone_as_before() {
+	axfr ${SECONDARY[knot]} alice.example | diff "$W/zone.before" - >"$W/diff" || die "$1: her zone is not as it was: $(cat "$W/diff")"
+}
 step() { shunt status | sed -n 's/^step *//p'; }
 cat >"$W/visitors.py" <<-'END'
 	import http.client, itertools, signal, sys, time
@@ -56,7 +77,7 @@ cat >"$W/visitors.py" <<-'END'
 	            if fresh or not isinstance(e, (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)):
 	                lost.append((name, fresh, repr(e)))
 	            kept[name] = None
-	        if time.time() - began > 2:
+	        if time.time() - began > 5:  # a move waits for the name servers, too
 	            slow.append("%s %s %s for %.1f s" % (name, "fresh" if fresh else "kept", time.strftime("%H:%M:%S", time.gmtime(began)), time.time() - began))
 	    time.sleep(0.02)
 	print("requests", n, "lost", len(lost), "slow", len(slow), lost[:5], slow[:5], flush=True)
@@ -80,8 +101,10 @@ served_by alice.example tra
 served_by bob.example cli
 like "the transit server sees the visitor" "$(get alice.example)" ' 198\.51\.100\.10$'
 like "and so does the client server" "$(get bob.example)" ' 198\.51\.100\.10$'
+led_to "${T4[0]}"
 shunt rollback alice
 served_by alice.example cli
+zone_as_before rollback
 shunt migrate --all
 served_by bob.example tra
 fails_with 1 shunt finish
@@ -102,8 +125,10 @@ like "status" "$(shunt status)" 'takeover'
 say "return, home again, finish"
 shunt return
 nothing_to_come() { drained cli && drained tra && ! is_in_force tra takeover confirmed; }
+led_to "${T4[0]}"
 shunt relocate --all
 for n in alice bob; do served_by $n.example cli; done
+zone_as_before relocate
 WAIT=40 wait_for nothing_to_come
 shunt finish
 for n in cli tra; do nothing_in_force $n || die "left on $n: $(in_force $n)"; done
