@@ -63,8 +63,10 @@ measure() { # KIND plain|signed
 		python3 "$TOP/tests/bench/dns.py" measure --kind "$1" --how "$2" --rounds "$rounds" --seconds $(((end - SECONDS) / left--)) \
 		--program "$DNSUPDATE" --conf "$W/shunt.conf" --ram-conf "$W/ram.conf" --accounts "$W/accounts.json" --key "$KEYS/redir.key" \
 		--dir "$W/work" --rows "$W/rows" --primary "${PRIMARY[$1]}" --servers "${PRIMARY[$1]},$(v6 "${PRIMARY[$1]}"),${SECONDARY[$1]},$(v6 "${SECONDARY[$1]}")" \
-		--pids "$(pid_of "$1-primary"),$(pid_of "$1-secondary")" ||
-		die "no measurement of $1, $2"
+		--pids "$(pid_of "$1-primary"),$(pid_of "$1-secondary")" &
+	echo $! >"$W/pid/measure" # so that a signal reaches us, and through us it
+	wait $! || die "no measurement of $1, $2"
+	rm "$W/pid/measure"
 	for name in resolver root foreign "$1-secondary" "$1-primary"; do stop $name; done
 	rm -rf "$DNS/$1-primary" "$DNS/$1-secondary" "$DNS/root" "$DNS/foreign" "$DNS/resolver" "$DNS"/*.zones "$DNS/delegations"
 }
