@@ -55,10 +55,25 @@ void dns_enqueue(struct dns *d, struct work *w, bool urgent)
 	event_active(d->turn, 0, 0);
 }
 
+void dns_idles(struct dns *d, struct work *w)
+{
+	if (!w->running || d->idle == DNS_IDLE_MAX)
+		return;
+	w->running = false;
+	w->idle = true;
+	d->running--;
+	d->idle++;
+	event_active(d->turn, 0, 0);
+}
+
 void dns_finished(struct dns *d, struct work *w)
 {
 	if (w->link)
 		leave(d, w);
+	if (w->idle) {
+		w->idle = false;
+		d->idle--;
+	}
 	if (w->running) {
 		w->running = false;
 		d->running--;

@@ -4,6 +4,7 @@
 
 #define TASK_LOCK_WAIT_MS 30000
 #define TASK_LOCK_LOOK_MS 50
+#define TASK_IDLE_LOOK_MS 50 /* whether a zone does no more than wait for its secondaries */
 
 void task_enter(struct task *t, enum task_state to);
 void task_say(struct task *t, const char *text);

@@ -139,6 +139,7 @@ static void on_seen(void *arg, const struct sighting *all, size_t n, const struc
 		return;
 	}
 	t->verify = NULL;
+	deadline_cancel(t->dns->loop, &t->timer);
 	t->sightings = calloc(n ? n : 1, sizeof(*t->sightings));
 	if (t->sightings) {
 		memcpy(t->sightings, all, n * sizeof(*all));
@@ -205,6 +206,17 @@ static size_t collect_expected(struct task *t)
 	return n;
 }
 
+/* A zone whose secondary follows after a second or a minute must not keep others from being changed meanwhile. */
+static void on_still_looking(struct deadline *d)
+{
+	struct task *t = task_of_timer(d);
+
+	if (verify_waits(t->verify))
+		dns_idles(t->dns, &t->work);
+	else
+		deadline_arm(t->dns->loop, &t->timer, on_still_looking, TASK_IDLE_LOOK_MS);
+}
+
 static void on_mustered(void *arg, struct server_list *servers)
 {
 	struct task *t = arg;
@@ -224,7 +236,9 @@ static void on_mustered(void *arg, struct server_list *servers)
 	if (!t->verify) {
 		task_enter(t, TASK_NOTING);
 		task_out_of_memory(t);
+		return;
 	}
+	deadline_arm(t->dns->loop, &t->timer, on_still_looking, TASK_IDLE_LOOK_MS);
 }
 
 static void no_muster(struct task *t)

@@ -118,6 +118,14 @@ bool verify_shows(const struct answer *a, const struct rrset *expected, bool res
 	return same;
 }
 
+bool verify_waits(const struct verify *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (v->sightings[i].after_ms < 0 && v->watches[i].state == FOLLOWS)
+			return false;
+	return true;
+}
+
 /* ---- the end ---- */
 
 static void verify_free(struct verify *v)

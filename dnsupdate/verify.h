@@ -18,7 +18,8 @@ struct verify;
 typedef void verify_fn(void *arg, const struct sighting *all, size_t n, const struct sighting *at);
 struct verify *verify_start(struct looker *l, const struct rrset *expected, size_t n_expected, const struct server_list *servers,
 			    int wait_ms, verify_fn *fn, void *arg);
-void verify_cancel(struct verify *v); /* NULL is fine; also from its callback */
+bool verify_waits(const struct verify *v); /* every server that does not show all of it yet lags: it is only asked now and then */
+void verify_cancel(struct verify *v);      /* NULL is fine; also from its callback */
 
 /* Whether an answer shows the RRset: pure. trouble, else: "answers A 192.0.2.10, TTL 3600". */
 bool verify_shows(const struct answer *a, const struct rrset *expected, bool resolver, char *trouble, size_t cap);

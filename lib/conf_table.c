@@ -244,7 +244,7 @@ static const struct conf_key dns_keys[] = {
 	    "seconds for which a move waits until every name server shows a change; after that it goes on, and the server is named"),
 	INT(dns, "zone-share", zone_share, "90", 1, 100,
 	    "percent of a zone's record sets that one account may change, in zones of more than 20; 100 is no limit"),
-	INT(dns, "parallel", parallel, "64", 1, 1000, "zones side by side"),
+	INT(dns, "parallel", parallel, "64", 1, 1000, "zones side by side, besides those that wait for name servers to follow"),
 	{0}};
 
 static const struct conf_key control_keys[] = {

@@ -207,12 +207,15 @@ static void test_servers(void **state)
 	struct seen s = {0};
 	struct world w;
 	uint64_t began = now_ms();
+	struct verify *v;
 	unsigned asked;
 
 	(void)state;
 	world_init(&w, table, (const char *const[]){NS1, NS2, "127.0.0.13", "127.0.0.100", NULL});
-	assert_non_null(verify_start(w.l, expected, 2, &w.list, 1500, on_verify, &s));
-	rrset_done(&expected[0]); /* it has copies */
+	v = verify_start(w.l, expected, 2, &w.list, 1500, on_verify, &s);
+	assert_non_null(v);
+	assert_false(verify_waits(v)); /* there are questions to be asked */
+	rrset_done(&expected[0]);      /* it has copies */
 	rrset_done(&expected[1]);
 	memset(w.servers, 0, sizeof w.servers);
 	assert_int_equal(s.dones, 0);
@@ -221,6 +224,7 @@ static void test_servers(void **state)
 	assert_true(now_ms() - began < 500);
 	run_until(&w, &table[1].asked, 4);
 	assert_int_equal(s.dones, 1);
+	assert_true(verify_waits(v));
 	assert_true(table[5].asked <= 1); /* one that lags is asked for the first that is not right, alone */
 	table[1].answer = WWW " 60 IN A 192.0.2.2";
 	run_until(&w, &s.dones, 2);
