@@ -49,31 +49,39 @@ int db_exec(sqlite3 *db, const char *sql, struct err *err)
 	return 0;
 }
 
-static int prepare(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, va_list ap)
+static int bind(sqlite3 *db, sqlite3_stmt *st, struct err *err, const char *types, va_list ap)
 {
-	if (sqlite3_prepare_v2(db, sql, -1, out, NULL) != SQLITE_OK)
-		return db_error(db, err, "state database");
 	for (int i = 1; *types; types++, i++) {
 		int rc = SQLITE_OK;
 		switch (*types) {
 		case 's':
-			rc = sqlite3_bind_text(*out, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+			rc = sqlite3_bind_text(st, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
 			break;
 		case 'i':
-			rc = sqlite3_bind_int64(*out, i, va_arg(ap, int64_t));
+			rc = sqlite3_bind_int64(st, i, va_arg(ap, int64_t));
 			break;
 		case 'd':
-			rc = sqlite3_bind_double(*out, i, va_arg(ap, double));
+			rc = sqlite3_bind_double(st, i, va_arg(ap, double));
 			break;
 		}
 		if (rc != SQLITE_OK) {
 			db_error(db, err, "state database");
-			sqlite3_finalize(*out);
-			*out = NULL;
 			return code_of(rc);
 		}
 	}
 	return 0;
+}
+
+static int prepare(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, va_list ap)
+{
+	if (sqlite3_prepare_v2(db, sql, -1, out, NULL) != SQLITE_OK)
+		return db_error(db, err, "state database");
+	int rc = bind(db, *out, err, types, ap);
+	if (rc < 0) {
+		sqlite3_finalize(*out);
+		*out = NULL;
+	}
+	return rc;
 }
 
 int db_query(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, ...)
@@ -98,6 +106,18 @@ int db_run(sqlite3 *db, struct err *err, const char *sql, const char *types, ...
 		rc = db_next(db, st, err);
 	while (rc == 1);
 	sqlite3_finalize(st);
+	return rc;
+}
+
+int db_query_kept(sqlite3 *db, sqlite3_stmt **kept, struct err *err, const char *sql, const char *types, ...)
+{
+	va_list ap;
+	if (!*kept && sqlite3_prepare_v2(db, sql, -1, kept, NULL) != SQLITE_OK)
+		return db_error(db, err, "state database");
+	sqlite3_reset(*kept);
+	va_start(ap, types);
+	int rc = bind(db, *kept, err, types, ap);
+	va_end(ap);
 	return rc;
 }
 

@@ -9,6 +9,8 @@ int db_error(sqlite3 *db, struct err *err, const char *doing);
 int db_exec(sqlite3 *db, const char *sql, struct err *err); /* several statements, no values */
 int db_run(sqlite3 *db, struct err *err, const char *sql, const char *types, ...);
 int db_query(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, ...);
+/* Prepared once, for what is said often. Owned by whoever keeps it; sqlite3_reset() ends its reading. */
+int db_query_kept(sqlite3 *db, sqlite3_stmt **kept, struct err *err, const char *sql, const char *types, ...);
 int db_next(sqlite3 *db, sqlite3_stmt *st, struct err *err); /* 1 a row, 0 no more, -errno */
 const char *db_text(sqlite3_stmt *st, int col);              /* "" for NULL; borrowed until the next db_next() */
 
@@ -17,6 +19,7 @@ struct journal {
 	sqlite3 *db;
 	char *path;
 	const struct who *who;
-	int depth; /* 1 inside journal_begin() */
+	int depth;                             /* 1 inside journal_begin() */
+	sqlite3_stmt *head, *append, *advance; /* journal_trail.c */
 };
 int trail_chain(sqlite3 *db, struct err *err); /* gives the lines of a file that had no hashes theirs, and makes the head */

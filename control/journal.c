@@ -288,6 +288,9 @@ void journal_close(struct journal *j)
 {
 	if (!j)
 		return;
+	sqlite3_finalize(j->head);
+	sqlite3_finalize(j->append);
+	sqlite3_finalize(j->advance);
 	sqlite3_close(j->db);
 	free(j->path);
 	free(j);

@@ -101,21 +101,21 @@ int trail_chain(sqlite3 *db, struct err *err)
 /* last: the number of the newest line there has ever been. */
 static int read_head(struct journal *j, struct trail_head *h, int64_t *last, struct err *err)
 {
-	sqlite3_stmt *st = NULL;
 	*h = (struct trail_head){0};
-	int rc = db_query(j->db, &st, err,
-			  "SELECT lines, hash, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0) FROM trail_head", "");
+	int rc = db_query_kept(j->db, &j->head, err,
+			       "SELECT lines, hash, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0) FROM trail_head",
+			       "");
 	if (rc < 0)
 		return rc;
-	rc = db_next(j->db, st, err);
+	rc = db_next(j->db, j->head, err);
 	if (rc == 1) {
-		h->lines = sqlite3_column_int64(st, 0);
-		snprintf(h->hash, sizeof(h->hash), "%s", db_text(st, 1));
-		*last = sqlite3_column_int64(st, 2);
+		h->lines = sqlite3_column_int64(j->head, 0);
+		snprintf(h->hash, sizeof(h->hash), "%s", db_text(j->head, 1));
+		*last = sqlite3_column_int64(j->head, 2);
 	} else if (rc == 0) {
 		rc = err_set(err, -EBADMSG, "the record of the trail's end has been removed");
 	}
-	sqlite3_finalize(st);
+	sqlite3_reset(j->head);
 	return rc < 0 ? rc : 0;
 }
 
@@ -125,21 +125,32 @@ int journal_head(struct journal *j, struct trail_head *out, struct err *err)
 	return read_head(j, out, &last, err);
 }
 
+static int run_kept(struct journal *j, sqlite3_stmt *st, struct err *err)
+{
+	int rc = db_next(j->db, st, err);
+	sqlite3_reset(st);
+	return rc;
+}
+
 static int append(struct journal *j, struct line *l, struct err *err)
 {
 	struct trail_head h;
-	int64_t last;
+	int64_t last = 0;
 	char hash[TRAIL_HASH_MAX];
 	int rc = read_head(j, &h, &last, err);
 	l->id = last + 1;
 	if (rc == 0)
 		rc = hash_line(l, h.hash, hash, err);
 	if (rc == 0)
-		rc = db_run(
-			j->db, err,
+		rc = db_query_kept(
+			j->db, &j->append, err,
 			"INSERT INTO journal(id, at, who, account, move, what, evidence, hash) VALUES (?, ?, ?, ?, nullif(?, 0), ?, ?, ?)",
 			"iississs", l->id, l->at, l->who, l->account, l->move, l->what, l->evidence, hash);
-	return rc < 0 ? rc : db_run(j->db, err, "UPDATE trail_head SET lines = lines + 1, hash = ?", "s", hash);
+	if (rc == 0)
+		rc = run_kept(j, j->append, err);
+	if (rc == 0)
+		rc = db_query_kept(j->db, &j->advance, err, "UPDATE trail_head SET lines = lines + 1, hash = ?", "s", hash);
+	return rc < 0 ? rc : run_kept(j, j->advance, err);
 }
 
 int journal_note(struct journal *j, const char *account, int64_t move, const char *what, const json_t *evidence, struct err *err)
