@@ -4,33 +4,24 @@
 #include "control/pki.h"
 
 #include "control/pki_parts.h"
-#include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/jsonfile.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define INDEX      "index.json"
-#define INDEX_MAX  (16u << 20)
-#define PEM_MAX    65536
-#define DAY_S      86400
-#define LOCK_TRIES 1000 /* of 10 ms each */
-#define NAME_LEN   64   /* of a common name, RFC 5280 appendix A.1 */
-#define HOST_LEN   253
-#define HOSTS_MAX  100
-#define ASIDE_MAX  (PKI_FILE_MAX + 8)
+#define INDEX     "index.json"
+#define INDEX_MAX (16u << 20)
+#define DAY_S     86400
+#define ASIDE_MAX (PKI_FILE_MAX + 8)
 
 struct pki {
 	int dir;
@@ -57,174 +48,7 @@ static const char *aside(char out[ASIDE_MAX], const char *name, const char *suff
 	return out;
 }
 
-/* A host name of letters, digits, "-" and "_": what the certificates' syntax and a file's name both bear. */
-static bool is_host_name(const char *s)
-{
-	size_t label = 0, len = strlen(s);
-	bool digits = true; /* of the last label: 999.0.0.1 is no name */
-	for (const char *p = s; *p; p++) {
-		if (*p == '.') {
-			if (label == 0 || p[-1] == '-')
-				return false;
-			label = 0;
-			digits = true;
-			continue;
-		}
-		if (!(isalnum((unsigned char)*p) || *p == '_' || (*p == '-' && label)) || ++label > 63)
-			return false;
-		digits = digits && isdigit((unsigned char)*p);
-	}
-	return len && len <= HOST_LEN && label && s[len - 1] != '-' && !digits;
-}
-
-/* As certificates are compared: an address in its one form, a name in lower case and without the root's dot. */
-static int canon(char out[HOST_LEN + 1], const char *text, struct err *err)
-{
-	char address[ADDR_TEXT_MAX];
-	struct addr a;
-	size_t len = strlen(text);
-	if (!strchr(text, '%') && addr_parse(&a, text) && !addr_is_any(&a)) {
-		snprintf(out, HOST_LEN + 1, "%s", addr_text(&a, address));
-		return 0;
-	}
-	if (len && text[len - 1] == '.')
-		len--;
-	snprintf(out, HOST_LEN + 1, "%.*s", (int)len, text);
-	for (char *p = out; *p; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return len <= HOST_LEN && is_host_name(out) ? 0
-						    : err_set(err, -EINVAL, "found \"%.80s\", expected a host name or an address", text);
-}
-
-static int canon_name(char out[HOST_LEN + 1], const char *text, struct err *err)
-{
-	int rc = canon(out, text, err);
-	if (rc < 0)
-		return rc;
-	if (strlen(out) > NAME_LEN)
-		return err_set(err, -EINVAL,
-			       "%s: found %zu characters, expected at most %d: give a shorter name, and this one as --address", out,
-			       strlen(out), NAME_LEN);
-	if (strcmp(out, "ca") == 0)
-		return err_set(err, -EINVAL, "ca: expected another name, ca.pem is the authority's");
-	return 0;
-}
-
-/* returns new; NULL: err is filled. */
-static json_t *canon_hosts(const char *name, const char *const *hosts, size_t n, struct err *err)
-{
-	json_t *list = json_array();
-	char one[HOST_LEN + 1];
-	if (n >= HOSTS_MAX) {
-		err_set(err, -EINVAL, "found %zu addresses, expected less than %d", n, HOSTS_MAX);
-		json_decref(list);
-		return NULL;
-	}
-	json_array_append_new(list, json_string(name));
-	for (size_t i = 0; i < n; i++) {
-		if (canon(one, hosts[i], err) < 0) {
-			json_decref(list);
-			return NULL;
-		}
-		size_t k = 0;
-		while (k < json_array_size(list) && strcmp(json_string_value(json_array_get(list, k)), one) != 0)
-			k++;
-		if (k == json_array_size(list))
-			json_array_append_new(list, json_string(one));
-	}
-	return list;
-}
-
-/* ---- files ---- */
-
-static int write_aside(int dir, const char *name, const char *text, mode_t mode)
-{
-	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), rc = 0;
-	size_t len = strlen(text);
-	if (fd < 0)
-		return -errno;
-	while (rc == 0 && len) {
-		ssize_t n = write(fd, text, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			rc = n < 0 ? -errno : -EIO;
-		} else {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	if (rc == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
-		rc = -errno;
-	if (close(fd) < 0 && rc == 0)
-		rc = -errno;
-	if (rc < 0)
-		unlinkat(dir, name, 0);
-	return rc;
-}
-
-/* A file of ours; secret: nobody else may even read it. returns new. */
-static int read_file(const struct pki *p, const char *name, bool secret, char **out, struct err *err)
-{
-	int fd = openat(p->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = 0;
-	struct stat st;
-	ssize_t n = 0;
-	*out = NULL;
-	if (fd < 0)
-		return err_errno(err, -errno, "%s/%s", p->path, name);
-	if (fstat(fd, &st) < 0)
-		rc = err_errno(err, -errno, "%s/%s", p->path, name);
-	else if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX)
-		rc = err_set(err, -EINVAL, "%s/%s: expected a file of at most %d bytes", p->path, name, PEM_MAX);
-	else if (secret && (st.st_mode & 077))
-		rc = err_set(err, -EPERM, "%s/%s: found mode %04o, expected 0600 (chmod 0600 %s/%s)", p->path, name, st.st_mode & 07777u,
-			     p->path, name);
-	else if (!(*out = calloc(1, PEM_MAX + 1)))
-		rc = err_set(err, -ENOMEM, "out of memory");
-	for (size_t have = 0; rc == 0 && have < PEM_MAX; have += (size_t)n) {
-		n = read(fd, *out + have, PEM_MAX - have);
-		if (n < 0)
-			rc = err_errno(err, -errno, "%s/%s", p->path, name);
-		else if (n == 0)
-			break;
-	}
-	close(fd);
-	if (rc < 0) {
-		free(*out);
-		*out = NULL;
-	}
-	return rc;
-}
-
-/* ---- directories ---- */
-
-/* sticky: where only one's own files can be renamed, as in /tmp, others may write as well. */
-static int check_dir(const struct stat *st, const char *path, bool sticky, struct err *err)
-{
-	if (!S_ISDIR(st->st_mode))
-		return err_set(err, -EEXIST, "%s: found something that is no directory", path);
-	if ((st->st_mode & (S_IWGRP | S_IWOTH)) && !(sticky && (st->st_mode & S_ISVTX)))
-		return err_set(err, -EPERM, "%s: found mode %04o, expected a directory that only its owner may write (chmod go-w %s)", path,
-			       st->st_mode & 07777u, path);
-	if (st->st_uid != geteuid() && st->st_uid != 0)
-		return err_set(err, -EPERM, "%s: found a directory of user %u, expected one of root or of user %u", path, st->st_uid,
-			       geteuid());
-	return 0;
-}
-
-static int make_parents(char *path, struct err *err)
-{
-	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
-		*p = '\0';
-		int rc = mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
-		if (rc < 0)
-			err_errno(err, rc, "%s", path);
-		*p = '/';
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
+/* ---- the directory comes into being ---- */
 
 /* Nothing there, or an empty directory of ours. */
 static int check_free(const char *path, struct err *err)
@@ -232,7 +56,7 @@ static int check_free(const char *path, struct err *err)
 	struct stat st;
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : err_errno(err, -errno, "%s", path);
-	int rc = check_dir(&st, path, false, err);
+	int rc = pki_check_dir(&st, path, false, err);
 	if (rc < 0)
 		return rc;
 	DIR *d = opendir(path);
@@ -250,7 +74,7 @@ static int check_free(const char *path, struct err *err)
 
 static int fill_dir(int dir, const char *shown, int64_t now, struct err *err)
 {
-	char day[TIME_TEXT_MAX], name[NAME_LEN + 1];
+	char day[TIME_TEXT_MAX], name[PKI_NAME_LEN + 1];
 	struct pki_wish wish = {.name = name, .begins = now - PKI_SKEW_S, .ends = now + (int64_t)PKI_CA_DAYS * DAY_S};
 	struct pki_pair pair = {0};
 	json_t *index = json_pack("{s:i, s:[]}", "version", 1, "issued");
@@ -259,23 +83,14 @@ static int fill_dir(int dir, const char *shown, int64_t now, struct err *err)
 	snprintf(name, sizeof(name), "shunt authority %.8s of %.10s", wish.serial, time_text(now * 1000, day));
 	if (rc == 0)
 		rc = pki_make_ca(&pair, &wish, err);
-	if (rc == 0 && (rc = write_aside(dir, "ca.key", pair.key, 0600)) < 0)
+	if (rc == 0 && (rc = pki_write_aside(dir, "ca.key", pair.key, 0600)) < 0)
 		err_errno(err, rc, "%s: ca.key", shown);
-	if (rc == 0 && (rc = write_aside(dir, "ca.pem", pair.cert, 0644)) < 0)
+	if (rc == 0 && (rc = pki_write_aside(dir, "ca.pem", pair.cert, 0644)) < 0)
 		err_errno(err, rc, "%s: ca.pem", shown);
 	if (rc == 0)
 		rc = jsonfile_write(dir, INDEX, shown, index, INDEX_MAX, err); /* and syncs the directory */
 	pki_pair_done(&pair);
 	json_decref(index);
-	return rc;
-}
-
-static int sync_path(const char *path, struct err *err)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fsync(fd) < 0 ? err_errno(err, -errno, "%s", path) : 0;
-	if (fd >= 0)
-		close(fd);
 	return rc;
 }
 
@@ -308,12 +123,12 @@ int pki_init(const char *dir, int64_t now, struct err *err)
 	if (len == 0 || len >= sizeof(path) || strcmp(dir, "/") == 0)
 		return err_set(err, -EINVAL, "found \"%.80s\", expected the path of a directory to be made", dir);
 	snprintf(path, sizeof(path), "%.*s", (int)len, dir);
-	int rc = make_parents(path, err);
+	int rc = pki_make_parents(path, err);
 	if (rc < 0)
 		return rc;
 	snprintf(fresh, sizeof(fresh), "%s", path);
 	snprintf(parent, sizeof(parent), "%s", dirname(fresh));
-	rc = stat(parent, &st) < 0 ? err_errno(err, -errno, "%s", parent) : check_dir(&st, parent, true, err);
+	rc = stat(parent, &st) < 0 ? err_errno(err, -errno, "%s", parent) : pki_check_dir(&st, parent, true, err);
 	if (rc == 0)
 		rc = check_free(path, err);
 	if (rc < 0)
@@ -322,22 +137,10 @@ int pki_init(const char *dir, int64_t now, struct err *err)
 	if (!mkdtemp(fresh))
 		return err_errno(err, -errno, "%s: cannot be made", path);
 	rc = make_dir(fresh, path, now, err);
-	return rc == 0 ? sync_path(parent, err) : rc;
+	return rc == 0 ? pki_sync_path(parent, err) : rc;
 }
 
 /* ---- opening ---- */
-
-static int lock(const struct pki *p, struct err *err)
-{
-	for (int tries = 0; flock(p->dir, LOCK_EX | LOCK_NB) < 0; tries++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return err_errno(err, -errno, "%s: cannot be locked", p->path);
-		if (tries == LOCK_TRIES)
-			return err_set(err, -EBUSY, "%s: another shunt pki is at work there, and is not done within 10 s", p->path);
-		poll(NULL, 0, 10);
-	}
-	return 0;
-}
 
 /* Into place, or away: see the top. */
 static void settle_one(const struct pki *p, const char *pem_new)
@@ -348,7 +151,7 @@ static void settle_one(const struct pki *p, const char *pem_new)
 	snprintf(key_new, sizeof(key_new), "%.*s.key.new", (int)stem, pem_new);
 	snprintf(pem, sizeof(pem), "%.*s.pem", (int)stem - 1, pem_new + 1);
 	snprintf(key, sizeof(key), "%.*s.key", (int)stem - 1, pem_new + 1);
-	if (read_file(p, pem_new, false, &text, NULL) == 0 && pki_cert_serial(text, serial, NULL) == 0)
+	if (pki_read_file(p->dir, p->path, pem_new, false, &text, NULL) == 0 && pki_cert_serial(text, serial, NULL) == 0)
 		for (size_t i = 0; !known && i < pki_count(p); i++)
 			known = strcmp(pki_at(p, i).serial, serial) == 0;
 	free(text);
@@ -398,9 +201,9 @@ static int settle(const struct pki *p, struct err *err)
 static int load_ca(struct pki *p, struct err *err)
 {
 	char *cert = NULL, *key = NULL;
-	int rc = read_file(p, "ca.pem", false, &cert, err);
+	int rc = pki_read_file(p->dir, p->path, "ca.pem", false, &cert, err);
 	if (rc == 0)
-		rc = read_file(p, "ca.key", true, &key, err);
+		rc = pki_read_file(p->dir, p->path, "ca.key", true, &key, err);
 	if (rc == 0 && (rc = pki_ca_load(&p->ca, cert, key, err)) < 0)
 		err_wrap(err, "%s", p->path);
 	struct pki_pair wiped = {key, cert};
@@ -447,11 +250,11 @@ int pki_open(struct pki **out, const char *dir, bool write, struct err *err)
 	else if (p->dir < 0 || fstat(p->dir, &st) < 0)
 		rc = err_errno(err, -errno, "%s", p->path);
 	if (rc == 0)
-		rc = check_dir(&st, p->path, false, err);
+		rc = pki_check_dir(&st, p->path, false, err);
 	if (rc == 0 && faccessat(p->dir, INDEX, F_OK, 0) < 0)
 		rc = err_set(err, -ENOENT, "%s: found no " INDEX ", so it is no directory that `shunt pki init` has made", p->path);
 	if (rc == 0 && write)
-		rc = lock(p, err);
+		rc = pki_lock(p->dir, p->path, err);
 	if (rc == 0)
 		rc = load_index(p, err);
 	if (rc == 0 && write)
@@ -515,8 +318,8 @@ static json_t *current(const struct pki *p, const char *name)
 
 bool pki_find(const struct pki *p, const char *name, struct pki_row *out)
 {
-	char canonical[HOST_LEN + 1];
-	if (canon(canonical, name, NULL) < 0)
+	char canonical[PKI_HOST_LEN + 1];
+	if (pki_canon(canonical, name, NULL) < 0)
 		return false;
 	for (size_t i = 0; i < pki_count(p); i++) {
 		struct pki_row r = pki_at(p, i);
@@ -531,7 +334,7 @@ bool pki_find(const struct pki *p, const char *name, struct pki_row *out)
 int pki_authority_ends(const struct pki *p, int64_t *out, struct err *err)
 {
 	char *cert;
-	int rc = read_file(p, "ca.pem", false, &cert, err);
+	int rc = pki_read_file(p->dir, p->path, "ca.pem", false, &cert, err);
 	if (rc == 0 && (rc = pki_cert_ends(cert, out, err)) < 0)
 		err_wrap(err, "%s/ca.pem", p->path);
 	free(cert);
@@ -555,11 +358,11 @@ static int new_serial(const struct pki *p, char out[PKI_SERIAL_MAX], struct err 
 
 static int make_pair(const struct pki *p, struct pki_pair *pair, struct pki_wish *w, const json_t *hosts, struct err *err)
 {
-	const char *list[HOSTS_MAX + 1];
+	const char *list[PKI_HOSTS_MAX + 1];
 	size_t i;
 	json_t *h;
 	json_array_foreach (hosts, i, h) {
-		if (i < HOSTS_MAX)
+		if (i < PKI_HOSTS_MAX)
 			list[w->n_hosts++] = json_string_value(h);
 	}
 	w->hosts = list;
@@ -572,10 +375,10 @@ static int make_pair(const struct pki *p, struct pki_pair *pair, struct pki_wish
 static int put_aside(const struct pki *p, const char *name, const struct pki_pair *pair, struct err *err)
 {
 	char key[ASIDE_MAX], pem[ASIDE_MAX];
-	int rc = write_aside(p->dir, aside(key, name, "key"), pair->key, 0600);
+	int rc = pki_write_aside(p->dir, aside(key, name, "key"), pair->key, 0600);
 	if (rc < 0)
 		return err_errno(err, rc, "%s/%s", p->path, key);
-	rc = write_aside(p->dir, aside(pem, name, "pem"), pair->cert, 0644);
+	rc = pki_write_aside(p->dir, aside(pem, name, "pem"), pair->cert, 0644);
 	if (rc < 0) {
 		unlinkat(p->dir, key, 0);
 		return err_errno(err, rc, "%s/%s", p->path, pem);
@@ -661,17 +464,17 @@ static int check_files_free(const struct pki *p, const char *name, struct err *e
 int pki_issue(struct pki *p, const char *name, const char *const *hosts, size_t n, int days, int64_t now, struct pki_row *row,
 	      struct err *err)
 {
-	char canonical[HOST_LEN + 1];
+	char canonical[PKI_HOST_LEN + 1];
 	int rc = check_days(days, err);
 	if (rc == 0)
-		rc = canon_name(canonical, name, err);
+		rc = pki_canon_name(canonical, name, err);
 	if (rc < 0)
 		return rc;
 	if (current(p, canonical))
 		return err_set(err, -EEXIST, "%s: it has a certificate already: `shunt pki renew %s` makes a fresh one", canonical,
 			       canonical);
 	rc = check_files_free(p, canonical, err);
-	json_t *list = rc == 0 ? canon_hosts(canonical, hosts, n, err) : NULL;
+	json_t *list = rc == 0 ? pki_canon_hosts(canonical, hosts, n, err) : NULL;
 	if (rc == 0 && !list)
 		return err ? err->code : -EINVAL;
 	if (rc == 0)
@@ -683,10 +486,10 @@ int pki_issue(struct pki *p, const char *name, const char *const *hosts, size_t 
 
 int pki_renew(struct pki *p, const char *name, int days, int64_t now, struct pki_row *row, struct err *err)
 {
-	char canonical[HOST_LEN + 1];
+	char canonical[PKI_HOST_LEN + 1];
 	int rc = check_days(days, err);
 	if (rc == 0)
-		rc = canon_name(canonical, name, err);
+		rc = pki_canon_name(canonical, name, err);
 	if (rc < 0)
 		return rc;
 	json_t *old = current(p, canonical);
