@@ -226,7 +226,7 @@ class Group:
     def text(self):
         each, batch = self.rate("each"), self.rate("batch")
         lines = [
-            f"{NAMES[self.kind]}, {self.n} {self.how} zones, {self.sets // self.n} record sets of each, {len(self.rows['batch'])} rounds: push+verify {self.rate('shunt'):.0f} zones/s, "
+            f"{NAMES[self.kind]}, {self.n} {self.how} zones, {self.sets // self.n} record sets of each, median of {len(self.rows['batch'])}: push+verify {self.rate('shunt'):.0f} zones/s, "
             f"nsupdate+kdig {each:.0f} zones/s ({self.ratio('each'):.1f} times as long), in one process {batch:.0f} zones/s ({self.ratio('batch'):.1f})",
             f"    processor time per zone: {self.ms('shunt'):.2f} ms against {self.ms('each'):.2f} and {self.ms('batch'):.2f} ms; "
             f"of the servers {self.ms('shunt', 'servers_cpu'):.2f} against {self.ms('each', 'servers_cpu'):.2f} and {self.ms('batch', 'servers_cpu'):.2f} ms",
