@@ -229,7 +229,7 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int journal_write(struct journal *j, struct entry *e, struct err *err)
+static int put(struct journal *j, struct entry *e, bool lasting, struct err *err)
 {
 	char file[NAME_MAX + 1];
 	struct place p;
@@ -245,11 +245,21 @@ int journal_write(struct journal *j, struct entry *e, struct err *err)
 	if (e->began_ms == 0)
 		e->began_ms = e->changed_ms;
 	object = entry_to_json(e);
-	rc = object ? jsonfile_write(p.dir, file, p.shown, object, FILE_MOST, err)
+	rc = object ? (lasting ? jsonfile_write : jsonfile_note)(p.dir, file, p.shown, object, FILE_MOST, err)
 		    : err_set(err, -ENOMEM, "%s/%s: out of memory, or text that is not UTF-8", p.shown, file);
 	json_decref(object);
 	place_close(&p);
 	return rc;
+}
+
+int journal_write(struct journal *j, struct entry *e, struct err *err)
+{
+	return put(j, e, true, err);
+}
+
+int journal_note(struct journal *j, struct entry *e, struct err *err)
+{
+	return put(j, e, false, err);
 }
 
 /* The account's directory stays: another zone of it may be about to be written. */

@@ -9,6 +9,8 @@ int journal_open(struct journal **out, const char *dir, struct err *err); /* mak
 void journal_close(struct journal *j);
 int journal_read(struct journal *j, const char *account, const char *zone, struct entry *out, struct err *err); /* -ENOENT: none */
 int journal_write(struct journal *j, struct entry *e, struct err *err); /* a changed_ms of 0 becomes now; on disk when it returns */
+/* What another look at the zone would find out again: after a power cut the entry may be the one before. */
+int journal_note(struct journal *j, struct entry *e, struct err *err);
 int journal_remove(struct journal *j, const struct entry *e, struct err *err);
 struct entry_list {
 	struct entry *entries;

@@ -145,6 +145,7 @@ static int load_entry(struct task *t, struct err *err)
 	return entry_init(&t->entry, t->wish->scope.account, t->zone) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;
 }
 
+/* The intent must outlast a power cut. What came of it need not: found again is the intent, and the next command settles it. */
 int task_save(struct task *t, struct err *err)
 {
 	bool keep = t->entry.n > 0;
@@ -154,7 +155,9 @@ int task_save(struct task *t, struct err *err)
 	if (!keep && !t->has_entry)
 		return 0;
 	t->has_entry = keep;
-	return keep ? journal_write(t->dns->journal, &t->entry, err) : journal_remove(t->dns->journal, &t->entry, err);
+	if (!keep)
+		return journal_remove(t->dns->journal, &t->entry, err);
+	return (t->entry.busy ? journal_write : journal_note)(t->dns->journal, &t->entry, err);
 }
 
 /* ---- changing ---- */

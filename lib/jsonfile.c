@@ -172,7 +172,7 @@ static int write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-static int replace(int dir, const char *name, const char *text, size_t len)
+static int replace(int dir, const char *name, const char *text, size_t len, bool lasting)
 {
 	char fresh[FRESH_MAX];
 	int fd = open_fresh(dir, fresh), rc;
@@ -190,10 +190,10 @@ static int replace(int dir, const char *name, const char *text, size_t len)
 		unlinkat(dir, fresh, 0);
 		return rc;
 	}
-	return fsync(dir) < 0 ? -errno : 0;
+	return lasting && fsync(dir) < 0 ? -errno : 0;
 }
 
-int jsonfile_write(int dir, const char *name, const char *shown_dir, json_t *object, size_t most, struct err *err)
+static int write_object(int dir, const char *name, const char *shown_dir, json_t *object, size_t most, bool lasting, struct err *err)
 {
 	char sum[SUM_LEN], *text = NULL;
 	size_t len;
@@ -207,10 +207,20 @@ int jsonfile_write(int dir, const char *name, const char *shown_dir, json_t *obj
 	if (len > most)
 		rc = err_set(err, -EFBIG, "%s/%s: it would have %zu bytes, and with more than %zu could not be read again", shown_dir, name,
 			     len, most);
-	else if ((rc = replace(dir, name, text, len)) < 0)
+	else if ((rc = replace(dir, name, text, len, lasting)) < 0)
 		err_errno(err, rc, "cannot write %s/%s", shown_dir, name);
 	free(text);
 	return rc;
+}
+
+int jsonfile_write(int dir, const char *name, const char *shown_dir, json_t *object, size_t most, struct err *err)
+{
+	return write_object(dir, name, shown_dir, object, most, true, err);
+}
+
+int jsonfile_note(int dir, const char *name, const char *shown_dir, json_t *object, size_t most, struct err *err)
+{
+	return write_object(dir, name, shown_dir, object, most, false, err);
 }
 
 int jsonfile_remove(int dir, const char *name, const char *shown_dir, struct err *err)

@@ -16,6 +16,8 @@
 /* Sets the object's "sum"; mode 0600. On disk when it returns 0. After an error the old object is there or (where the directory could not
  * be synced) the new one. -EFBIG: it would have more than most bytes. */
 int jsonfile_write(int dir, const char *name, const char *shown_dir, json_t *object, size_t most, struct err *err);
+/* The same, but for the directory: after a power cut either the new object is there or the old one. For what can be found out again. */
+int jsonfile_note(int dir, const char *name, const char *shown_dir, json_t *object, size_t most, struct err *err);
 /* returns new, an object. -ENOENT; -EBADMSG: it is not as it was written, the text says what was found. Refused unread: -ELOOP a symbolic
  * link, -EPERM another user's, -EINVAL no regular file, -EFBIG more than most bytes. *out is NULL on failure. */
 int jsonfile_read(int dir, const char *name, const char *shown_dir, size_t most, json_t **out, struct err *err);
