@@ -39,6 +39,8 @@ enum option_bit {
 	O_STRAGGLERS = 1 << 19,
 	O_DAYS = 1 << 20,
 	O_DIR = 1 << 21,
+	O_VERIFY = 1 << 22,
+	O_HEAD = 1 << 23,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
 #define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
@@ -68,6 +70,8 @@ static const struct option_row {
 	 "the client server is dead and is not asked"},
 	{"stragglers", 0, FLAG, O_STRAGGLERS, offsetof(struct options, stragglers), NULL,
 	 "the names whose visitors still come to the old address"},
+	{"verify", 0, FLAG, O_VERIFY, offsetof(struct options, verify), NULL, "whether a line was changed or removed"},
+	{"head", 0, FLAG, O_HEAD, offsetof(struct options, head), NULL, "how many lines there are, and their hash, to be kept elsewhere"},
 	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
 	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
 	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
@@ -134,7 +138,14 @@ static const struct command commands[] = {
 	 cmd_route},
 	{"resume", "[NAME..]", "finish or undo what was interrupted or is stuck", "With --force an undo that fails again is passed over.",
 	 O_FORCE, 0, -1, NEED_WRITE, cmd_resume},
-	{"log", "[NAME]", "the audit trail: who, when, what, evidence", NULL, O_SINCE, 0, 1, NEED_READ, cmd_log},
+	{"log", "[NAME] | --verify [HEAD] | --head", "the audit trail: who, when, what, evidence",
+	 "Each line is chained to the one before by a hash. --verify walks over all of it, exit code 4 naming the first line that does not "
+	 "fit; with HEAD, as --head printed it, also when the whole trail was written anew since.",
+	 O_SINCE | O_VERIFY | O_HEAD, 0, 1, NEED_READ, cmd_log},
+	{"report", "NAME [MOVE]", "what became of a move, for its owner",
+	 "Of all moves of the account, the newest first, or of one; also of an account that was removed since. From the trail alone: the "
+	 "proxy may be away.",
+	 0, 1, 2, NEED_READ, cmd_report},
 	{"pki init", "[DIR]", "make an authority whose certificates the hosts of shunt trust, for ten years",
 	 "DIR is made with mode 0700 and must not hold anything yet. Keep it where only root can read it.", O_DIR, 0, 1, NEED_NOTHING,
 	 cmd_pki_init},

@@ -16,7 +16,7 @@ struct options {
 	const char *file;
 	bool json, yes, help, version;
 	bool all, dry_run, no_dns, force;
-	bool without_client, stragglers;
+	bool without_client, stragglers, verify, head;
 	int drain, max_wait, confirm; /* seconds; -1: not given */
 	int days;
 	const char *since, *to, *dir;
@@ -61,6 +61,9 @@ enum exit_code cmd_relocate(struct app *a, char **words, int n, struct err *err)
 enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err); /* status_cmd.c */
 enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_report(struct app *a, char **words, int n, struct err *err); /* report_cmd.c */
+enum exit_code log_head(struct app *a, struct err *err);                        /* of log --head, --verify; kept may be NULL */
+enum exit_code log_verify(struct app *a, const char *kept, struct err *err);
 enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err); /* network_cmd.c */
 enum exit_code cmd_reinstall(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_return(struct app *a, char **words, int n, struct err *err);

@@ -452,6 +452,14 @@ enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)
 	long long since = 0;
 	json_t *list, *e;
 	size_t i;
+	if (a->opt.verify && !a->opt.head && !a->opt.since)
+		return log_verify(a, n ? words[0] : NULL, err);
+	if (a->opt.head && !a->opt.verify && !a->opt.since && !n)
+		return log_head(a, err);
+	if (a->opt.head || a->opt.verify) {
+		err_set(err, -EINVAL, "log: expected shunt log [NAME] [--since T], --verify [HEAD], or --head");
+		return EXIT_USAGE;
+	}
 	if (a->opt.since && parse_since(a->opt.since, now_ms() / 1000, &since) < 0) {
 		err_set(err, -EINVAL, "--since: found \"%.60s\", expected 2026-01-31T08:00:00Z, or 90m, 2h, 3d", a->opt.since);
 		return EXIT_USAGE;

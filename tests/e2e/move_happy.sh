@@ -64,6 +64,35 @@ json=$(shunt --json log alice)
 like "evidence of the fence" "$json" '"fenced-at"'
 like "evidence of who waited" "$json" '"parked": ?2|"parked":2'
 
+report=$(shunt report alice)
+like "the report" "$report" '^Your account alice was moved from the client server to the transit server'
+like "the report: who waited" "$report" ' 2 did, at most [0-9.]+ m?s'
+unlike "the report: the new side has had bytes" "$report" 'none yet|not known'
+like "the report: the chain" "$report" 'verified for this page: [0-9]+ lines, unbroken'
+[ "$(wc -L <<<"$report")" -le 80 ] || die "the report is wider than 80 columns: $report"
+json=$(shunt --json report alice)
+v=reports.0.visitors
+for key in hold-ms exact waited longest-wait-ms median-wait-ms drained cut refused held-at opened-at fenced-at last-byte-old first-byte-new; do
+	unlike "report --json: $key" "$(field "$json" $v.$key)" '^null$'
+done
+times=$(for key in held-at fenced-at opened-at first-byte-new; do field "$json" $v.$key; done)
+same "the order of what visitors saw" "$times" "$(sort <<<"$times")"
+[[ $(field "$json" $v.last-byte-old) < $(field "$json" $v.fenced-at) ]] || die "a byte went to the old side after the fence: $json"
+
+# the chain: a head that was kept, and a line that is changed past the triggers
+head=$(shunt log --head)
+like "log --verify" "$(shunt log --verify "$head")" '^[0-9]+ lines, unbroken, head [0-9a-f]{64}$'
+cp "$W/shunt.db" "$W/good.db"
+line=$(sqlite3 "$W/shunt.db" "SELECT min(id) FROM journal WHERE what = 'done: fenced'")
+sqlite3 "$W/shunt.db" "DROP TRIGGER journal_no_update; UPDATE journal SET evidence = replace(evidence, '\"cut\":', '\"cut\":1') WHERE id = $line"
+fails_with 4 shunt log --verify
+like "a changed line is named" "$OUT" "BROKEN: line $line does not fit"
+fails_with 4 shunt report alice
+cp "$W/good.db" "$W/shunt.db"
+stop proxy
+same "the report without the proxy" "$(shunt report alice)" "$report"
+proxy_start
+
 # back again, and there and back
 shunt rollback alice
 same "rolled back" "$(side_of http://alice.example/) $(side_of https://alice.example/)" "client client"
@@ -77,6 +106,9 @@ done
 rc=0
 out=$(shunt rollback alice 2>&1) || rc=$?
 like "a rollback of what is home" "$rc $out" '^[01] .*(client|never|not|already)'
+like "reports, the newest first" "$(shunt report alice | sed -n 1p)" 'rollback, done'
+same "one of them" "$(shunt report alice 1 | grep -c '^alice, move')" 1
+fails_with 1 shunt report alice 99
 same "all" "$(shunt migrate --all >"$W/log/all" && side_of http://carol.example/)" transit
 
 same "carol by address, without a name" "$(in_ns v curl -s -0 -H 'Host:' -o "$W/o" -w '%header{x-side}' http://192.0.2.11/)" transit

@@ -1,0 +1,270 @@
+/* The page of report.h: first what its owner asks, in words, then the tables. */
+#include "control/report.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH 80
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static long long number_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static bool is(const json_t *o, const char *key, const char *value)
+{
+	return strcmp(text_of(o, key), value) == 0;
+}
+
+/* "2026-11-24T01:35:43.904Z" as "2026-11-24 01:35:43.904", or its time alone; "none yet" where there is none. */
+static const char *when(const json_t *o, const char *key, char out[32])
+{
+	const char *t = text_of(o, key);
+	if (!*t)
+		return "none yet";
+	snprintf(out, 32, "%.10s %.12s", t, t + 11);
+	return out;
+}
+
+static const char *took(const json_t *o, const char *key, char out[32])
+{
+	long long ms = number_of(o, key), s = ms / 1000;
+	if (!json_is_integer(json_object_get(o, key)))
+		snprintf(out, 32, "-");
+	else if (ms < 1000)
+		snprintf(out, 32, "%lld ms", ms);
+	else if (s < 100)
+		snprintf(out, 32, "%.1f s", (double)ms / 1000);
+	else if (s < 7200)
+		snprintf(out, 32, "%lld min %lld s", s / 60, s % 60);
+	else
+		snprintf(out, 32, "%lld h %lld min", s / 3600, s / 60 % 60);
+	return out;
+}
+
+/* Words until the line is full. What is longer than a line stays whole. */
+static void fill(FILE *f, size_t indent, const char *text)
+{
+	size_t col = 0;
+	for (const char *word = text; *word;) {
+		size_t len = strcspn(word, " ");
+		if (col && col + 1 + len > WIDTH) {
+			fputc('\n', f);
+			col = 0;
+		}
+		fprintf(f, "%*s%.*s", col ? 1 : (int)indent, "", (int)len, word);
+		col += (col ? 1 : indent) + len;
+		word += len + strspn(word + len, " ");
+	}
+	fputc('\n', f);
+}
+
+static void say(FILE *f, size_t indent, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void say(FILE *f, size_t indent, const char *fmt, ...)
+{
+	char text[2000];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fill(f, indent, text);
+}
+
+static const char *s_of(long long n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static const char *was_of(long long n)
+{
+	return n == 1 ? "was" : "were";
+}
+
+/* ---- what happened ---- */
+
+static void say_what(FILE *f, const json_t *r)
+{
+	char at[32], end[32], all[32];
+	const char *name = text_of(r, "account"), *from = text_of(r, "from"), *to = text_of(r, "to");
+	const char *way = is(r, "kind", "rollback") ? " back" : is(r, "kind", "relocate") ? " home" : "";
+	when(r, "began", at);
+	took(r, "ms", all);
+	if (is(r, "state", "done"))
+		say(f, 0,
+		    "Your account %s was moved%s from the %s server to the %s server. It began at %s UTC and was over at %s, after %s.",
+		    name, way, from, to, at, when(r, "ended", end) + (strncmp(at, end, 10) == 0 ? 11 : 0), all);
+	else if (is(r, "state", "undone"))
+		say(f, 0,
+		    "At %s UTC it was begun to move your account %s%s from the %s server to the %s server. That was not possible, and was "
+		    "undone after %s: the account stayed on the %s server. The reason: %s.",
+		    at, name, way, from, to, all, from, text_of(r, "reason"));
+	else if (is(r, "state", "stuck"))
+		say(f, 0,
+		    "At %s UTC it was begun to move your account %s%s from the %s server to the %s server. It is stuck, and somebody is to "
+		    "mend it: %s.",
+		    at, name, way, from, to, text_of(r, "reason"));
+	else
+		say(f, 0, "At %s UTC it was begun to move your account %s%s from the %s server to the %s server. It is not over.", at, name,
+		    way, from, to);
+}
+
+static void say_waits(FILE *f, const json_t *v)
+{
+	char hold[32], longest[32], median[32];
+	long long waited = number_of(v, "waited");
+	const char *most = json_is_true(json_object_get(v, "exact")) ? "" : " at most";
+	took(v, "hold-ms", hold);
+	if (waited == 0)
+		say(f, 0, "For%s %s new requests would have waited; none came.", most, hold);
+	else if (waited == 1)
+		say(f, 0, "For%s %s new requests had to wait: one did, for %s.", most, hold, took(v, "longest-wait-ms", longest));
+	else
+		say(f, 0, "For%s %s new requests had to wait: %lld did, at most %s, and half of them no longer than %s.", most, hold,
+		    waited, took(v, "longest-wait-ms", longest), took(v, "median-wait-ms", median));
+}
+
+static void say_visitors(FILE *f, const json_t *r)
+{
+	const json_t *v = json_object_get(r, "visitors");
+	char last[32], first[32];
+	if (!json_is_object(v)) {
+		say(f, 0, "Visitors saw nothing of it.");
+		return;
+	}
+	say_waits(f, v);
+	long long drained = number_of(v, "drained"), refused = number_of(v, "refused"), gave_up = number_of(v, "gave-up");
+	say(f, 0, "%lld request%s in flight %s finished first, %lld %s cut.", drained, s_of(drained), was_of(drained), number_of(v, "cut"),
+	    was_of(number_of(v, "cut")));
+	if (refused || gave_up)
+		say(f, 0, "%lld %s asked to come back later, %lld left while waiting.", refused, was_of(refused), gave_up);
+	if (number_of(v, "reset-old"))
+		say(f, 0, "%lld older connection%s that passed by the proxy %s reset.", number_of(v, "reset-old"),
+		    s_of(number_of(v, "reset-old")), was_of(number_of(v, "reset-old")));
+	if (json_is_true(json_object_get(v, "restarted")))
+		say(f, 0, "The proxy was restarted meanwhile: who waited before that is not counted, and was cut off.");
+	if (!is(r, "state", "done"))
+		return;
+	when(v, "last-byte-old", last);
+	say(f, 0, "Last byte of a visitor to the %s server: %s.", text_of(r, "from"), *text_of(v, "last-byte-old") ? last : "not known");
+	say(f, 0, "First byte of a visitor to the %s server: %s.", text_of(r, "to"), when(v, "first-byte-new", first));
+}
+
+/* ---- the steps ---- */
+
+static const struct {
+	const char *step, *done, *nothing, *undone;
+} words[] = {
+	{"preparing", "copied ahead, in service", "in service", "nothing to take back"},
+	{"holding", "new requests wait", NULL, "service as before"},
+	{"draining", "requests in flight have ended", NULL, "nothing to take back"},
+	{"fenced", "nothing reaches the old server", NULL, "nothing to take back"},
+	{"copying", "the rest was copied", "nothing was to be copied", "nothing to take back"},
+	{"sealed", "the old server refuses it", "-", "the old server serves it again"},
+	{"switched", "the new server is asked", NULL, "the old server is asked"},
+	{"published", "DNS: see below", "DNS: left as it is", "nothing to take back"},
+	{"released", "service on the new server", NULL, NULL},
+};
+
+static const char *outcome_of(const json_t *step)
+{
+	bool undo = json_is_true(json_object_get(step, "undo"));
+	bool nothing = json_object_get(json_object_get(step, "evidence"), "nothing") != NULL;
+	if (is(step, "result", "failed"))
+		return "FAILED";
+	if (is(step, "result", "stopped"))
+		return undo ? "undoing: not over" : "not over";
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (!is(step, "step", words[i].step))
+			continue;
+		const char *w = undo ? words[i].undone : nothing && words[i].nothing ? words[i].nothing : words[i].done;
+		return w ? w : "done";
+	}
+	return "done";
+}
+
+static void say_steps(FILE *f, const json_t *r)
+{
+	size_t i;
+	json_t *s;
+	char at[32], ms[32];
+	fprintf(f, "%-23s  %-9s  %11s  %s\n", "from (UTC)", "step", "took", "outcome");
+	json_array_foreach (json_object_get(r, "steps"), i, s)
+		fprintf(f, "%-23s  %-9s  %11s  %s%s\n", when(s, "began", at), text_of(s, "step"), took(s, "ms", ms),
+			json_is_true(json_object_get(s, "undo")) && is(s, "result", "done") ? "undone: " : "", outcome_of(s));
+}
+
+/* ---- DNS, and the trail ---- */
+
+static void say_zone(FILE *f, const json_t *z)
+{
+	size_t i;
+	json_t *s;
+	long long n = number_of(z, "changes");
+	if (n == 0) {
+		fprintf(f, "  %s: nothing changed%s%s\n", text_of(z, "zone"), *text_of(z, "verdict") ? ", " : "", text_of(z, "verdict"));
+		return;
+	}
+	fprintf(f, "  %s: %lld record set%s changed\n", text_of(z, "zone"), n, s_of(n));
+	json_array_foreach (json_object_get(z, "servers"), i, s) {
+		char after[32];
+		bool shown = json_is_number(json_object_get(s, "after-ms"));
+		json_t *ms = json_pack("{s:I}", "ms", (json_int_t)json_number_value(json_object_get(s, "after-ms")));
+		fprintf(f, "    %-26s %-26s %s%s\n", text_of(s, "name"), text_of(s, "address"), shown ? "after " : "",
+			shown                    ? took(ms, "ms", after)
+			: *text_of(s, "trouble") ? text_of(s, "trouble")
+						 : "not seen yet");
+		json_decref(ms);
+	}
+}
+
+static void say_dns(FILE *f, const json_t *r)
+{
+	size_t i, k;
+	json_t *d, *z;
+	char at[32];
+	json_array_foreach (json_object_get(r, "dns"), i, d) {
+		say(f, 0, "DNS at %s: %s", when(d, "at", at), text_of(d, "text"));
+		json_array_foreach (json_object_get(json_object_get(d, "evidence"), "zones"), k, z)
+			say_zone(f, z);
+	}
+	if (json_array_size(json_object_get(r, "dns")))
+		fputc('\n', f);
+}
+
+static void say_trail(FILE *f, const json_t *r)
+{
+	const json_t *t = json_object_get(r, "trail");
+	say(f, 0, "Recorded by %s in lines %lld to %lld of the trail, whose hashes", text_of(r, "by"), number_of(t, "first"),
+	    number_of(t, "last"));
+	fprintf(f, "  %6lld  %s\n  %6lld  %s\n", number_of(t, "first"), text_of(t, "first-hash"), number_of(t, "last"),
+		text_of(t, "last-hash"));
+	say(f, 0, "cover each line and all before it.");
+}
+
+char *report_text(const json_t *r)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	if (!f)
+		return NULL;
+	fprintf(f, "%s, move %lld: %s, %s\n\n", text_of(r, "account"), number_of(r, "move"), text_of(r, "kind"), text_of(r, "state"));
+	say_what(f, r);
+	say_visitors(f, r);
+	fputc('\n', f);
+	say_steps(f, r);
+	fputc('\n', f);
+	say_dns(f, r);
+	say_trail(f, r);
+	fclose(f);
+	return text;
+}
