@@ -82,7 +82,7 @@ static void open_step(json_t *steps, const json_t *line, const char *name, bool 
 {
 	json_int_t at = number_of(line, "at-ms");
 	json_array_append_new(steps, json_pack("{s:s, s:b, s:o, s:n, s:n, s:s, s:n, s:I}", "step", name, "undo", undo, "began", stamp(at),
-					       "ended", "ms", "result", "stopped", "evidence", "at-ms", at));
+					       "ended", "ms", "result", "open", "evidence", "at-ms", at));
 }
 
 /* "begin: X", "done: X", "undo: X", "undone: X", and "failed" for what was going on. */
@@ -94,8 +94,10 @@ static void add_step(json_t *steps, const json_t *line)
 	} words[] = {{"begin: ", true, false}, {"done: ", false, false}, {"undo: ", true, true}, {"undone: ", false, true}};
 	const char *what = text_of(line, "what");
 	json_t *last = json_array_get(steps, json_array_size(steps) - 1);
-	if (strcmp(what, "failed") == 0 && last && is_open(last))
+	if ((strcmp(what, "failed") == 0 || strncmp(what, "undo: ", 6) == 0) && last && is_open(last))
 		close_step(last, line, "failed");
+	if (strcmp(what, "resumed") == 0 && last && is_open(last))
+		close_step(last, line, "interrupted");
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		const char *name = what + strlen(words[i].word);
 		if (strncmp(what, words[i].word, strlen(words[i].word)) != 0)

@@ -4,7 +4,7 @@
  * The object: {"account","move","kind","from","to","state","by","began":T,"ended":T|null,"ms","reason"?,
  *   "visitors":{"hold-ms","exact":B,"waited","longest-wait-ms","median-wait-ms","drained","cut","refused","gave-up","reset-old"?,
  *               "held-at":T,"opened-at":T|null,"fenced-at":T,"last-byte-old":T|null,"first-byte-new":T|null,"restarted":B}|null,
- *   "steps":[{"step","undo":B,"began":T,"ended":T|null,"ms"|null,"result":"done"|"failed"|"stopped","evidence"}..],
+ *   "steps":[{"step","undo":B,"began":T,"ended":T|null,"ms"|null,"result":"done"|"failed"|"interrupted"|"open","evidence"}..],
  *   "dns":[{"at":T,"what","text","evidence"}..],
  *   "trail":{"first","last","first-hash","last-hash"}}
  * state: done, undone, stuck, or moving (it is at work, or was interrupted). T is RFC 3339 UTC with milliseconds. hold-ms: for how long new

@@ -180,8 +180,10 @@ static const char *outcome_of(const json_t *step)
 	bool nothing = json_object_get(json_object_get(step, "evidence"), "nothing") != NULL;
 	if (is(step, "result", "failed"))
 		return "FAILED";
-	if (is(step, "result", "stopped"))
-		return undo ? "undoing: not over" : "not over";
+	if (is(step, "result", "interrupted"))
+		return "INTERRUPTED";
+	if (is(step, "result", "open"))
+		return undo ? "going back: not over" : "not over";
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		if (!is(step, "step", words[i].step))
 			continue;
