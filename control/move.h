@@ -40,6 +40,8 @@ struct move {
 	int64_t line_at, line_left; /* of the last progress line: when it came, and what it made of the seconds left; -1: nothing */
 	int64_t eta_sent;
 	json_t *dns_account, *dns_plan; /* publish.h; owned; NULL: not asked */
+	json_t *dns_home;               /* of a move home: what DNS said when it was led there first (homeward.h); owned; NULL: not */
+	int64_t home_ms;                /* wall clock: no resolver remembers the transit server from then on */
 	char owed[800];                 /* why DNS is not published though the account has moved; "": nothing is owed */
 };
 

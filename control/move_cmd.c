@@ -208,7 +208,10 @@ static void tell_dns(struct app *a, const struct kind *k, const char *name, cons
 		 json_array_size(json_object_get(e, "lagging")) == 0 ? ""
 		 : k->to == SIDE_TRANSIT                             ? "; the proxy forwards"
 								     : "; who asks there is led to the transit server");
-	if (k->to == SIDE_CLIENT && ttl > 0)
+	if (k->to == SIDE_CLIENT && json_object_get(e, "waited") && !json_object_get(e, "resolvers-until"))
+		out_line(&a->out, "%s: DNS led home first; %lld s later no resolver held the transit server's address", name,
+			 (long long)json_integer_value(json_object_get(e, "waited")));
+	else if (k->to == SIDE_CLIENT && ttl > 0)
 		out_line(&a->out,
 			 "%s: resolvers may hold the transit server's address for %lld s more; who goes there by it passes by the proxy",
 			 name, (long long)ttl);

@@ -1,5 +1,7 @@
 #include "control/publish.h"
 
+#include "control/homeward.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -322,6 +324,47 @@ int publish(const struct publication *p, json_t **evidence, struct err *err)
 	return rc < 0 ? rc : owed;
 }
 
+/* The move's own verb, before anybody waits: no debt comes of it. *evidence is new, also on failure. */
+int publish_ask(struct move *m, enum side to, json_t **evidence, char *why, size_t cap)
+{
+	struct err e = {0};
+	json_t *answer = NULL;
+	int rc = know_account(m, &e);
+	if (rc == 0)
+		rc = verb_of(m) == DNS_UNDO ? dns_undo(m->with->dns, m->dns_account, m->with->dns_wait, &answer, NULL, &e)
+					    : dns_push(m->with->dns, m->dns_account, to, m->with->dns_wait, &answer, NULL, &e);
+	*evidence = publish_evidence(answer, verb_of(m) == DNS_UNDO ? "undone" : "published");
+	if (rc < 0) {
+		snprintf(why, cap, "%.500s", e.text);
+		add_drift(answer, why, cap);
+	}
+	json_decref(answer);
+	return rc;
+}
+
+int publish_again(struct move *m, enum dns_verb verb, enum side to, json_t **evidence, struct err *err)
+{
+	struct publication p = {.db = m->with->db,
+				.dns = m->with->dns,
+				.wait_s = m->with->dns_wait,
+				.account = m->row.account,
+				.move = m->row.id,
+				.verb = verb,
+				.to = to};
+	int rc = know_account(m, err);
+	p.who = m->dns_account;
+	if (rc == 0)
+		rc = publish(&p, evidence, err);
+	return rc > 0 ? 0 : rc;
+}
+
+json_int_t publish_changes(const json_t *answer)
+{
+	struct count c;
+	count_zones(answer, &c);
+	return c.sets;
+}
+
 /* Nobody waits for a second question where the first has said that none of the domains is on our servers. */
 static bool none_is_ours(const json_t *plan)
 {
@@ -353,10 +396,19 @@ int publish_move(struct move *m, struct err *err)
 		m->evidence = json_pack("{s:s}", "nothing", m->row.no_dns ? "--no-dns" : "no shunt-dnsupdate is configured");
 		return 0;
 	}
+	if (m->dns_home) { /* it was led home before anybody waited */
+		m->evidence = json_incref(m->dns_home);
+		int gone = record(&p, false, m->evidence, err);
+		gone = gone < 0 ? gone : homeward_over(m, err);
+		m->unwritten = m->unwritten || gone < 0;
+		return 0;
+	}
 	int rc = know_account(m, err);
 	p.who = m->dns_account;
 	if (rc == 0)
 		rc = p.verb == DNS_PUSH && none_is_ours(m->dns_plan) ? publish_nothing(&p, m, err) : publish(&p, &m->evidence, err);
+	if (rc == 0)
+		rc = homeward_over(m, err);
 	if (rc != 0)
 		snprintf(m->owed, sizeof(m->owed), "%.790s", err->text);
 	m->unwritten = m->unwritten || rc < 0; /* nobody would know of the debt: the move stays open for it, and visitors are let go */

@@ -1,5 +1,6 @@
 #include "control/steps.h"
 
+#include "control/homeward.h"
 #include "control/hook.h"
 #include "control/publish.h"
 
@@ -94,16 +95,28 @@ static int prepare(struct move *m, struct err *err)
 {
 	int rc = publish_plan(m, err);
 	if (rc == 0)
+		rc = homeward_lead(m, err);
+	if (rc == 0)
 		rc = hook(m, "prepare", m->with->conf->hook_prepare, err);
+	if (rc == 0)
+		rc = homeward_wait(m, err);
 	if (m->dns_plan)
 		say_below(m, "dns", publish_evidence(m->dns_plan, "planned"));
 	return rc;
+}
+
+static int unprepare(struct move *m, struct err *err)
+{
+	int rc = homeward_lead_back(m, err);
+	return rc < 0 || m->evidence ? rc : nothing(m, err);
 }
 
 static void plan_prepare(const struct move *m, char *out, size_t cap)
 {
 	size_t at;
 	snprintf(out, cap, "%s", publish_concerns(m) ? "ask whether DNS stands in the way; " : "");
+	at = strlen(out);
+	homeward_text(m, out + at, cap - at);
 	at = strlen(out);
 	plan_hook("prepare", m->with->conf->hook_prepare, ", no downtime", out + at, cap - at);
 }
@@ -311,7 +324,7 @@ static void plan_release(const struct move *m, char *out, size_t cap)
 }
 
 const struct step steps[N_STEPS] = {
-	[STEP_PREPARING] = {"preparing", prepare, nothing, plan_prepare},
+	[STEP_PREPARING] = {"preparing", prepare, unprepare, plan_prepare},
 	[STEP_HOLDING] = {"holding", hold, unhold, plan_hold}, /* its undo opens the gate, so it comes last of the undos that matter */
 	[STEP_DRAINING] = {"draining", drain, nothing, plan_drain},
 	[STEP_FENCED] = {"fenced", fence, nothing, plan_fence},

@@ -72,6 +72,7 @@ struct conf_control {
 	int hook_timeout;                                           /* seconds; 0 is none */
 	int parallel;                                               /* moves side by side */
 	int rollback_days;
+	int home_wait; /* seconds */
 };
 
 enum backend_kind { BACKEND_RFC2136, BACKEND_POWERDNS, BACKEND_ALWAYSDATA };

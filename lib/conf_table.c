@@ -259,6 +259,8 @@ static const struct conf_key control_keys[] = {
 	KEY(control, "hook-verify", FILE, hook_verify, NULL, "program that tells whether the new side answers"),
 	INT(control, "hook-timeout", hook_timeout, "0", 0, 30 * DAY, "seconds a hook may run; 0 is no limit"),
 	INT(control, "parallel", parallel, "4", 1, 1000, "moves side by side"),
+	INT(control, "home-wait", home_wait, "300", 0, DAY,
+	    "seconds for which a move home waits, before it holds anybody, until resolvers have forgotten the transit server's address"),
 	INT(control, "rollback-days", rollback_days, "7", 0, 365, "days for which an owner may go back"),
 	{0}};
 
