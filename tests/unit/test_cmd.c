@@ -52,6 +52,8 @@ static void test_understood(void **state)
 		{"shunt reinstall --confirm 60 --without-client -y", "reinstall", 0, NULL},
 		{"shunt return --confirm=60", "return", 0, NULL},
 		{"shunt log --since 2h", "log", 0, NULL},
+		{"shunt log --verify", "log", 0, NULL},
+		{"shunt report alice 3", "report", 2, "alice"},
 		{"shunt help account add", "help", 2, "account"},
 		{"shunt status -- --odd", "status", 1, "--odd"},
 		{"shunt migrate --help", "migrate", 0, NULL},
