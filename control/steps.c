@@ -300,7 +300,7 @@ static void note_bytes(struct move *m)
 		bool over = !json_is_null(first) || !some || waited >= FIRST_BYTE_MS;
 		if (over && first)
 			json_object_set(m->evidence, "first-byte-new", first);
-		if (over && last)
+		if (over && json_is_string(last)) /* else the fence's evidence may have it */
 			json_object_set(m->evidence, "last-byte-old", last);
 		json_decref(answer);
 		if (over)

@@ -109,6 +109,6 @@ json_t *hold_evidence(const struct hold *h)
 			 (json_int_t)t->gave_up, "longest-wait-ms", (json_int_t)t->longest_wait_ms, "median-wait-ms",
 			 (json_int_t)tally_median_wait_ms(t), "opened-at", json_time(h->opened_at_ms), "hold-ms",
 			 h->opened_at_ms && !h->restored ? json_integer((json_int_t)(h->opened_at_ms - h->held_at_ms)) : json_null(),
-			 "last-byte-old", json_time(t->sent[h->from].last_ms), "first-byte-new", json_time(t->sent[other].first_ms),
-			 "restored", h->restored);
+			 "last-byte-old", json_time(h->restored ? 0 : t->sent[h->from].last_ms), "first-byte-new",
+			 json_time(h->restored ? 0 : t->sent[other].first_ms), "restored", h->restored);
 }

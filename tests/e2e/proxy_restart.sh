@@ -33,7 +33,9 @@ wait_for parked
 same "others do not wait" "$(side_of http://bob.example/)" transit
 # what was in flight ended with the process that was killed: a move that had drained goes on with its fence
 ask fence '{"name":"alice"}' >"$W/o" || die "no fence after a kill: $(cat "$W/o")"
-ask release '{"name":"alice","spread-ms":0}' >"$W/o"
+evidence=$(ask release '{"name":"alice","spread-ms":0}')
+same "the evidence says that it does not know of before" "$(field "$evidence" evidence.restored) $(field "$evidence" evidence.hold-ms)" "true null"
+same "who came after the kill is counted" "$(field "$evidence" evidence.parked) $(field "$evidence" evidence.released)" "1 1"
 wait $waiter
 same "who waited" "$(cat "$W/w1")" "200 client"
 
