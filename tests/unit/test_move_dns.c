@@ -1,5 +1,6 @@
 /* What moves do about DNS, against a shunt-dnsupdate in memory: asked before anything, published or undone when the account is switched,
  * and owed rather than waited for. */
+#include "control/homeward.h"
 #include "control/publish.h"
 #include "tests/unit/move_world.h"
 
@@ -183,6 +184,70 @@ static void test_dns_drift_on_the_way_back(void **state)
 	assert_true(owed(w));
 }
 
+static bool led_home(struct world *w)
+{
+	struct journal *j = open_db(w);
+	bool set = journal_mark(j, MARK_HOME "alice", NULL, NULL) == 0;
+	journal_close(j);
+	return set;
+}
+
+/* DNS is home before anybody is held; a move that is undone leads visitors back to where the account stays. */
+static void test_dns_goes_home_first(void **state)
+{
+	static const char *const fails[] = {"fail-prepare-apply", "fail-copy-apply", "fail-verify-apply"};
+	static const char *const kinds[] = {"rollback", "relocate"};
+	(void)state;
+	for (size_t i = 0; i < 6; i++) {
+		struct world *w;
+		struct err err = {0};
+		setup((void **)&w);
+		w->dns = fake_dnsupdate_new();
+		assert_int_equal(move(w, "migrate", &err), EXIT_DONE);
+		touch(w, fails[i % 3]);
+		assert_int_equal(move(w, kinds[i / 3], &err), EXIT_UNDONE);
+		assert_non_null(strstr(w->dns->p.calls, i / 3 ? "plan:alice push:alice push:alice " : "plan:alice undo:alice push:alice "));
+		assert_string_equal(w->dns->wish, "transit");
+		assert_true(fake_zone(w->dns, "alice")->pushed);
+		assert_settled(w, SIDE_TRANSIT);
+		assert_false(owed(w));
+		assert_false(led_home(w));
+		teardown((void **)&w);
+	}
+}
+
+/* What was never published is not published by an undo. */
+static void test_dns_stays_left_out(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	w->dns = fake_dnsupdate_new();
+	w->no_dns = true;
+	assert_int_equal(move(w, "migrate", &err), EXIT_DONE);
+	w->no_dns = false;
+	touch(w, "fail-copy-apply");
+	assert_int_equal(move(w, "rollback", &err), EXIT_UNDONE);
+	assert_string_equal(w->dns->p.calls, "plan:alice ");
+	assert_false(fake_zone(w->dns, "alice")->pushed);
+}
+
+static void test_dns_waits_for_resolvers(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	w->dns = fake_dnsupdate_new();
+	assert_int_equal(move(w, "migrate", &err), EXIT_DONE);
+	w->conf.home_wait = 1; /* of the 70 s that it would take */
+	int64_t began = now_ms();
+	assert_int_equal(move(w, "rollback", &err), EXIT_DONE);
+	assert_true(now_ms() - began >= 1000);
+	json_t *e = said(w, "published");
+	assert_int_equal(json_integer_value(json_object_get(e, "waited")), 1);
+	assert_non_null(json_object_get(e, "resolvers-until"));
+	json_decref(e);
+	assert_false(led_home(w));
+}
+
 static void test_dns_lags(void **state)
 {
 	struct world *w = *state;
@@ -287,6 +352,9 @@ int main(void)
 		cmocka_unit_test(test_dns_refuses_first),
 		cmocka_unit_test(test_dns_is_owed),
 		cmocka_unit_test_setup_teardown(test_dns_drift_on_the_way_back, setup, teardown),
+		cmocka_unit_test(test_dns_goes_home_first),
+		cmocka_unit_test_setup_teardown(test_dns_stays_left_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dns_waits_for_resolvers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns_lags, setup, teardown),
 		cmocka_unit_test(test_dns_crash_everywhere),
 		cmocka_unit_test(test_dns_full_disk),
