@@ -341,6 +341,7 @@ shunt_files() {
 		echo "  nameservers = { \"ns1.provider.example\" }"
 		echo "  zone-server { address = \"$provider_dns\" key-file = \"$dir/dns/shunt.key\" }"
 		echo "  resolvers = { \"$resolver\" }"
+		echo "  ttl = 2"
 		echo "}"
 		echo "control {"
 		echo "  state = \"$dir/control/shunt.db\""

@@ -22,7 +22,7 @@ PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" table = \"$W/proxy/table\" 
   listener \"web\" { port = 80 protocol = \"http\" } }
 dns { control = \"unix:$W/dns.sock\" journal = \"$W/dns.journal\" nameservers = { \"ns1.knot.provider.example\", \"ns2.knot.provider.example\" }
   zone-server { address = \"${PRIMARY[knot]}\" key-file = \"$KEYS/redir.key\" } resolvers = { \"$RESOLVER\" } }
-control { dns = \"unix:$W/dns.sock\" state = \"$W/shunt.db\" proxy = \"unix:$W/proxy/sock\" netctl-client = \"unix:$W/net-cli/sock\" netctl-transit = \"unix:$W/net-tra/sock\" }"
+control { home-wait = 1 dns = \"unix:$W/dns.sock\" state = \"$W/shunt.db\" proxy = \"unix:$W/proxy/sock\" netctl-client = \"unix:$W/net-cli/sock\" netctl-transit = \"unix:$W/net-tra/sock\" }"
 for n in cli tra; do
 	snapshot $n >"$W/before.$n"
 	netctl_up $n 'drain = 3'
