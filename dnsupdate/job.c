@@ -10,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCK_WAIT_MS 30000
+#define LOCK_LOOK_MS 50
+
 /* One domain on its way to the zone that holds it. */
 struct probe {
 	struct work work;
@@ -32,7 +35,10 @@ struct job {
 	struct probe *probes;
 	size_t n_probes, probing;
 	struct task *tasks;
-	size_t n_tasks, running;
+	size_t n_tasks, running, changing; /* changing: those that may still send something */
+	int lock;                          /* of the account; -1 where it is not changed, or not any more */
+	uint64_t lock_until;
+	struct deadline lock_timer;
 	struct err err; /* of the job as a whole */
 	struct event turn;
 	bool over;
@@ -54,6 +60,8 @@ static void job_free(struct job *j)
 		task_done(&j->tasks[i]);
 	free(j->tasks);
 	event_del(&j->turn);
+	deadline_cancel(j->dns->loop, &j->lock_timer);
+	journal_unlock(j->lock);
 	for (size_t i = 0; i < j->wish.n_domains; i++)
 		free(j->domains ? j->domains[i] : NULL);
 	for (size_t i = 0; i < j->wish.n_others; i++)
@@ -120,6 +128,16 @@ static bool from_journal(const struct job *j)
 	return false;
 }
 
+static void on_task_through(struct task *t)
+{
+	struct job *j = t->arg;
+
+	if (--j->changing > 0)
+		return;
+	journal_unlock(j->lock);
+	j->lock = -1;
+}
+
 static void on_task_done(struct task *t)
 {
 	struct job *j = t->arg;
@@ -143,13 +161,14 @@ static void add_task(struct job *j, const char *zone, struct backend *b)
 {
 	struct task *t = &j->tasks[j->n_tasks];
 
-	*t = (struct task){.dns = j->dns, .backend = b, .wish = &j->task_wish, .done = on_task_done, .arg = j};
+	*t = (struct task){.dns = j->dns, .backend = b, .wish = &j->task_wish, .through = on_task_through, .done = on_task_done, .arg = j};
 	if (task_start(t, zone) < 0) {
 		err_set(&j->err, -ENOMEM, "out of memory");
 		return;
 	}
 	j->n_tasks++;
 	j->running++;
+	j->changing++;
 }
 
 static int compare_probes(const void *a, const void *b)
@@ -400,13 +419,45 @@ static bool whole(char **texts, size_t n)
 	return texts != NULL;
 }
 
+static void begin(struct job *j)
+{
+	if (from_journal(j)) {
+		start_tasks(j);
+	} else if (start_probes(j) < 0) {
+		err_set(&j->err, -ENOMEM, "out of memory");
+		end(j);
+	}
+}
+
+static void try_lock(struct job *j);
+
+static void on_lock_again(struct deadline *d)
+{
+	try_lock((struct job *)((char *)d - offsetof(struct job, lock_timer)));
+}
+
+static void try_lock(struct job *j)
+{
+	struct err err = {0};
+	int rc = journal_lock_account(j->dns->journal, j->account, &j->lock, &err);
+
+	if (rc == -EWOULDBLOCK && loop_now(j->dns->loop) < j->lock_until) {
+		deadline_arm(j->dns->loop, &j->lock_timer, on_lock_again, LOCK_LOOK_MS);
+	} else if (rc < 0) {
+		j->err = err;
+		end(j);
+	} else {
+		begin(j);
+	}
+}
+
 struct job *job_start(struct dns *d, const struct job_wish *wish, job_fn *fn, void *arg)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
 	if (!j)
 		return NULL;
-	*j = (struct job){.dns = d, .wish = *wish, .fn = fn, .arg = arg};
+	*j = (struct job){.dns = d, .wish = *wish, .fn = fn, .arg = arg, .lock = -1};
 	event_assign(&j->turn, loop_base(d->loop), -1, 0, on_end, j);
 	j->account = strdup(wish->account);
 	j->domains = copy_texts(wish->domains, wish->n_domains);
@@ -416,12 +467,11 @@ struct job *job_start(struct dns *d, const struct job_wish *wish, job_fn *fn, vo
 		return NULL;
 	}
 	set_task_wish(j);
-	if (from_journal(j)) {
-		start_tasks(j);
-	} else if (start_probes(j) < 0) {
-		err_set(&j->err, -ENOMEM, "out of memory");
-		end(j);
-	}
+	j->lock_until = loop_now(d->loop) + LOCK_WAIT_MS;
+	if (j->task_wish.deed == DEED_CHANGE)
+		try_lock(j);
+	else
+		begin(j);
 	return j;
 }
 

@@ -389,14 +389,10 @@ int journal_all(struct journal *j, const char *account, struct entry_list *out, 
 /* ---- locks ---- */
 
 /* Of an open file, not of a process: two of one process shut each other out too. The file stays: who removes it lets two in. */
-int journal_lock(struct journal *j, const char *zone, int *fd, struct err *err)
+static int take_lock(struct journal *j, const char *file, const char *what, const char *name, int *fd, struct err *err)
 {
-	char file[NAME_MAX + 1];
-	int rc = file_of(zone, file, err);
+	int rc;
 
-	*fd = -1;
-	if (rc < 0)
-		return rc;
 	*fd = openat(j->locks, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0)
 		return err_errno(err, -errno, "%s/" LOCKS "/%s", j->path, file);
@@ -407,8 +403,29 @@ int journal_lock(struct journal *j, const char *zone, int *fd, struct err *err)
 	close(*fd);
 	*fd = -1;
 	if (rc == -EWOULDBLOCK)
-		return err_set(err, rc, "the zone %s is being changed just now (lock %s/" LOCKS "/%s): try again", zone, j->path, file);
+		return err_set(err, rc, "the %s %s is being changed just now (lock %s/" LOCKS "/%s): try again", what, name, j->path, file);
 	return err_errno(err, rc, "cannot lock %s/" LOCKS "/%s", j->path, file);
+}
+
+int journal_lock(struct journal *j, const char *zone, int *fd, struct err *err)
+{
+	char file[NAME_MAX + 1];
+	int rc = file_of(zone, file, err);
+
+	*fd = -1;
+	return rc < 0 ? rc : take_lock(j, file, "zone", zone, fd, err);
+}
+
+/* No zone's name has an @ in it. */
+int journal_lock_account(struct journal *j, const char *account, int *fd, struct err *err)
+{
+	char file[ACCOUNT_NAME_MAX + 2];
+
+	*fd = -1;
+	if (!account_name_ok(account))
+		return err_set(err, -EINVAL, "found \"%.64s\", expected the name of an account", account);
+	snprintf(file, sizeof file, "@%s", account);
+	return take_lock(j, file, "account", account, fd, err);
 }
 
 void journal_unlock(int fd)

@@ -1,7 +1,7 @@
 #pragma once
-/* journal - the entries on disk: DIR/ACCOUNT/ZONE, one file each, replaced whole and synced (lib/jsonfile.h); and the lock of each zone,
- * DIR/.locks/ZONE. The directory is of mode 0700 and this user's alone. Zone names are written lower-case without the final dot.
- * Errors: -EBADMSG: a file is damaged or another version's: never guessed at, the text says what to do. */
+/* journal - the entries on disk: DIR/ACCOUNT/ZONE, one file each, replaced whole and synced (lib/jsonfile.h); and the locks:
+ * DIR/.locks/ZONE, DIR/.locks/@ACCOUNT. The directory is of mode 0700 and this user's alone. Zone names are written lower-case without the
+ * final dot. Errors: -EBADMSG: a file is damaged or another version's: never guessed at, the text says what to do. */
 #include "dnsupdate/entry.h"
 
 struct journal;
@@ -22,4 +22,6 @@ int journal_all(struct journal *j, const char *account, struct entry_list *out, 
 
 /* One who changes a zone holds its lock, among processes and within one. *fd is the lock; -EWOULDBLOCK: another has it. */
 int journal_lock(struct journal *j, const char *zone, int *fd, struct err *err);
+/* The same for who changes an account: its zones are many, and one command on all of them must not meet another in their midst. */
+int journal_lock_account(struct journal *j, const char *account, int *fd, struct err *err);
 void journal_unlock(int fd); /* -1 is fine */

@@ -214,13 +214,19 @@ static void tally(struct tally *t, enum exit_code x, bool changed, const char *t
 		t->worst = x;
 }
 
+/* Of what kept the job as a whole from beginning. */
+static enum exit_code exit_of_trouble(int code)
+{
+	return code == -EBADMSG ? EXIT_STUCK : code == -EWOULDBLOCK ? EXIT_REFUSED : EXIT_UNDONE;
+}
+
 /* Nothing was changed: as the worst says. Something was, and something was not: a person must decide. */
 static enum exit_code judge(const struct report *r, struct err *err)
 {
 	struct tally t = {0};
 
 	if (*r->trouble->text)
-		tally(&t, r->trouble->code == -EBADMSG ? EXIT_STUCK : EXIT_UNDONE, false, r->trouble->text);
+		tally(&t, exit_of_trouble(r->trouble->code), false, r->trouble->text);
 	for (size_t i = 0; i < r->n_domains; i++)
 		tally(&t, r->domains[i]->failed ? EXIT_UNDONE : EXIT_DONE, false, r->domains[i]->why);
 	for (size_t i = 0; i < r->n_tasks; i++)

@@ -76,9 +76,17 @@ void task_unlock(struct task *t)
 	t->lock = -1;
 }
 
+void task_through(struct task *t)
+{
+	if (!t->is_through && t->through)
+		t->through(t);
+	t->is_through = true;
+}
+
 void task_over(struct task *t)
 {
 	task_unlock(t);
+	task_through(t);
 	task_enter(t, TASK_OVER);
 	dns_finished(t->dns, &t->work);
 	t->done(t);
@@ -88,7 +96,7 @@ static void end(struct task *t, enum task_outcome outcome, const char *why)
 {
 	t->outcome = outcome;
 	if (why)
-		snprintf(t->error, sizeof(t->error), "%s", why);
+		snprintf(t->error, sizeof(t->error), "%.*s", (int)sizeof(t->error) - 1, why);
 	task_over(t);
 }
 

@@ -60,6 +60,7 @@ struct task {
 	struct dns *dns;
 	struct backend *backend;
 	const struct wish *wish;
+	void (*through)(struct task *t); /* or NULL: it changes nothing any more, perhaps before it is done; once */
 	void (*done)(struct task *t);
 	void *arg;
 	/* results */
@@ -89,6 +90,7 @@ struct task {
 	struct deadline timer;
 	int lock;
 	uint64_t lock_until;
+	bool is_through;
 	unsigned sends, failures;
 	size_t applied;        /* RRsets that were seen to have changed */
 	enum outcome answered; /* to the last change */

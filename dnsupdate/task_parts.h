@@ -9,7 +9,8 @@
 void task_enter(struct task *t, enum task_state to);
 void task_say(struct task *t, const char *text);
 void task_unlock(struct task *t);
-void task_over(struct task *t); /* done() has come when it returns: t may be gone */
+void task_through(struct task *t); /* nothing is sent any more; twice is fine */
+void task_over(struct task *t);    /* done() has come when it returns: t may be gone */
 void task_out_of_memory(struct task *t);
 struct inquiry *task_inquire(struct task *t, inquiry_fn *fn); /* who answers for the zone, by its parent; NULL: no memory */
 void task_judged(struct task *t, const struct delegation *d); /* what the inquiry has found */

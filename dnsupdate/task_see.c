@@ -271,6 +271,7 @@ static void on_parent_asked(void *arg, const struct delegation *d)
 void task_see(struct task *t)
 {
 	task_unlock(t);
+	task_through(t);
 	if (t->entry.n == 0) {
 		t->published = true;
 		task_over(t);

@@ -1,0 +1,347 @@
+/* Commands on one account, with a zone-server in memory: what one of them does while another is under way. */
+#include "dnsupdate/job.h"
+
+#include "lib/loop.h"
+
+#include "tests/unit/zonetext.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define APEX   "alice.example."
+#define BEFORE "@ 300 A 192.0.2.10\nwww 300 A 192.0.2.10"
+
+/* ---- a zone-server ---- */
+
+struct primary {
+	struct zone zone;
+	const struct change *changes;
+	size_t n;
+	enum outcome outcomes[8]; /* of the changes that come, one after the other; only what is DONE is done */
+	size_t asked;
+	struct event turn;
+	struct backend_call *call;
+};
+
+static int nothing_to_open(struct backend *b, struct err *err)
+{
+	(void)b, (void)err;
+	return 0;
+}
+
+static void nothing_to_close(struct backend *b)
+{
+	(void)b;
+}
+
+static void copy_zone(struct zone *to, const struct zone *from)
+{
+	assert_int_equal(zone_init(to, from->name), 0);
+	for (size_t i = 0; i < from->n; i++) {
+		struct rrset s;
+
+		assert_int_equal(rrset_copy(&s, &from->sets[i]), 0);
+		assert_int_equal(zone_add_set(to, &s), 0);
+	}
+	assert_int_equal(zone_order(to), 0);
+}
+
+static enum outcome carry_out(struct primary *p)
+{
+	enum outcome o = p->outcomes[p->asked++ % 8];
+	struct entry e = {0};
+
+	for (size_t i = 0; o == OUTCOME_DONE && i < p->n; i++) {
+		struct mark m = {.pending = true};
+
+		assert_int_equal(rrset_copy(&m.before, &p->changes[i].was), 0);
+		assert_int_equal(rrset_copy(&m.after, &p->changes[i].was), 0);
+		assert_int_equal(rrset_copy(&m.next, &p->changes[i].next), 0);
+		e.marks = reallocarray(e.marks, e.n + 1, sizeof(m));
+		assert_non_null(e.marks);
+		e.marks[e.n++] = m;
+	}
+	if (e.n)
+		zone_apply(&p->zone, &e);
+	entry_done(&e);
+	return o;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct primary *p = arg;
+	struct backend_call *c = p->call;
+	struct err none = {0}, err = {.code = -EIO, .text = "that is what the test says"};
+	struct zone z;
+	enum outcome o;
+
+	(void)fd, (void)what;
+	p->call = NULL;
+	switch (c->kind) {
+	case CALL_FIND:
+		backend_found(c, p->zone.name, &none);
+		return;
+	case CALL_READ:
+		copy_zone(&z, &p->zone);
+		backend_was_read(c, &z, &none);
+		return;
+	case CALL_CHANGE:
+		o = carry_out(p);
+		backend_changed(c, o, o == OUTCOME_DONE ? &none : &err);
+		return;
+	}
+}
+
+static int ask(struct backend_call *c)
+{
+	struct primary *p = c->b->impl;
+
+	assert_null(p->call); /* one zone, one call at a time */
+	p->call = c;
+	event_active(&p->turn, 0, 0);
+	return 0;
+}
+
+static int find(struct backend_call *c, const char *name)
+{
+	(void)name;
+	return ask(c);
+}
+
+static int change(struct backend_call *c, const char *zone, const struct change *changes, size_t n)
+{
+	struct primary *p = c->b->impl;
+
+	(void)zone;
+	p->changes = changes;
+	p->n = n;
+	return ask(c);
+}
+
+static void cancel(struct backend_call *c)
+{
+	struct primary *p = c->b->impl;
+
+	event_del(&p->turn);
+	p->call = NULL;
+}
+
+static const struct backend_ops memory = {.name = "memory",
+					  .open = nothing_to_open,
+					  .close = nothing_to_close,
+					  .find = find,
+					  .read = find,
+					  .change = change,
+					  .cancel = cancel};
+
+/* ---- the stand ---- */
+
+struct stand {
+	char dir[64], journal[80], key[80], address[16], resolver[24];
+	char *resolvers[1];
+	struct conf_zone_server server;
+	struct conf conf;
+	struct loop *loop;
+	struct dns dns;
+	struct primary primary;
+	size_t under_way;
+	enum exit_code last;
+	char said[1100];
+};
+
+static void write_key(const char *path)
+{
+	static const char key[] = "key \"redir.\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"; };\n";
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, key, sizeof(key) - 1), sizeof(key) - 1);
+	close(fd);
+}
+
+/* Nobody says whose the domain is (127.0.0.1:9 is closed): then it counts as ours. */
+static void configure(struct stand *s)
+{
+	strcpy(s->address, "127.0.0.1");
+	strcpy(s->resolver, "127.0.0.1:9");
+	s->resolvers[0] = s->resolver;
+	s->server = (struct conf_zone_server){.backend = BACKEND_RFC2136, .key_file = s->key, .address.text = s->address};
+	assert_true(addr_parse(&s->server.address.addr, s->address));
+	s->conf = conf_from_text("192.0.2.10 198.51.100.10");
+	s->conf.dns.present = true;
+	s->conf.dns.journal = s->journal;
+	s->conf.dns.zone_servers = &s->server;
+	s->conf.dns.n_zone_servers = 1;
+	s->conf.dns.resolvers = s->resolvers;
+	s->conf.dns.n_resolvers = 1;
+	s->conf.dns.parallel = 4;
+}
+
+static void replace_backend(struct stand *s)
+{
+	struct backend *b = calloc(1, sizeof(*b));
+
+	assert_non_null(b);
+	zone_from_text(&s->primary.zone, APEX, BEFORE);
+	event_assign(&s->primary.turn, loop_base(s->loop), -1, 0, on_turn, &s->primary);
+	*b = (struct backend){.ops = &memory, .base = loop_base(s->loop), .shown = strdup("memory"), .impl = &s->primary};
+	backend_free(s->dns.backends[0]);
+	s->dns.backends[0] = b;
+}
+
+static int up(void **state)
+{
+	struct stand *s = calloc(1, sizeof(*s));
+	struct err err;
+
+	assert_non_null(s);
+	strcpy(s->dir, "/tmp/test_dns_job.XXXXXX");
+	assert_non_null(mkdtemp(s->dir));
+	snprintf(s->journal, sizeof(s->journal), "%s/journal", s->dir);
+	snprintf(s->key, sizeof(s->key), "%s/key", s->dir);
+	write_key(s->key);
+	configure(s);
+	assert_int_equal(loop_new(&s->loop, &err), 0);
+	if (dns_open(&s->dns, &s->conf, s->loop, &err) < 0)
+		fail_msg("%s", err.text);
+	replace_backend(s);
+	*state = s;
+	return 0;
+}
+
+static void empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	char path[400];
+
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (e->d_type == DT_DIR)
+			empty(path);
+		else
+			unlink(path);
+	}
+	closedir(d);
+	rmdir(dir);
+}
+
+static int down(void **state)
+{
+	struct stand *s = *state;
+
+	dns_close(&s->dns);
+	zone_done(&s->primary.zone);
+	loop_free(s->loop);
+	conf_done(&s->conf);
+	empty(s->dir);
+	free(s);
+	return 0;
+}
+
+static void on_job(void *arg, enum exit_code x, json_t *answer, const struct err *err)
+{
+	struct stand *s = arg;
+
+	s->last = x;
+	snprintf(s->said, sizeof(s->said), "%s", x ? err->text : "");
+	json_decref(answer);
+	s->under_way--;
+}
+
+static struct job *begin(struct stand *s, enum job_kind kind)
+{
+	char *domains[] = {(char[]){"alice.example"}};
+	struct job_wish w = {.kind = kind, .to = SIDE_TRANSIT, .account = "alice", .domains = domains, .n_domains = 1, .urgent = true};
+	struct job *j = job_start(&s->dns, &w, on_job, s);
+
+	assert_non_null(j);
+	s->under_way++;
+	return j;
+}
+
+/* Until all is over; "waited too long" is one of the ends. */
+static void finish(struct stand *s)
+{
+	while (s->under_way)
+		event_base_loop(loop_base(s->loop), EVLOOP_ONCE);
+}
+
+static enum exit_code command(struct stand *s, enum job_kind kind)
+{
+	begin(s, kind);
+	finish(s);
+	return s->last;
+}
+
+static void same_zone(struct stand *s, const char *expected)
+{
+	struct zone other;
+	char *a = zone_to_text(&s->primary.zone), *b;
+
+	zone_from_text(&other, APEX, expected);
+	b = zone_to_text(&other);
+	if (strcmp(a, b) != 0)
+		fail_msg("found\n%sexpected\n%s(%s)", a, b, s->said);
+	free(a);
+	free(b);
+	zone_done(&other);
+}
+
+/* ---- what it does ---- */
+
+static void pushes_and_undoes(void **state)
+{
+	struct stand *s = *state;
+
+	assert_int_equal(command(s, JOB_PUSH), EXIT_DONE);
+	same_zone(s, "@ 60 A 198.51.100.10\nwww 60 A 198.51.100.10");
+	assert_int_equal(command(s, JOB_UNDO), EXIT_DONE);
+	same_zone(s, BEFORE);
+}
+
+/* Whoever asked for the push gave up waiting for it: it goes on all the same, and an undo has the last word. */
+static void an_undo_waits_for_the_push_before_it(void **state)
+{
+	struct stand *s = *state;
+
+	begin(s, JOB_PUSH);
+	begin(s, JOB_UNDO);
+	finish(s);
+	assert_int_equal(s->last, EXIT_DONE);
+	same_zone(s, BEFORE);
+}
+
+/* The lock of an account goes with its job, also with one that has not begun. */
+static void a_cancelled_job_leaves_no_lock(void **state)
+{
+	struct stand *s = *state;
+	struct job *first = begin(s, JOB_PUSH), *second = begin(s, JOB_UNDO);
+
+	job_cancel(second);
+	job_cancel(first);
+	s->under_way = 0;
+	assert_int_equal(command(s, JOB_PUSH), EXIT_DONE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(pushes_and_undoes, up, down),
+		cmocka_unit_test_setup_teardown(an_undo_waits_for_the_push_before_it, up, down),
+		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
