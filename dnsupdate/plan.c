@@ -379,9 +379,35 @@ static int names_any(const struct planning *p, const struct rrset *set, bool *na
 	return rc;
 }
 
-/* Towards the client server. What a push left is restored exactly. A mark of an earlier way home is known by its `before`, which names the
- * transit server where `after` does not (a push takes no such address away): there it is home already. What was edited since counts as it
- * is now, and of that only what names the transit server. */
+/* What names the transit server, in a mark whose `before` says which TTL it shall have then: one that a push lowered is the old one again.
+ */
+static int send_home(struct planning *p, struct mark *m, const struct rrset *found)
+{
+	int rc = push_mark(p, m, found);
+
+	if (rc == 0 && m->pending)
+		m->next.ttl = m->before.ttl;
+	return rc;
+}
+
+static int send_home_edited(struct planning *p, struct mark *m, const struct rrset *found)
+{
+	bool ours = m->before.n && m->after.n && found->ttl == m->after.ttl;
+	uint32_t ttl = ours ? m->before.ttl : found->ttl;
+	bool is_there = false;
+	int rc = names_any(p, found, &is_there);
+
+	if (rc == 0)
+		rc = rebase(m, found);
+	if (rc < 0 || !is_there)
+		return rc;
+	m->before.ttl = ttl;
+	return send_home(p, m, found);
+}
+
+/* Towards the client server. What a push left is restored exactly. A mark of a way home is known by its `before`, which names the transit
+ * server (a push takes no such address away): where `after` does so, too, it is still to go; else it is home already. What was edited since
+ * counts as it is now, and of that only what names the transit server. */
 static int go_home(struct planning *p, struct mark *m, const struct rrset *found)
 {
 	bool came_from = false, is_there = false;
@@ -391,12 +417,28 @@ static int go_home(struct planning *p, struct mark *m, const struct rrset *found
 		rc = names_any(p, &m->after, &is_there);
 	if (rc < 0)
 		return rc;
-	if (rrset_equal(found, &m->after))
-		return came_from && !is_there ? 0 : restore(m, found);
+	if (rrset_equal(found, &m->after)) {
+		if (came_from)
+			return is_there ? send_home(p, m, found) : 0;
+		return restore(m, found);
+	}
 	if (rrset_equal(found, &m->before) && !came_from)
 		return restore(m, found);
-	rc = rebase(m, found);
-	return rc < 0 ? rc : push_mark(p, m, found);
+	return send_home_edited(p, m, found);
+}
+
+/* Nothing of ours is there: an undo was through with it, or a change never came to it. Whatever it is by now, it is its owner's - but for
+ * what an undo would have to take away: that may be an update of ours which a server carried out late. */
+static int take_over_edits(const struct planning *p, struct mark *m, const struct rrset *found)
+{
+	bool names = false;
+	int rc = 0;
+
+	if (m->pending || !rrset_equal(&m->before, &m->after) || rrset_equal(found, &m->after))
+		return 0;
+	if (p->home)
+		rc = names_any(p, found, &names);
+	return rc < 0 || names ? rc : rebase(m, found);
 }
 
 static int finalise(struct mark *m)
@@ -406,8 +448,11 @@ static int finalise(struct mark *m)
 
 static int plan_mark(struct planning *p, struct mark *m, const struct rrset *found)
 {
+	int rc = take_over_edits(p, m, found);
 	bool expected = rrset_equal(found, &m->after), undone = rrset_equal(found, &m->before);
 
+	if (rc < 0)
+		return rc;
 	switch (p->wish->verb) {
 	case VERB_PREPARE:
 	case VERB_PUSH:

@@ -284,6 +284,44 @@ static void goes_home(void **state)
 	end(&s);
 }
 
+/* The TTL is ours where the owner has only touched the values: it comes back with them. */
+static void goes_home_with_its_ttl(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	begin(&s, "www 3600 A 192.0.2.10\nftp 3600 A 192.0.2.11");
+	act(&s, &push, 2, NULL);
+	edit(&s, "www 60 A 198.51.100.10\nwww 60 A 203.0.113.1\nftp 60 A 203.0.113.9");
+	act(&s, &home, 1, "www 3600 A 192.0.2.10\nwww 3600 A 203.0.113.1\nftp 60 A 203.0.113.9");
+	act(&s, &home, 0, NULL);
+	end(&s);
+}
+
+/* What was sent and not carried out is planned again, be it what was edited since or what is new. */
+static void goes_home_also_when_asked_twice(void **state)
+{
+	struct conf conf = conf_from_text(PAIRS);
+	struct scene s;
+
+	(void)state;
+	begin(&s, "www 3600 A 192.0.2.10");
+	act(&s, &push, 1, NULL);
+	edit(&s, "www 60 A 198.51.100.10\nwww 60 A 203.0.113.1\nnew 500 A 198.51.100.11");
+	for (size_t round = 0; round < 3; round++) {
+		plan_done(&s.plan);
+		assert_int_equal(plan_make(&s.plan, &s.e, &s.z, &alice, &conf, &home, NULL), 0);
+		assert_int_equal(s.plan.n_changes, round < 2 ? 2 : 0);
+		remember(&s.e);
+		if (round == 1)
+			zone_apply(&s.z, &s.e);
+		assert_int_equal(entry_settle(&s.e, &s.z), 0);
+	}
+	same_zone(&s.z, "www 3600 A 192.0.2.10\nwww 3600 A 203.0.113.1\nnew 500 A 192.0.2.11");
+	end(&s);
+	conf_done(&conf);
+}
+
 static void restores_what_had_gone(void **state)
 {
 	struct scene s;
@@ -346,6 +384,29 @@ static void drift_is_refused_and_shown(void **state)
 	edit(&s, "@ 60 A 198.51.100.10"); /* gone */
 	act(&s, &leave_push, 0, NULL);
 	act(&s, &undo, 1, "@ 300 A 192.0.2.10");
+	end(&s);
+}
+
+/* An undo that was not seen on all servers leaves its marks, and so does a push of which a part was refused. */
+static void what_is_not_ours_is_no_drift(void **state)
+{
+	const char *before = "@ 300 A 192.0.2.10\nwww 300 A 192.0.2.10";
+	struct scene s;
+
+	(void)state;
+	begin(&s, before);
+	act(&s, &push, 2, NULL);
+	act(&s, &undo, 2, before);
+	edit(&s, "@ 300 A 192.0.2.10\nwww 900 A 192.0.2.11");
+	act(&s, &undo, 0, NULL);
+	assert_int_equal(s.plan.n_drifts, 0);
+	edit(&s, "@ 300 A 192.0.2.10\nwww 60 A 198.51.100.10"); /* ours, carried out late? */
+	act(&s, &undo, 0, NULL);
+	assert_int_equal(s.plan.n_drifts, 1);
+	edit(&s, "@ 300 A 192.0.2.10\nwww 900 A 192.0.2.10\nwww 900 A 203.0.113.1");
+	act(&s, &push, 2, "@ 60 A 198.51.100.10\nwww 60 A 198.51.100.10\nwww 60 A 203.0.113.1");
+	assert_int_equal(s.plan.n_drifts, 0);
+	act(&s, &undo, 2, "@ 300 A 192.0.2.10\nwww 900 A 192.0.2.10\nwww 900 A 203.0.113.1");
 	end(&s);
 }
 
@@ -809,8 +870,11 @@ int main(void)
 		cmocka_unit_test(pushes_and_goes_back),
 		cmocka_unit_test(lowers_pushes_and_raises_ttls),
 		cmocka_unit_test(goes_home),
+		cmocka_unit_test(goes_home_with_its_ttl),
+		cmocka_unit_test(goes_home_also_when_asked_twice),
 		cmocka_unit_test(restores_what_had_gone),
 		cmocka_unit_test(drift_is_refused_and_shown),
+		cmocka_unit_test(what_is_not_ours_is_no_drift),
 		cmocka_unit_test(what_is_left_stays_left),
 		cmocka_unit_test(drift_points_at_its_mark),
 		cmocka_unit_test(a_crash_leaves_two_possible_states),
