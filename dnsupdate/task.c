@@ -302,6 +302,18 @@ static void settled(struct task *t)
 	task_see(t);
 }
 
+/* A server that stands still (its disk, its database) may carry out what it said nothing of when nobody looks any more. The entry stays as
+ * it was sent: what comes of it is settled by the next command, and undo restores it. */
+static void leave_pending(struct task *t, const char *why)
+{
+	char text[700];
+
+	snprintf(text, sizeof(text),
+		 "%.400s; sent %u times, and %s of it is in the zone yet: the server may still do it; push again, or undo, once it answers",
+		 why, t->sends, t->applied ? "only a part" : "nothing");
+	end(t, TASK_UNKNOWN, text);
+}
+
 /* Nothing more is sent. The entry is left as what is true now; of a fresh one nothing stays. */
 static void give_up(struct task *t, enum task_outcome outcome, const char *why)
 {
@@ -309,7 +321,11 @@ static void give_up(struct task *t, enum task_outcome outcome, const char *why)
 	char text[700];
 	bool changed = false;
 
-	snprintf(text, sizeof(text), "%s", why); /* may be of what is about to be cleared */
+	if (t->unheard) {
+		leave_pending(t, why);
+		return;
+	}
+	snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, why); /* may be of what is about to be cleared */
 	for (size_t i = 0; i < t->entry.n; i++) {
 		struct mark *m = &t->entry.marks[i];
 
@@ -328,19 +344,6 @@ static void give_up(struct task *t, enum task_outcome outcome, const char *why)
 		end(t, t->applied ? TASK_PARTLY : outcome, text);
 }
 
-/* A server that stands still (its disk, its database) may do so later, when nobody looks any more. The entry stays as it was sent: what
- * comes of it is settled by the next command, and undo restores it. */
-static void leave_pending(struct task *t)
-{
-	char text[700];
-
-	snprintf(text, sizeof(text),
-		 "%.400s; sent %u times, and nothing of it is in the zone yet: the server may still do it; push again, or undo, once it "
-		 "answers",
-		 t->why.text, t->sends);
-	end(t, TASK_UNKNOWN, text);
-}
-
 /* A change was sent, and the plan still finds something to do. */
 static void not_applied(struct task *t)
 {
@@ -355,8 +358,6 @@ static void not_applied(struct task *t)
 	case OUTCOME_UNKNOWN:
 		if (t->sends < SENDS_MOST)
 			send_changes(t);
-		else if (t->unheard)
-			leave_pending(t);
 		else
 			give_up(t, TASK_FAILED, t->why.text);
 		return;

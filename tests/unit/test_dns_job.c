@@ -323,6 +323,36 @@ static void an_undo_waits_for_the_push_before_it(void **state)
 	same_zone(s, BEFORE);
 }
 
+/* Something of which nobody said anything may still be carried out, whatever is said to what is sent after it. */
+static void what_was_not_heard_of_stays_in_the_journal(void **state)
+{
+	struct stand *s = *state;
+	const enum outcome outcomes[] = {OUTCOME_UNKNOWN, OUTCOME_REFUSED};
+	struct entry e;
+
+	memcpy(s->primary.outcomes, outcomes, sizeof(outcomes));
+	assert_int_equal(command(s, JOB_PUSH), EXIT_STUCK);
+	same_zone(s, BEFORE);
+	assert_int_equal(journal_read(s->dns.journal, "alice", APEX, &e, NULL), 0);
+	assert_true(e.busy && entry_pending(&e));
+	entry_done(&e);
+	zone_done(&s->primary.zone);
+	zone_from_text(&s->primary.zone, APEX, "@ 60 A 198.51.100.10\nwww 60 A 198.51.100.10"); /* it is carried out now */
+	assert_int_equal(command(s, JOB_UNDO), EXIT_DONE);
+	same_zone(s, BEFORE);
+}
+
+static void a_refusal_leaves_nothing(void **state)
+{
+	struct stand *s = *state;
+	struct entry e;
+
+	s->primary.outcomes[0] = OUTCOME_REFUSED;
+	assert_int_equal(command(s, JOB_PUSH), EXIT_REFUSED);
+	same_zone(s, BEFORE);
+	assert_int_equal(journal_read(s->dns.journal, "alice", APEX, &e, NULL), -ENOENT);
+}
+
 /* The lock of an account goes with its job, also with one that has not begun. */
 static void a_cancelled_job_leaves_no_lock(void **state)
 {
@@ -340,6 +370,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pushes_and_undoes, up, down),
 		cmocka_unit_test_setup_teardown(an_undo_waits_for_the_push_before_it, up, down),
+		cmocka_unit_test_setup_teardown(what_was_not_heard_of_stays_in_the_journal, up, down),
+		cmocka_unit_test_setup_teardown(a_refusal_leaves_nothing, up, down),
 		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
 	};
 
