@@ -179,10 +179,8 @@ static int compare_probes(const void *a, const void *b)
 }
 
 /* A relocation also goes to zones that only the journal knows: domains may have left the account since. */
-static int add_known(struct job *j, const struct entry_list *known)
+static void add_known(struct job *j, const struct entry_list *known)
 {
-	int rc = 0;
-
 	for (size_t i = 0; i < known->n; i++) {
 		struct backend *b = dns_backend(j->dns, known->entries[i].backend);
 
@@ -190,13 +188,12 @@ static int add_known(struct job *j, const struct entry_list *known)
 			continue;
 		if (b)
 			add_task(j, known->entries[i].zone, b);
-		else
-			rc = err_set(&j->err, -ENOENT,
-				     "%s of account %s was changed through %s, which is no zone-server of the configuration any more: put "
-				     "it back",
-				     known->entries[i].zone, j->account, known->entries[i].backend);
+		else if (!j->err.code)
+			err_set(&j->err, -ENOENT,
+				"%s of account %s was changed through %s, which is no zone-server of the configuration any more: put "
+				"it back",
+				known->entries[i].zone, j->account, known->entries[i].backend);
 	}
-	return rc;
 }
 
 static int add_found(struct job *j)
@@ -217,19 +214,19 @@ static int add_found(struct job *j)
 	return 0;
 }
 
-/* One task per zone, however many of the account's domains are in it. */
+/* One task per zone, however many of the account's domains are in it. A file of the journal that cannot be read is told of, and keeps no
+ * other zone from being changed. */
 static void start_tasks(struct job *j)
 {
 	struct entry_list known = {0};
 	bool look = from_journal(j) || (j->wish.kind == JOB_PUSH && j->wish.to == SIDE_CLIENT);
-	int rc = look ? journal_all(j->dns->journal, j->account, &known, &j->err) : 0;
 
+	if (look)
+		journal_all(j->dns->journal, j->account, &known, &j->err);
 	j->tasks = calloc(j->n_probes + known.n + 1, sizeof(*j->tasks));
 	if (!j->tasks)
-		rc = err_set(&j->err, -ENOMEM, "out of memory");
-	if (rc == 0)
-		rc = add_found(j);
-	if (rc == 0)
+		err_set(&j->err, -ENOMEM, "out of memory");
+	else if (add_found(j) == 0)
 		add_known(j, &known);
 	entry_list_done(&known);
 	if (j->running == 0)

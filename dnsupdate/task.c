@@ -140,6 +140,23 @@ static void pause_and_read(struct task *t, uint64_t ms)
 
 /* ---- the journal ---- */
 
+/* What was changed on one server is undone there. An entry of which all is undone binds nobody. */
+static int check_backend(struct task *t, struct err *err)
+{
+	struct entry *e = &t->entry;
+
+	if (!e->backend || strcmp(e->backend, backend_name(t->backend)) == 0 || t->wish->deed == DEED_CLASSIFY)
+		return 0;
+	if (e->state != ENTRY_UNDONE || e->busy)
+		return err_set(err, -EPERM,
+			       "%s of account %s was changed through %s, and %s has the zone, too: undo it first, or take the other out of "
+			       "the configuration",
+			       t->zone, e->account, e->backend, backend_name(t->backend));
+	free(e->backend);
+	e->backend = NULL; /* task_save() says which it is now */
+	return 0;
+}
+
 static int load_entry(struct task *t, struct err *err)
 {
 	int rc;
@@ -148,6 +165,8 @@ static int load_entry(struct task *t, struct err *err)
 	/* domains of nobody in particular have no entry */
 	rc = *t->wish->scope.account ? journal_read(t->dns->journal, t->wish->scope.account, t->zone, &t->entry, err) : -ENOENT;
 	t->has_entry = rc == 0;
+	if (rc == 0)
+		return check_backend(t, err);
 	if (rc != -ENOENT)
 		return rc;
 	return entry_init(&t->entry, t->wish->scope.account, t->zone) < 0 ? err_set(err, -ENOMEM, "out of memory") : 0;

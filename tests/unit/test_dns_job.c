@@ -353,6 +353,49 @@ static void a_refusal_leaves_nothing(void **state)
 	assert_int_equal(journal_read(s->dns.journal, "alice", APEX, &e, NULL), -ENOENT);
 }
 
+static void spoil(struct stand *s, const char *zone)
+{
+	char path[160];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/alice/%s", s->journal, zone);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "{", 1), 1);
+	close(fd);
+}
+
+/* One zone of an account whose file is damaged is a person's to mend; the others go back. */
+static void what_is_damaged_keeps_nothing_else_from_going_back(void **state)
+{
+	struct stand *s = *state;
+
+	assert_int_equal(command(s, JOB_PUSH), EXIT_DONE);
+	spoil(s, "damaged.example");
+	assert_int_equal(command(s, JOB_UNDO), EXIT_STUCK);
+	assert_non_null(strstr(s->said, "alice/damaged.example"));
+	same_zone(s, BEFORE);
+}
+
+/* The same zone, through another server than that which has the changes: the way back leads to the first. */
+static void a_zone_that_was_changed_elsewhere_is_refused(void **state)
+{
+	struct stand *s = *state;
+	struct backend *b = s->dns.backends[0];
+	struct entry e;
+
+	assert_int_equal(command(s, JOB_PREPARE), EXIT_DONE);
+	same_zone(s, "@ 60 A 192.0.2.10\nwww 60 A 192.0.2.10");
+	free(b->shown);
+	b->shown = strdup("another");
+	assert_int_equal(command(s, JOB_PUSH), EXIT_REFUSED);
+	assert_non_null(strstr(s->said, "through memory"));
+	same_zone(s, "@ 60 A 192.0.2.10\nwww 60 A 192.0.2.10");
+	assert_int_equal(journal_read(s->dns.journal, "alice", APEX, &e, NULL), 0);
+	assert_string_equal(e.backend, "memory");
+	entry_done(&e);
+}
+
 /* The lock of an account goes with its job, also with one that has not begun. */
 static void a_cancelled_job_leaves_no_lock(void **state)
 {
@@ -372,6 +415,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_undo_waits_for_the_push_before_it, up, down),
 		cmocka_unit_test_setup_teardown(what_was_not_heard_of_stays_in_the_journal, up, down),
 		cmocka_unit_test_setup_teardown(a_refusal_leaves_nothing, up, down),
+		cmocka_unit_test_setup_teardown(what_is_damaged_keeps_nothing_else_from_going_back, up, down),
+		cmocka_unit_test_setup_teardown(a_zone_that_was_changed_elsewhere_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
 	};
 
