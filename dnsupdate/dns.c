@@ -154,7 +154,7 @@ void dns_close(struct dns *d)
 
 struct backend *dns_backend(const struct dns *d, const char *name)
 {
-	for (size_t i = 0; i < d->n_backends; i++)
+	for (size_t i = 0; name && i < d->n_backends; i++)
 		if (strcmp(backend_name(d->backends[i]), name) == 0)
 			return d->backends[i];
 	return NULL;

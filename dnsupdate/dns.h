@@ -37,7 +37,7 @@ struct dns {
  * the keys are read. */
 int dns_open(struct dns *d, const struct conf *conf, struct loop *loop, struct err *err);
 void dns_close(struct dns *d);
-struct backend *dns_backend(const struct dns *d, const char *name); /* as backend_name() says; NULL: not configured any more */
+struct backend *dns_backend(const struct dns *d, const char *name); /* as backend_name() says; NULL (or name is): not configured any more */
 
 void dns_enqueue(struct dns *d, struct work *w, bool urgent); /* start() comes from the loop */
 void dns_idles(struct dns *d, struct work *w);                /* from now on it waits more than it works; twice is fine */

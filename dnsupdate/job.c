@@ -182,7 +182,8 @@ static int compare_probes(const void *a, const void *b)
 static void add_known(struct job *j, const struct entry_list *known)
 {
 	for (size_t i = 0; i < known->n; i++) {
-		struct backend *b = dns_backend(j->dns, known->entries[i].backend);
+		const char *name = known->entries[i].backend;
+		struct backend *b = dns_backend(j->dns, name);
 
 		if (has_zone(j, known->entries[i].zone))
 			continue;
@@ -192,7 +193,7 @@ static void add_known(struct job *j, const struct entry_list *known)
 			err_set(&j->err, -ENOENT,
 				"%s of account %s was changed through %s, which is no zone-server of the configuration any more: put "
 				"it back",
-				known->entries[i].zone, j->account, known->entries[i].backend);
+				known->entries[i].zone, j->account, name ? name : "a server that is not recorded");
 	}
 }
 

@@ -377,6 +377,19 @@ static void what_is_damaged_keeps_nothing_else_from_going_back(void **state)
 	same_zone(s, BEFORE);
 }
 
+/* Nor does one of which the server was lost. */
+static void an_entry_without_server_is_told_of(void **state)
+{
+	struct stand *s = *state;
+	struct entry e;
+
+	assert_int_equal(entry_init(&e, "alice", "other.example."), 0);
+	assert_int_equal(journal_write(s->dns.journal, &e, NULL), 0);
+	entry_done(&e);
+	assert_int_equal(command(s, JOB_UNDO), EXIT_UNDONE);
+	assert_non_null(strstr(s->said, "other.example. of account alice was changed through a server that is not recorded"));
+}
+
 /* The same zone, through another server than that which has the changes: the way back leads to the first. */
 static void a_zone_that_was_changed_elsewhere_is_refused(void **state)
 {
@@ -416,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_not_heard_of_stays_in_the_journal, up, down),
 		cmocka_unit_test_setup_teardown(a_refusal_leaves_nothing, up, down),
 		cmocka_unit_test_setup_teardown(what_is_damaged_keeps_nothing_else_from_going_back, up, down),
+		cmocka_unit_test_setup_teardown(an_entry_without_server_is_told_of, up, down),
 		cmocka_unit_test_setup_teardown(a_zone_that_was_changed_elsewhere_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
 	};
