@@ -474,6 +474,7 @@ static int eta(const struct backend *b, size_t n)
 }
 
 const struct backend_ops backend_alwaysdata = {.name = "alwaysdata",
+					       .piecewise = true,
 					       .open = open_api,
 					       .close = close_api,
 					       .find = find,

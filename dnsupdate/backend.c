@@ -152,6 +152,11 @@ struct backend_call *backend_change(struct backend *b, const char *zone, const s
 	return started(c, b->ops->change(c, zone, changes, n));
 }
 
+bool backend_is_piecewise(const struct backend *b)
+{
+	return b->ops->piecewise;
+}
+
 int backend_eta(const struct backend *b, size_t n)
 {
 	return b->ops->eta ? b->ops->eta(b, n) : 0;

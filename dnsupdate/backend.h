@@ -48,12 +48,15 @@ struct backend_call *backend_read(struct backend *b, const char *zone, backend_r
 struct backend_call *backend_change(struct backend *b, const char *zone, const struct change *changes, size_t n, backend_change_fn *fn,
 				    void *arg);
 void backend_cancel(struct backend_call *c); /* NULL is fine */
+/* Record by record: where it ends in the middle, half of an RRset is the old one. */
+bool backend_is_piecewise(const struct backend *b);
 /* Seconds that n changes will take by the server's own limits; 0: no limit worth telling. */
 int backend_eta(const struct backend *b, size_t n);
 
 /* ---- what a kind implements; the functions above do the rest ---- */
 struct backend_ops {
 	const char *name;
+	bool piecewise;
 	int (*open)(struct backend *b, struct err *err); /* sets b->impl */
 	void (*close)(struct backend *b);                /* ends what is under way; impl may be NULL */
 	/* Start a call whose fields are set already. -ENOMEM: it was not started. */

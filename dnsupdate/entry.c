@@ -164,6 +164,45 @@ size_t entry_settle(struct entry *e, const struct zone *z)
 	return neither;
 }
 
+static bool has_value(const struct rrset *s, const struct rdata *value)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->values[i].len == value->len && memcmp(s->values[i].bytes, value->bytes, value->len) == 0)
+			return true;
+	return false;
+}
+
+static bool is_half(const struct mark *m, const struct rrset *found)
+{
+	if (!found || is_found(found, &m->next) || is_found(found, &m->after))
+		return false;
+	if (!(m->after.n && found->ttl == m->after.ttl) && !(m->next.n && found->ttl == m->next.ttl))
+		return false;
+	for (size_t i = 0; i < found->n; i++)
+		if (!has_value(&m->after, &found->values[i]) && !has_value(&m->next, &found->values[i]))
+			return false;
+	return true;
+}
+
+int entry_settle_halves(struct entry *e, const struct zone *z)
+{
+	for (size_t i = 0; i < e->n; i++) {
+		struct mark *m = &e->marks[i];
+		const struct rrset *found = zone_find(z, m->before.owner, m->before.type);
+		struct rrset copy;
+
+		if (!m->pending || !is_half(m, found))
+			continue;
+		if (rrset_copy(&copy, found) < 0)
+			return -ENOMEM;
+		rrset_done(&m->after);
+		rrset_done(&m->next);
+		m->after = copy;
+		m->pending = false;
+	}
+	return 0;
+}
+
 void entry_compact(struct entry *e)
 {
 	size_t kept = 0;

@@ -50,4 +50,7 @@ bool entry_pending(const struct entry *e); /* any mark is */
 /* What the pending marks mean for the zone as it was read: those found as `next` become `after`, those found as `after` lose their `next`;
  * returns how many are neither (they keep it). */
 size_t entry_settle(struct entry *e, const struct zone *z);
+/* Before it, where a server changes record by record (backend_is_piecewise()): of a pending mark that is found with values of both `after`
+ * and `next`, and no others, what is found becomes `after`: it is ours, and the rest is still to be done. -ENOMEM. */
+int entry_settle_halves(struct entry *e, const struct zone *z);
 void entry_compact(struct entry *e); /* drops marks whose after is their before */

@@ -486,7 +486,9 @@ static void on_read(void *arg, struct zone *zone, const struct err *err)
 	zone_done(&t->content);
 	t->content = *zone;
 	*zone = (struct zone){0};
-	if (entry_settle(&t->entry, &t->content) == 0 && t->wish->deed == DEED_VERIFY)
+	if (backend_is_piecewise(t->backend) && entry_settle_halves(&t->entry, &t->content) < 0)
+		task_out_of_memory(t);
+	else if (entry_settle(&t->entry, &t->content) == 0 && t->wish->deed == DEED_VERIFY)
 		settled(t);
 	else if (t->wish->deed == DEED_VERIFY)
 		end(t, TASK_UNKNOWN,

@@ -28,6 +28,7 @@ struct primary {
 	size_t n;
 	enum outcome outcomes[8]; /* of the changes that come, one after the other; only what is DONE is done */
 	size_t asked;
+	const char *half; /* what becomes of the zone where the outcome is UNKNOWN; NULL: nothing */
 	struct event turn;
 	struct backend_call *call;
 };
@@ -72,6 +73,11 @@ static enum outcome carry_out(struct primary *p)
 	}
 	if (e.n)
 		zone_apply(&p->zone, &e);
+	if (o == OUTCOME_UNKNOWN && p->half) {
+		zone_done(&p->zone);
+		zone_from_text(&p->zone, APEX, p->half);
+	}
+	p->outcomes[(p->asked - 1) % 8] = OUTCOME_DONE;
 	entry_done(&e);
 	return o;
 }
@@ -143,6 +149,15 @@ static const struct backend_ops memory = {.name = "memory",
 					  .change = change,
 					  .cancel = cancel};
 
+static const struct backend_ops piecewise = {.name = "piecewise",
+					     .piecewise = true,
+					     .open = nothing_to_open,
+					     .close = nothing_to_close,
+					     .find = find,
+					     .read = find,
+					     .change = change,
+					     .cancel = cancel};
+
 /* ---- the stand ---- */
 
 struct stand {
@@ -176,7 +191,7 @@ static void configure(struct stand *s)
 	s->resolvers[0] = s->resolver;
 	s->server = (struct conf_zone_server){.backend = BACKEND_RFC2136, .key_file = s->key, .address.text = s->address};
 	assert_true(addr_parse(&s->server.address.addr, s->address));
-	s->conf = conf_from_text("192.0.2.10 198.51.100.10");
+	s->conf = conf_from_text("192.0.2.10 198.51.100.10, 192.0.2.11 198.51.100.11");
 	s->conf.dns.present = true;
 	s->conf.dns.journal = s->journal;
 	s->conf.dns.zone_servers = &s->server;
@@ -409,6 +424,27 @@ static void a_zone_that_was_changed_elsewhere_is_refused(void **state)
 	entry_done(&e);
 }
 
+/* A server that writes record by record stops after the first of two: it is gone on with, and undone. */
+static void half_of_an_rrset_is_gone_on_with(void **state)
+{
+	const char *before = "www 300 A 192.0.2.10\nwww 300 A 192.0.2.11";
+	struct stand *s = *state;
+
+	s->dns.backends[0]->ops = &piecewise;
+	for (int round = 0; round < 2; round++) {
+		zone_done(&s->primary.zone);
+		zone_from_text(&s->primary.zone, APEX, before);
+		s->primary.outcomes[s->primary.asked % 8] = OUTCOME_UNKNOWN;
+		s->primary.half = "www 60 A 198.51.100.10\nwww 60 A 192.0.2.11";
+		assert_int_equal(command(s, JOB_PUSH), EXIT_DONE);
+		same_zone(s, "www 60 A 198.51.100.10\nwww 60 A 198.51.100.11");
+		s->primary.outcomes[s->primary.asked % 8] = OUTCOME_UNKNOWN;
+		s->primary.half = "www 300 A 192.0.2.10\nwww 60 A 198.51.100.11";
+		assert_int_equal(command(s, JOB_UNDO), EXIT_DONE);
+		same_zone(s, before);
+	}
+}
+
 /* The lock of an account goes with its job, also with one that has not begun. */
 static void a_cancelled_job_leaves_no_lock(void **state)
 {
@@ -431,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_damaged_keeps_nothing_else_from_going_back, up, down),
 		cmocka_unit_test_setup_teardown(an_entry_without_server_is_told_of, up, down),
 		cmocka_unit_test_setup_teardown(a_zone_that_was_changed_elsewhere_is_refused, up, down),
+		cmocka_unit_test_setup_teardown(half_of_an_rrset_is_gone_on_with, up, down),
 		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
 	};
 

@@ -220,13 +220,44 @@ static void is_settled_by_the_zone(void **state)
 	entry_done(&e);
 }
 
+/* alwaysdata writes record by record: TTLs and values of an RRset may be half old and half new. */
+static void halves_are_ours(void **state)
+{
+	struct entry e;
+	struct zone z;
+	struct mark *m;
+
+	(void)state;
+	assert_int_equal(entry_init(&e, "alice", APEX), 0);
+	zone_from_text(&z, APEX,
+		       "values 60 A 198.51.100.10\nvalues 60 A 192.0.2.11\nttl 60 A 192.0.2.10\nother 60 A 198.51.100.10\nother 60 A "
+		       "203.0.113.1\nother-ttl 61 A 192.0.2.10\ndone 60 A 198.51.100.10");
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const owners[] = {"values.alice.example.", "ttl.alice.example.", "other.alice.example.",
+						     "other-ttl.alice.example.", "done.alice.example."};
+
+		m = add(&e, owners[i], RR_A, "192.0.2.10", "192.0.2.10", "198.51.100.10");
+		m->after.ttl = 300;
+		assert_int_equal(rrset_add(&m->after, (const uint8_t[]){192, 0, 2, 11}, 4), 0);
+	}
+	assert_int_equal(entry_settle_halves(&e, &z), 0);
+	m = entry_mark(&e, "values.alice.example.", RR_A);
+	assert_true(!m->pending && m->after.n == 2 && m->after.ttl == 60 && m->next.owner == NULL);
+	m = entry_mark(&e, "ttl.alice.example.", RR_A);
+	assert_true(!m->pending && m->after.n == 1 && m->after.ttl == 60);
+	assert_true(entry_mark(&e, "other.alice.example.", RR_A)->pending);
+	assert_true(entry_mark(&e, "other-ttl.alice.example.", RR_A)->pending);
+	assert_int_equal(entry_settle(&e, &z), 2);
+	assert_false(entry_mark(&e, "done.alice.example.", RR_A)->pending);
+	zone_done(&z);
+	entry_done(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(marks_are_found),
-		cmocka_unit_test(comes_back),
-		cmocka_unit_test(what_is_no_entry_is_refused),
-		cmocka_unit_test(is_settled_by_the_zone),
+		cmocka_unit_test(marks_are_found),        cmocka_unit_test(comes_back),      cmocka_unit_test(what_is_no_entry_is_refused),
+		cmocka_unit_test(is_settled_by_the_zone), cmocka_unit_test(halves_are_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
