@@ -315,10 +315,11 @@ static const struct rdata *missing(const struct rrset *next, const struct rrset 
 	return NULL;
 }
 
-/* What becomes of one record: it stays, takes the next value that is missing, or goes. */
+/* What becomes of one record: it stays, takes the next value that is missing, or goes. Its TTL may be the next one already, where an earlier
+ * change ended in the middle. */
 static int plan_record(struct ad_writes *w, const struct ad_record *record, const struct change *c, size_t *at)
 {
-	bool ttl = c->was.n && c->next.n && c->was.ttl != c->next.ttl;
+	bool ttl = c->was.n && c->next.n && c->was.ttl != c->next.ttl && record->rr.ttl != c->next.ttl;
 	const struct rdata *value;
 
 	if (ttl && record->rr.ttl != c->was.ttl)

@@ -422,6 +422,10 @@ static void ad_writes_in_order(void **state)
 	assert_string_equal(out, "PATCH 11 {\"value\":\"192.0.2.12\"}\n");
 	mixed = change_of("mixed.example.test.", "A", 60, V("192.0.2.10", "192.0.2.11"), 30, V("192.0.2.10", "192.0.2.11"));
 	assert_int_equal(plan(&mixed, 1, out, sizeof out), -EINVAL);
+	/* the rest of a change of which one record was written */
+	mixed = change_of("mixed.example.test.", "A", 60, V("192.0.2.10", "192.0.2.11"), 600, V("192.0.2.9", "192.0.2.11"));
+	assert_int_equal(plan(&mixed, 1, out, sizeof out), 0);
+	assert_string_equal(out, "PATCH 10 {\"value\":\"192.0.2.9\",\"ttl\":600}\n");
 	struct change back = change_of("c.example.test.", "CNAME", 60, V("www.example.test."), 300, V("www.example.test."));
 	assert_int_equal(plan(&back, 1, out, sizeof out), 0);
 	assert_string_equal(out, "PATCH 9 {\"ttl\":null}\n");
