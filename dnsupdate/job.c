@@ -78,6 +78,14 @@ void job_cancel(struct job *j)
 		job_free(j);
 }
 
+bool job_has_sent(const struct job *j)
+{
+	for (size_t i = 0; i < j->n_tasks; i++)
+		if (j->tasks[i].sends)
+			return true;
+	return false;
+}
+
 static void on_end(evutil_socket_t fd, short what, void *its)
 {
 	struct job *j = its;

@@ -28,6 +28,7 @@ struct job;
 typedef void job_fn(void *arg, enum exit_code x, json_t *answer, const struct err *err);
 struct job *job_start(struct dns *d, const struct job_wish *wish, job_fn *fn, void *arg); /* NULL: no memory */
 void job_cancel(struct job *j);
+bool job_has_sent(const struct job *j); /* an update, be it to one of many zones and however it ended */
 
 /* What the journal knows of an account (NULL: of all), in the form of serve.h. */
 enum exit_code job_status(struct dns *d, const char *account, json_t *answer, struct err *err);

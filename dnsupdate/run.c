@@ -222,9 +222,13 @@ static bool left_in_the_middle(struct run *r, const char *account)
 
 static enum exit_code interrupted(struct run *r, const char *account)
 {
-	for (size_t i = 0; i < r->n_jobs; i++)
+	bool sent = false;
+
+	for (size_t i = 0; i < r->n_jobs; i++) {
+		sent = sent || (r->jobs[i] && job_has_sent(r->jobs[i])); /* perhaps all of some zones, and nothing of the others */
 		job_cancel(r->jobs[i]);
-	if (r->kind != JOB_CLASSIFY && r->kind != JOB_PLAN && left_in_the_middle(r, account)) {
+	}
+	if (sent || (r->kind != JOB_CLASSIFY && r->kind != JOB_PLAN && left_in_the_middle(r, account))) {
 		err_set(&r->err, -EINTR,
 			"interrupted in the middle of a change: the same command again goes on with it, `undo` takes it back");
 		return EXIT_STUCK;

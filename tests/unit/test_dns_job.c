@@ -326,6 +326,21 @@ static void pushes_and_undoes(void **state)
 	same_zone(s, BEFORE);
 }
 
+static void tells_whether_it_has_sent(void **state)
+{
+	struct stand *s = *state;
+	struct job *j = begin(s, JOB_PUSH);
+
+	assert_false(job_has_sent(j));
+	while (s->primary.asked == 0) {
+		assert_int_equal(s->under_way, 1);
+		event_base_loop(loop_base(s->loop), EVLOOP_ONCE);
+	}
+	assert_true(job_has_sent(j));
+	job_cancel(j);
+	s->under_way = 0;
+}
+
 /* Whoever asked for the push gave up waiting for it: it goes on all the same, and an undo has the last word. */
 static void an_undo_waits_for_the_push_before_it(void **state)
 {
@@ -461,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(pushes_and_undoes, up, down),
+		cmocka_unit_test_setup_teardown(tells_whether_it_has_sent, up, down),
 		cmocka_unit_test_setup_teardown(an_undo_waits_for_the_push_before_it, up, down),
 		cmocka_unit_test_setup_teardown(what_was_not_heard_of_stays_in_the_journal, up, down),
 		cmocka_unit_test_setup_teardown(a_refusal_leaves_nothing, up, down),
