@@ -23,5 +23,9 @@ install_packages_without_services() { # LOG PACKAGE..: fails as apt-get does; LO
 		knot knot
 		pdns-server pdns
 		unbound unbound
+		mariadb-server mariadb
+		dovecot-core dovecot
+		postgresql postgresql
+		rsync rsync
 	END
 }

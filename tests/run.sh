@@ -100,9 +100,15 @@ need_packages() {
 		pdns_server pdns-server
 		unbound unbound
 		strace strace
+		mariadbd mariadb-server
+		mariadb-dump mariadb-client
+		doveadm dovecot-core
+		rsync rsync
 	END
-	# a back end is a library, found by no name
-	dpkg-query -W -f '${Status}' pdns-backend-sqlite3 2>/dev/null | grep -q 'ok installed' || missing+=(pdns-backend-sqlite3)
+	# A back end, a plug-in or a directory of versions is found by no name.
+	for p in pdns-backend-sqlite3 dovecot-imapd postgresql; do
+		dpkg-query -W -f '${Status}' $p 2>/dev/null | grep -q 'ok installed' || missing+=($p)
+	done
 	python3 -c 'import asyncio, ssl, json, sqlite3' 2>/dev/null || missing+=(python3)
 	[ ${#missing[@]} = 0 ] && return 0
 	if [ $install = no ]; then

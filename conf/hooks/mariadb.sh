@@ -24,10 +24,12 @@ mariadb_open() {
 	done
 }
 mariadb_lock() {
-	local accounts account
+	local accounts
 	accounts=$(mariadb_accounts)
-	for account in $accounts; do mariadb_sql "ALTER USER $account ACCOUNT LOCK"; done
-	[ -z "$accounts" ] || wait_until 30 "MariaDB keeps a connection of $ACCOUNT" mariadb_killed
+	[ -n "$accounts" ] || return 0
+	# shellcheck disable=SC2086 # a list of names
+	mariadb_sql "$(printf 'ALTER USER %s ACCOUNT LOCK;' $accounts)"
+	wait_until 30 "MariaDB keeps a connection of $ACCOUNT" mariadb_killed
 }
 mariadb_killed() {
 	local ids id
@@ -37,8 +39,7 @@ mariadb_killed() {
 	[ -z "$ids" ]
 }
 mariadb_unlock() { # ACCOUNT..
-	local account
-	for account; do mariadb_sql "ALTER USER IF EXISTS $account ACCOUNT UNLOCK"; done
+	mariadb_sql "$(printf 'ALTER USER IF EXISTS %s ACCOUNT UNLOCK;' "$@")"
 }
 
 # ---- copy

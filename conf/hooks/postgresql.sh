@@ -19,11 +19,12 @@ postgresql_open() {
 	[ -z "$list" ] || postgresql_sql "SELECT 'postgresql ' || rolname FROM pg_roles WHERE rolcanlogin AND rolname IN ($list)"
 }
 postgresql_lock() {
-	local list roles role
+	local list roles
 	list=$(postgresql_list)
 	[ -n "$list" ] || return 0
 	roles=$(postgresql_sql "SELECT rolname FROM pg_roles WHERE rolname IN ($list)")
-	for role in $roles; do postgresql_sql "ALTER ROLE \"$role\" NOLOGIN"; done
+	# shellcheck disable=SC2086 # a list of names
+	[ -z "$roles" ] || postgresql_sql "$(printf 'ALTER ROLE "%s" NOLOGIN;' $roles)"
 	wait_until 30 "PostgreSQL keeps a connection of $ACCOUNT" postgresql_ended "$list"
 }
 postgresql_ended() { # LIST
@@ -71,7 +72,7 @@ postgresql_copy_roles() {
 	statements=$(there "$FROM" postgresql_roles_sql)
 	[ -n "$statements" ] || return 0
 	read -ra client <<<"$(conf psql "$TO")"
-	on "$TO" "${client[@]}" -X -q -1 -v ON_ERROR_STOP=1 -d postgres <<<"$statements" || copy_failed "roles of PostgreSQL"
+	on "$TO" "${client[@]}" -X -q -1 -v ON_ERROR_STOP=1 -d postgres <<<"SET client_min_messages = warning; $statements" || copy_failed "roles of PostgreSQL"
 }
 # Uncompressed, so that the bytes can be told from the size (`ssh -C` compresses where the wire is slow).
 postgresql_copy() { # DATABASE BYTES BASE SPAN

@@ -1,6 +1,7 @@
 # What hooks_move needs beside lib.sh: nginx, Dovecot, MariaDB and PostgreSQL on both sides, small and never waiting for a disk, and the example hooks with their hooks.conf.
 # Side c is the client server, t the transit server. Homes, mails and data directories are in $W/c and $W/t.
 PGBIN=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+PATH=$PGBIN:$PATH # Debian's psql is a wrapper that takes longer than the query
 
 side_word() { [ "$1" = c ] && echo client || echo transit; }
 service_address() { [ "$1" = c ] && echo 127.0.0.1 || echo 198.51.100.11; }
@@ -145,6 +146,8 @@ hooks_up() {
 		exit 2
 	END
 	chmod 755 "$W/bin/enter" "$W/bin/dump"
+	printf '#!/bin/bash\nset -o pipefail\n%s/hooks/copy | tee %s/copied\n' "$W" "$W" >"$W/bin/copy"
+	chmod 755 "$W/bin/copy"
 	cat >"$W/hooks/hooks.conf" <<-END
 		client-shell = $W/bin/enter c
 		transit-shell = $W/bin/enter t
@@ -174,9 +177,9 @@ hooks_up() {
 			doveadm = doveadm -c $W/$n/dovecot/conf
 			mariadb = mariadb --no-defaults -S $W/$n/mariadb.sock -u root
 			mariadb-dump = $W/bin/dump --no-defaults -S $W/$n/mariadb.sock -u root
-			psql = psql -h $W/$n/postgresql -U postgres
-			pg_dump = pg_dump -h $W/$n/postgresql -U postgres
-			pg_restore = pg_restore -h $W/$n/postgresql -U postgres
+			psql = $PGBIN/psql -h $W/$n/postgresql -U postgres
+			pg_dump = $PGBIN/pg_dump -h $W/$n/postgresql -U postgres
+			pg_restore = $PGBIN/pg_restore -h $W/$n/postgresql -U postgres
 		END
 	done
 }
@@ -245,7 +248,7 @@ refuses() { # SIDE: each in its own words
 	like "postgresql on $(side_word "$1")" "$(door "$1" postgresql)" 'not permitted to log in'
 }
 locks_of() { # SIDE: all that seals touch
-	(cd "$W/$1" && find sealed nginx/sealed dovecot/sealed -type f | sort && cat sealed/* 2>/dev/null) || :
+	(cd "$W/$1" && find sealed nginx/sealed dovecot/sealed -type f | sort && cat sealed/*) 2>/dev/null || :
 	sql "$1" "SELECT user, host, IFNULL(JSON_VALUE(priv, '\$.account_locked'), 0) FROM mysql.global_priv ORDER BY 1"
 	pg "$1" "SELECT rolname, rolcanlogin FROM pg_roles WHERE rolname LIKE 'alice%' ORDER BY 1"
 }
