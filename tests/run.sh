@@ -107,7 +107,7 @@ need_packages() {
 	END
 	# A back end, a plug-in or a directory of versions is found by no name.
 	for p in pdns-backend-sqlite3 dovecot-imapd postgresql; do
-		dpkg-query -W -f '${Status}' $p 2>/dev/null | grep -q 'ok installed' || missing+=($p)
+		dpkg-query -W -f '${Status}' $p 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
 	done
 	python3 -c 'import asyncio, ssl, json, sqlite3' 2>/dev/null || missing+=(python3)
 	[ ${#missing[@]} = 0 ] && return 0

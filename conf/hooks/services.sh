@@ -75,8 +75,7 @@ nginx_lock() {
 }
 nginx_unlock() { # FILE
 	rm -f "$1"
-	nginx_reload
-	[ -z "$(conf web-url "$SIDE")" ] || ! nginx_runs || wait_until 10 "nginx still refuses $ACCOUNT" web_serves
+	nginx_reload # and no more: an application may have a 503 of its own
 }
 nginx_runs() {
 	local pid
@@ -112,7 +111,6 @@ web_status() {
 	curl -so /dev/null -m 10 --noproxy '*' -w '%{http_code}' ${host:+-H "Host: $host"} "$url" || true
 }
 web_refuses() { [ "$(web_status)" = 503 ]; }
-web_serves() { [ "$(web_status)" != 503 ]; }
 
 # ---- Dovecot: a passdb with deny = yes has a file for each user that is refused
 dovecot_open() {

@@ -8,6 +8,7 @@ service_address() { [ "$1" = c ] && echo 127.0.0.1 || echo 198.51.100.11; }
 directories_up() { # that the servers' own users may enter
 	chmod 711 "$W"
 	mkdir -m 711 "$W/c" "$W/t"
+	(cd / && pg_run test -x "$W/c") || cannot_run "the user postgres cannot enter $W: name another TMPDIR"
 }
 
 # ---- the four servers of a side
