@@ -88,5 +88,6 @@ mariadb_copy() { # DATABASE BYTES BASE SPAN
 mariadb_copy_users() {
 	local statements
 	statements=$(there "$FROM" mariadb_users_sql)
+	[ -n "$statements" ] || return 0
 	mariadb_load <<<"$statements" || copy_failed "users and grants of MariaDB"
 }

@@ -174,4 +174,20 @@ wait_for copying
 kill -KILL -- -$hook
 nobody_copies() { ! copying; }
 wait_for nobody_copies
+say "files alone, and slips in the configuration"
+cat >"$h/hooks.conf" <<END
+shell = bash -c
+client-state = $W/c/sealed
+transit-state = $W/t/sealed
+client-files = $W/c/home/%a
+transit-files = $W/t/home/%a
+END
+for x in prepare copy seal verify; do run_hook $x transit client >"$W/prepared"; done
+same "the files" "$(files_of c)" "$(files_of t)"
+echo 'fils = x' >>"$h/hooks.conf"
+fails_with 1 run_hook copy transit client
+like "a key that is none" "$OUT" 'line 6: there is no key fils'
+sed -i '$s/.*/client-files = \/srv/' "$h/hooks.conf"
+fails_with 1 run_hook copy transit client
+like "a directory that is not the account's" "$OUT" '/srv must .* have %a'
 say "written: $(acked alice_blog) $(acked alice_shop) $(acked postgresql), none lost"
