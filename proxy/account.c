@@ -1,5 +1,7 @@
 #include "proxy/account.h"
 
+#include "proxy/accepted.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,8 +29,10 @@ void account_unref(struct account *a)
 	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	for (unsigned i = 0; i < a->n_shards; i++) {
-		if (a->shards[i])
+		if (a->shards[i]) {
 			free(a->shards[i]->tally);
+			accepted_free(a->shards[i]->accepted);
+		}
 		free(a->shards[i]);
 	}
 	free(a);

@@ -26,14 +26,17 @@ struct shard {
 	struct drain *drains;                                        /* whoever waits for n_flows == 0 (flow.c) */
 	struct spread *spread;                                       /* a release under way (flow.c) */
 	struct tally *tally;                                         /* since the last hold (flow.c); NULL: none yet */
+	struct accepted *accepted;                                   /* since the last switch (accepted.h); NULL: nothing yet */
 };
 
 struct account {
 	atomic_uint refs;
-	atomic_uint word;        /* side | gate << 1 */
-	atomic_uint eta;         /* seconds from eta_at until the hold should end; 0 is unknown */
-	atomic_uint max_wait;    /* of this hold: 1 + seconds; 0: hold-max-wait holds */
-	_Atomic uint64_t eta_at; /* ms, CLOCK_MONOTONIC */
+	atomic_uint word;               /* side | gate << 1 */
+	atomic_uint eta;                /* seconds from eta_at until the hold should end; 0 is unknown */
+	atomic_uint max_wait;           /* of this hold: 1 + seconds; 0: hold-max-wait holds */
+	_Atomic uint64_t eta_at;        /* ms, CLOCK_MONOTONIC */
+	_Atomic uint64_t counted_since; /* what its side has accepted (accepted.h); ms, CLOCK_MONOTONIC; 0: not counted */
+	atomic_bool counted_whole;      /* nothing was before that */
 	unsigned n_shards;
 	char name[ACCOUNT_NAME_MAX + 1];
 	struct shard *shards[]; /* by worker; NULL until used */

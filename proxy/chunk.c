@@ -207,6 +207,7 @@ uint64_t chunk_data(const struct chunk *c)
 void chunk_moved(struct chunk *c, uint64_t n)
 {
 	c->left -= n;
+	c->data += n;
 	if (c->left == 0 && c->state == DATA)
 		c->state = DATA_CR;
 }

@@ -14,6 +14,7 @@ struct chunk {
 	uint16_t line; /* bytes of this extension or trailer line */
 	uint16_t trailer;
 	uint64_t left; /* of the current chunk's data; see chunk_data() */
+	uint64_t data; /* bytes of data that have passed, in all chunks */
 };
 
 void chunk_init(struct chunk *c, bool raw);

@@ -4,6 +4,7 @@
 #include "lib/ctl.h"
 #include "lib/log.h"
 #include "lib/tls.h"
+#include "proxy/accepted.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
 #include "proxy/straggler.h"
@@ -326,8 +327,11 @@ static void cmd_switch(struct proxy *p, struct ctl_call *call, json_t *req)
 		ctl_fail(call, CTL_REFUSED, "account %s is %s: hold, drain and fence it first", a->name, gate_name(account_gate(a)));
 		return;
 	}
-	if (account_side(a) != side && !change(p, call, a, side, GATE_FENCED))
-		return;
+	if (account_side(a) != side) {
+		if (!change(p, call, a, side, GATE_FENCED))
+			return;
+		accepted_begin(a, loop_now(p->loop), true); /* nothing of it is in flight: it is fenced */
+	}
 	if (query(p, call, a, 0, forget_and_tell, switched) < 0) /* it has switched; what is not forgotten is not told while it is home */
 		ctl_answer(call, json_pack("{ss ss}", "side", side_name(account_side(a)), "gate", gate_name(account_gate(a))));
 }

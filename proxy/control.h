@@ -10,9 +10,19 @@
  *                                     account that would vanish while it is held. Sides and gates of known accounts stay as they are.
  * account-put   {"account":ACCOUNT}   one account, added or with new names; its side and gate stay if it is known
  * account-remove {"name":S}           refused while it is held or fenced
- * account {"name":S}               -> {"account":ACCOUNT with side and gate,"flows":N,"parked":N,"stats":{"client":{..},"transit":{..}}}
+ * account {"name":S}               -> {"account":ACCOUNT with side and gate,"flows":N,"parked":N,"stats":{"client":{..},"transit":{..}},
+ *                                     "since-switch":SINCE|null}
  *                                     each side as in status, with "first-byte":T|null that went there since the last hold began, and
  *                                     "last-byte":T|null
+ *                                     SINCE, what its side has accepted since it was switched there (accepted.h): {"side","counted-since":T,
+ *                                     "whole":B,"writes":{"accepted":W,"refused":W,"unanswered":W},"connections":[{"listener":S|null,
+ *                                     "protocol":"http"|"tls"|"tcp","count":N,"bytes":N,"first":T|null,"last":T|null}..]}, with W
+ *                                     {"POST":N,"PUT":N,"PATCH":N,"DELETE":N,"other":N,"requests":N,"bytes":N,"first":T|null,
+ *                                     "last":T|null}: requests that write, by what became of them (2xx and 3xx; 4xx and 5xx; no answer came
+ *                                     back), and bytes of their bodies. Connections may have written; "http" are those that were upgraded;
+ *                                     "listener" null: of more listeners than are told apart. "whole" false: it was switched before this
+ *                                     process began, or memory was short, and what was before "counted-since" is unknown. null: it is
+ *                                     where it has been all the time that this process knows, the client server, and nothing is counted.
  * list    {"from":S,"max":N}       -> {"accounts":[{"name","side","gate","digest"}..],"next":S|null}   in order of name, from S on, at most
  *                                     1000; digest as acctdef_digest() makes it
  * hold    {"name":S,"eta":SECONDS?,"max-wait":S?} -> {"gate":"held","in-flight":N,"parked":N}   new requests and connections wait from here

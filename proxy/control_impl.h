@@ -1,7 +1,7 @@
 #pragma once
 /* control_impl - how the files of the control socket share the work: control.c holds and releases, control_table.c changes the table,
- * control_status.c tells, control_straggler.c of names whose visitors still come to the old address. Not for others. Every cmd_ answers its
- * call exactly once, now or later. */
+ * control_status.c tells, control_straggler.c of names whose visitors still come to the old address, control_accepted.c of what the new
+ * side has accepted. Not for others. Every cmd_ answers its call exactly once, now or later. */
 #include "lib/ctl.h"
 #include "proxy/proxy.h"
 
@@ -15,6 +15,11 @@ void cmd_put(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_remove(struct proxy *p, struct ctl_call *call, json_t *req);
 void control_import(struct proxy *p, struct ctl_call *call, const char *what, json_t *req, void **session);
 void control_import_free(void *session);
+
+struct accepted;
+/* In a worker: what it has counted of the account (accepted.h), with what is open there, is added to the sum. -ENOMEM. */
+int accepted_gather(struct worker *w, const struct account *a, struct accepted *sum);
+json_t *json_accepted(const struct proxy *p, const struct account *a, const struct accepted *sum); /* new; null: it is not counted */
 
 void cmd_hello(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_status(struct proxy *p, struct ctl_call *call, json_t *req);

@@ -1,5 +1,6 @@
 /* What the proxy tells of itself. */
 #include "config.h"
+#include "proxy/accepted.h"
 #include "proxy/alive.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
@@ -58,6 +59,8 @@ struct count {
 		struct sent sent[2];
 		uint64_t flows, parked, refused, refused_sources;
 		unsigned conns;
+		struct accepted accepted; /* of one account */
+		int rc;                   /* -ENOMEM: that is not all */
 	} by_worker[];
 };
 
@@ -78,6 +81,7 @@ static void count_in_worker(struct worker *w, struct ask *ask)
 		n->flows = s->n_flows;
 		n->parked = s->n_parked;
 		n->refused = s->refused;
+		n->rc = accepted_gather(w, c->account, &n->accepted);
 	}
 	ask_answered(ask);
 }
@@ -147,6 +151,8 @@ static void count_all(struct proxy *p, struct ctl_call *call, struct account *a,
 
 static void count_free(struct count *c)
 {
+	for (unsigned i = 0; i < c->ask.proxy->n_workers; i++)
+		accepted_done(&c->by_worker[i].accepted);
 	account_unref(c->account);
 	ask_free(c);
 }
@@ -178,16 +184,31 @@ static json_t *json_account(const struct proxy *p, const struct account *a)
 	return acctdef_to_json(&d, true);
 }
 
+/* Less than all there is must not be told as all. */
+static int sum_accepted(const struct count *c, struct accepted *sum)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < c->ask.proxy->n_workers; i++)
+		rc = c->by_worker[i].rc < 0 ? c->by_worker[i].rc : accepted_merge(sum, &c->by_worker[i].accepted);
+	return rc;
+}
+
 static void told_account(struct ask *ask)
 {
 	struct count *c = (struct count *)ask;
 	struct counts sum = sum_of(c);
+	struct accepted accepted = {0};
 
 	if (table_find(ask->proxy->table, c->account->name) != c->account)
 		ctl_fail(c->call, CTL_REFUSED, "account %s has just been removed", c->account->name);
+	else if (sum_accepted(c, &accepted) < 0)
+		ctl_fail(c->call, CTL_FAILED, "out of memory");
 	else
-		ctl_answer(c->call, json_pack("{so sI sI so}", "account", json_account(ask->proxy, c->account), "flows",
-					      (json_int_t)sum.flows, "parked", (json_int_t)sum.parked, "stats", json_sides_sent(&sum)));
+		ctl_answer(c->call, json_pack("{so sI sI so so}", "account", json_account(ask->proxy, c->account), "flows",
+					      (json_int_t)sum.flows, "parked", (json_int_t)sum.parked, "stats", json_sides_sent(&sum),
+					      "since-switch", json_accepted(ask->proxy, c->account, &accepted)));
+	accepted_done(&accepted);
 	count_free(c);
 }
 

@@ -1,6 +1,7 @@
 #include "proxy/stream.h"
 
 #include "lib/log.h"
+#include "proxy/accepted.h"
 #include "proxy/dial.h"
 #include "proxy/flow.h"
 #include "proxy/listener.h"
@@ -89,11 +90,22 @@ static void free_stream(struct later *l)
 	slab_give(&s->v.flow.worker->streams, s);
 }
 
+/* TLS and TCP do not say what they carry: it may have written. */
+static void count_accepted(struct stream *s, unsigned count, uint64_t bytes)
+{
+	const struct conf_listener *l = s->v.listener->conf;
+	struct worker *w = s->v.flow.worker;
+
+	accepted_connection(s->v.flow.account, w->index, l->name, l->protocol, count, bytes, loop_now(w->loop));
+}
+
 static void stream_close(struct stream *s, const char *why, bool reset)
 {
 	if (s->state == STREAM_CLOSED)
 		return;
 	log_end(s, why);
+	if (s->state == STREAM_RELAY)
+		count_accepted(s, 0, s->up);
 	if (s->v.flow.where == FLOW_FLYING)
 		flow_count_bytes(&s->v.flow, s->up, s->down, reset);
 	enter(s, STREAM_CLOSED);
@@ -209,6 +221,7 @@ static void on_connected(struct stream *s)
 	s->connect_ms = visitor_now(&s->v) - s->connect_start;
 	s->v.active = visitor_now(&s->v);
 	enter(s, STREAM_RELAY);
+	count_accepted(s, 1, 0);
 	deadline_arm(s->v.flow.worker->loop, &s->v.flow.deadline, on_deadline, (uint64_t)s->v.flow.worker->conf->idle * 1000);
 	if (say_first(s) < 0) {
 		stream_close(s, "reset by the back end", true);
@@ -314,7 +327,16 @@ static void quiet(struct flow *f, unsigned quiet_ms, bool last_call)
 		stream_close(s, "drained", false);
 }
 
-static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .quiet = quiet};
+static const struct listener *unseen(const struct flow *f, uint64_t *bytes, uint64_t *quiet_ms)
+{
+	const struct stream *s = (const struct stream *)((const char *)f - offsetof(struct stream, v.flow));
+
+	*bytes = s->up;
+	*quiet_ms = visitor_now(&s->v) - s->v.active;
+	return s->state == STREAM_RELAY ? s->v.listener : NULL;
+}
+
+static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .quiet = quiet, .unseen = unseen};
 
 static void route_it(struct stream *s)
 {

@@ -4,10 +4,12 @@
 #include "proxy/table.h"
 
 #include "lib/index.h"
+#include "proxy/accepted.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct table {
 	struct acctset defs;       /* in order of name */
@@ -73,6 +75,27 @@ static void file_def(struct table *t, uint32_t i)
 		index_put(&t->by_port, &d->ports[k], sizeof d->ports[k], i, NULL);
 }
 
+static uint64_t mono_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* One that we meet on the transit server was switched there before our time: what it has accepted is counted from now on. */
+static struct account *account_of(const struct acctdef *d, const struct table *old, unsigned n_workers)
+{
+	struct account *a = old ? table_find(old, d->name) : NULL;
+
+	if (a)
+		return account_ref(a);
+	a = account_new(d->name, d->side, d->gate, n_workers);
+	if (a && d->side == SIDE_TRANSIT)
+		accepted_begin(a, mono_ms(), false);
+	return a;
+}
+
 int table_new(struct table **out, struct acctset *defs, const struct table *old, unsigned n_workers, struct err *err)
 {
 	struct table *t = calloc(1, sizeof *t);
@@ -93,10 +116,9 @@ int table_new(struct table **out, struct acctset *defs, const struct table *old,
 	rc = t->accounts ? init_indexes(t) : -ENOMEM;
 	for (size_t i = 0; rc == 0 && i < t->defs.n; i++) {
 		const struct acctdef *d = &t->defs.defs[i];
-		struct account *known = old ? table_find(old, d->name) : NULL;
 
 		file_def(t, (uint32_t)i);
-		t->accounts[i] = known ? account_ref(known) : account_new(d->name, d->side, d->gate, n_workers);
+		t->accounts[i] = account_of(d, old, n_workers);
 		if (!t->accounts[i])
 			rc = -ENOMEM;
 	}

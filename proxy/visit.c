@@ -1,6 +1,7 @@
 #include "proxy/visit.h"
 
 #include "lib/log.h"
+#include "proxy/accepted.h"
 #include "proxy/exchange.h"
 #include "proxy/listener.h"
 #include "proxy/page.h"
@@ -87,10 +88,33 @@ static void free_visit(struct later *l)
 	slab_give(&v->v.flow.worker->visits, v);
 }
 
+/* Without the framing of chunks. */
+static uint64_t body_bytes(const struct exchange *x)
+{
+	return x->request.framing == BODY_CHUNKED ? x->request.chunk.data : x->up;
+}
+
+/* What it may have changed there, for who wants to know the price of going back. Tunnels were counted when they began. */
+static void count_accepted(struct visit *v)
+{
+	struct flow *f = &v->v.flow;
+	struct worker *w = f->worker;
+	enum write_method method;
+
+	if (f->where != FLOW_FLYING || !accepted_counts(f->account))
+		return;
+	if (v->state == VISIT_TUNNEL)
+		accepted_connection(f->account, w->index, v->v.listener->conf->name, PROTOCOL_HTTP, 0, v->x.up, loop_now(w->loop));
+	else if (write_method_of(v->x.method, &method) && (v->x.answered || (v->up && v->up->connected)))
+		accepted_request(f->account, w->index, method, accepted_verdict_of(v->x.answered ? v->x.status : 0), body_bytes(&v->x),
+				 loop_now(w->loop));
+}
+
 /* Ends a request that did not run its course. */
 static void abandon(struct visit *v, const char *why, bool reset)
 {
 	visit_log(v, why);
+	count_accepted(v);
 	if (v->v.flow.where == FLOW_FLYING)
 		flow_count_bytes(&v->v.flow, v->x.up, v->x.down, reset);
 	upstream_close(v->up, reset);
@@ -186,6 +210,7 @@ void visit_exchange_over(struct visit *v)
 	bool keep = v->x.keep && !w->draining;
 
 	visit_log(v, "ok");
+	count_accepted(v);
 	flow_count_bytes(&v->v.flow, v->x.up, v->x.down, v->x.status >= 500);
 	exchange_done(v);
 	flow_leave(&v->v.flow);
@@ -235,7 +260,16 @@ static void cut(struct flow *f)
 	visit_close(visit_of(f), "cut", true);
 }
 
-static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut};
+static const struct listener *unseen(const struct flow *f, uint64_t *bytes, uint64_t *quiet_ms)
+{
+	const struct visit *v = (const struct visit *)((const char *)f - offsetof(struct visit, v.flow));
+
+	*bytes = v->x.up;
+	*quiet_ms = visitor_now(&v->v) - v->v.active;
+	return v->state == VISIT_TUNNEL ? v->v.listener : NULL;
+}
+
+static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .unseen = unseen};
 
 static char *copy_slice(struct slice s)
 {
@@ -406,6 +440,7 @@ void visit_tunnel(struct visit *v)
 	struct worker *w = v->v.flow.worker;
 
 	visit_enter(v, VISIT_TUNNEL);
+	accepted_connection(v->v.flow.account, w->index, v->v.listener->conf->name, PROTOCOL_HTTP, 1, 0, loop_now(w->loop));
 	v->v.unsure = false;
 	visit_arm(v, (uint64_t)w->conf->idle * 1000);
 	if (v->v.kept) { /* what the visitor said before it knew */
