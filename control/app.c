@@ -146,6 +146,8 @@ void app_done(struct app *a)
 	conf_free(a->conf);
 	a->conf = NULL;
 	options_done(&a->opt);
+	json_decref(a->prices);
+	a->prices = NULL;
 	if (a->sigfd >= 0)
 		close(a->sigfd);
 	a->sigfd = -1;

@@ -21,9 +21,10 @@ struct app {
 	struct dnslink *dns;          /* NULL: not configured */
 	struct who who;
 	struct progress progress;
-	bool settles;                                              /* the command settles what DNS is owed by itself */
-	bool set_held;                                             /* we have LOCK_SET */
-	int sigfd;                                                 /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+	bool settles;   /* the command settles what DNS is owed by itself */
+	bool set_held;  /* we have LOCK_SET */
+	int sigfd;      /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */
+	json_t *prices; /* of the rollbacks of this run, by account, agreed to (price.h); NULL: none */
 	void (*at)(void *arg, const char *step, const char *when); /* where tests crash; or NULL */
 	void *at_arg;
 };

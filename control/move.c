@@ -361,11 +361,28 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 	return *m->owed ? owing(m, err) : EXIT_DONE;
 }
 
+/* What was agreed to before it began (price.h) is on disk with its beginning. */
+static int begin(struct move *m, struct err *err)
+{
+	struct journal *db = m->with->db;
+	json_t *price = json_object_get(m->row.evidence, "price");
+	int rc = journal_begin(db, err);
+	if (rc < 0)
+		return rc;
+	rc = journal_move_begin(db, &m->row, err);
+	if (rc == 0 && price)
+		rc = journal_note(db, m->row.account, m->row.id, "price agreed to", price, err);
+	if (rc == 0)
+		return journal_commit(db, err);
+	journal_rollback(db);
+	return rc;
+}
+
 enum exit_code move_run(struct move *m, struct err *err)
 {
 	struct err e = {0};
 	snprintf(m->row.step, sizeof(m->row.step), "%s", steps[0].name);
-	int rc = journal_move_begin(m->with->db, &m->row, &e);
+	int rc = begin(m, &e);
 	if (rc < 0) {
 		err_set(err, rc, rc == -EPERM ? "%s of %s refused: %s" : "%s of %s refused: its way back cannot be written (%s)",
 			m->row.kind, m->row.account, e.text);

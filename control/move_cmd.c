@@ -4,6 +4,7 @@
 #include "control/app.h"
 #include "control/moved.h"
 #include "control/network.h"
+#include "control/price.h"
 #include "control/publish.h"
 #include "control/steps.h"
 #include "control/sync.h"
@@ -116,6 +117,9 @@ static void fill_row(struct app *a, const struct kind *k, const struct account_r
 	row->max_wait = a->opt.max_wait;
 	row->databases_gb = account->def.databases_gb;
 	row->no_dns = a->opt.no_dns;
+	json_t *price = json_object_get(a->prices, row->account);
+	if (price)
+		row->evidence = json_pack("{s:O}", "price", price);
 }
 
 static void put_moved(json_t *o, const struct move *m)
@@ -125,6 +129,8 @@ static void put_moved(json_t *o, const struct move *m)
 	json_object_set_new(o, "seconds", json_real((double)(now_ms() - m->row.started) / 1000));
 	json_object_set_new(o, "move", json_integer((json_int_t)m->row.id));
 	json_object_set(o, "evidence", m->row.evidence);
+	if (json_object_get(m->row.evidence, "price"))
+		json_object_set(o, "price", json_object_get(m->row.evidence, "price"));
 }
 
 /* The caller holds the account's lock. */
@@ -487,7 +493,12 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 			json_object_set_new(o, "already", json_true());
 			out_line(&a->out, "%s: is on %s already", names[i], side_name(k->to));
 		} else if (rc == 0) {
+			json_t *price = k == &rollback ? price_ask(a, &account) : NULL;
 			json_object_set_new(o, "steps", dry_steps(a, k, &account, &rc, &e));
+			if (price)
+				out_line(&a->out, "  %-10s %s", "price", price_text(price));
+			if (price)
+				json_object_set_new(o, "price", price);
 		}
 		if (rc < 0) {
 			result(o, exit_of(rc), &e);
@@ -504,6 +515,22 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 	if (bad && n > 1)
 		err_set(err, -EPERM, "%d of %d accounts would be refused", bad, n);
 	return worst;
+}
+
+/* The price of each that can go back; the others are refused, with the reason, when it is their turn. */
+static enum exit_code agree_to_prices(struct app *a, const struct kind *k, char **names, int n, struct err *err)
+{
+	a->prices = json_object();
+	for (int i = 0; i < n; i++) {
+		struct account_row account = {0};
+		if (dry_guards(a, k, names[i], &account, NULL) == 0)
+			json_object_set_new(a->prices, names[i], price_ask(a, &account));
+		account_row_done(&account);
+	}
+	enum exit_code x = price_consent(a, a->prices, err);
+	if (x)
+		out_set(&a->out, "prices", json_incref(a->prices));
+	return x;
 }
 
 /* Where it is, and only its DNS is owed. */
@@ -613,9 +640,8 @@ static enum exit_code moves(struct app *a, const struct kind *k, char **words, i
 		out_line(&a->out, "nothing to do: every account is on %s", side_name(k->to));
 	if (a->opt.dry_run) {
 		x = dry_run(a, k, words, n, err);
-	} else if (k == &rollback && !app_confirm(a, "What was written on the transit server since is brought back only by hook-copy.")) {
-		err_set(err, -ECANCELED, "not confirmed, nothing changed");
-		x = EXIT_REFUSED;
+	} else if (k == &rollback && (x = agree_to_prices(a, k, words, n, err))) {
+		goto out;
 	} else if (all && n && !app_confirm(a, "%d account(s) will move to %s.", n, side_name(k->to))) {
 		err_set(err, -ECANCELED, "not confirmed, nothing changed");
 		x = EXIT_REFUSED;

@@ -2,6 +2,7 @@
 #include "control/app.h"
 #include "control/dnsdebt.h"
 #include "control/network.h"
+#include "control/price.h"
 #include "control/stragglers.h"
 #include "lib/tls.h"
 
@@ -229,6 +230,17 @@ static void show_way_back(struct app *a, const struct account_row *row, json_t *
 	move_row_done(&last);
 }
 
+/* What a rollback would leave behind, while there can be one. */
+static void show_price(struct app *a, const struct account_row *row, const json_t *answer, const char *why, json_t *o)
+{
+	int64_t at;
+	if (row->def.side != SIDE_TRANSIT || journal_clock(a->db, "reinstall", &at, NULL) == 0)
+		return;
+	json_t *price = price_from(a, row, answer, why);
+	out_line(&a->out, "%-10s %s", "price", price_text(price));
+	json_object_set_new(o, "price", price);
+}
+
 static void show_traffic(struct app *a, json_t *answer)
 {
 	json_t *stats = json_object_get(answer, "stats");
@@ -280,6 +292,7 @@ static enum exit_code status_one(struct app *a, const char *name, struct err *er
 	}
 	dnsdebt_status_of(a, row.def.name, o);
 	show_way_back(a, &row, o);
+	show_price(a, &row, answer, e.text, o);
 	show_moves(a, row.def.name);
 	out_set(&a->out, "account", o);
 	json_decref(answer);

@@ -237,6 +237,18 @@ static int reset_old(struct move *m, struct err *err)
 	return 0;
 }
 
+/* More may have been accepted since the price was agreed to: this is what it came to. */
+static void last_price(struct move *m)
+{
+	json_t *answer = NULL;
+	if (!json_object_get(m->row.evidence, "price"))
+		return;
+	proxylink_ask(m->with->proxy, "account", json_pack("{s:s}", "name", m->row.account), 0, &answer, NULL);
+	if (json_object_get(answer, "since-switch"))
+		json_object_set(m->evidence, "since-switch", json_object_get(answer, "since-switch"));
+	json_decref(answer);
+}
+
 static int fence(struct move *m, struct err *err)
 {
 	if (m->row.from == SIDE_TRANSIT && m->with->homeward)
@@ -244,6 +256,8 @@ static int fence(struct move *m, struct err *err)
 	int rc = ask(m, "fence", json_object(), 0, err);
 	if (rc == 0)
 		rc = expect(m, "gate", "fenced", err);
+	if (rc == 0)
+		last_price(m);
 	return rc < 0 || !m->with->netctl ? rc : reset_old(m, err);
 }
 

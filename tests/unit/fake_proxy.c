@@ -153,7 +153,8 @@ static int move_command(struct fake_proxy *f, const char *cmd, const json_t *q, 
 	}
 	*answer = state(a);
 	if (strcmp(cmd, "account") == 0)
-		*answer = json_pack("{s:o}", "account", *answer);
+		*answer = json_pack("{s:o, s:o*}", "account", *answer, "since-switch",
+				    f->since_switch ? json_loads(f->since_switch, JSON_DECODE_ANY, NULL) : NULL);
 	return 0;
 }
 
