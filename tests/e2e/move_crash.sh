@@ -51,7 +51,7 @@ goes_on() { # by `resume` and by whatever command comes next, in turn
 	esac >"$W/log/resume" 2>&1 || die "after a crash at $1: $(cat "$W/log/resume")"
 }
 back_to() { # SIDE
-	[ "$SIDE" = "$1" ] || if [ "$1" = client ]; then shunt rollback alice; else shunt migrate alice; fi >"$W/log/back" 2>&1 || die "back to $1: $(cat "$W/log/back")"
+	[ "$SIDE" = "$1" ] || if [ "$1" = client ]; then shunt --yes rollback alice; else shunt migrate alice; fi >"$W/log/back" 2>&1 || die "back to $1: $(cat "$W/log/back")"
 	SIDE=$1
 }
 SIDE=client
@@ -73,7 +73,7 @@ for step in $steps; do
 		goes_on "$step:$when"
 		agrees "migrate killed $when $step" "$(expected "$step" "$when" client transit)"
 		back_to transit
-		dies_at "$step:$when" rollback alice
+		dies_at "$step:$when" --yes rollback alice
 		goes_on "$step:$when"
 		agrees "rollback killed $when $step" "$(expected "$step" "$when" transit client)"
 	done

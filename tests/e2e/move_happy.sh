@@ -94,12 +94,12 @@ same "the report without the proxy" "$(shunt report alice)" "$report"
 proxy_start
 
 # back again, and there and back
-shunt rollback alice
+shunt --yes rollback alice
 same "rolled back" "$(side_of http://alice.example/) $(side_of https://alice.example/)" "client client"
 for _ in 1 2 3; do
 	shunt migrate alice bob
 	same "both moved" "$(side_of http://alice.example/) $(side_of https://bob.example/)" "transit transit"
-	shunt rollback bob alice
+	shunt --yes rollback bob alice
 	same "both back" "$(side_of https://alice.example/) $(side_of http://bob.example/)" "client client"
 done
 # what is so already is no change, and no failure that frightens

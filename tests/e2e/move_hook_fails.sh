@@ -58,7 +58,7 @@ all_fine
 hook copy 'i=0; while [ $i -lt 20000 ]; do echo "a line that goes on and on and on and on and on and on"; echo "and one more" >&2; i=$((i + 1)); done; printf "progress 1000%%\nprogress -5%%\nprogress x\n"'
 shunt migrate alice >"$W/log/noisy" 2>&1
 served_by transit
-shunt rollback alice
+shunt --yes rollback alice
 served_by client
 
 all_fine
@@ -79,10 +79,10 @@ all_fine
 shunt migrate alice
 served_by transit
 hook copy 'exit 1'
-fails_with 3 shunt rollback alice
+fails_with 3 shunt --yes rollback alice
 served_by transit
 all_fine
-shunt rollback alice
+shunt --yes rollback alice
 served_by client
 
 # an undo that fails is for a person; resume goes on once it can

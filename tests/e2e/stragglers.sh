@@ -79,7 +79,7 @@ like "the wildcard has the rest" "$(rows "$answer" | sed -n 1p)" '^http \*\.alic
 like "the real ones stay" "$(rows "$answer")" '^tls alice\.example 3 '
 
 # home: forgotten; the next move begins with nothing; who is removed is gone as well
-shunt rollback alice >"$W/o"
+shunt --yes rollback alice >"$W/o"
 visit -o "$W/o" http://alice.example/
 like "at home" "$(shunt check --stragglers alice)" "$nothing"
 unlike "nothing of alice" "$(shunt check --stragglers)" 'alice'

@@ -39,7 +39,7 @@ WAIT=30 wait_for visitors_run
 
 move() { # migrate|rollback
 	say "$1 $round"
-	shunt --json "$1" alice >>"$W/moves" 2>"$W/log/move" || die "$1 in round $round ended with $?: $(cat "$W/log/move"; tail -n 1 "$W/moves")"
+	shunt --json --yes "$1" alice >>"$W/moves" 2>"$W/log/move" || die "$1 in round $round ended with $?: $(cat "$W/log/move"; tail -n 1 "$W/moves")"
 }
 kill_at=$((rounds / 2))
 for ((round = 1; round <= rounds; round++)); do
