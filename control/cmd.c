@@ -121,7 +121,8 @@ static const struct command commands[] = {
 	{"rollback", "NAME..", "transit -> client",
 	 "Refused past rollback-days after the migration without --force, and always once the reinstallation has begun. What was written "
 	 "on the "
-	 "transit server meanwhile comes along only as far as hook-copy brings it.",
+	 "transit server meanwhile comes along only as far as hook-copy brings it: what may be lost is shown first, and needs --yes where "
+	 "nobody can be asked.",
 	 O_MOVE | O_FORCE, 1, -1, NEED_CONF, cmd_rollback},
 	{"reinstall", "[--confirm S] [--without-client]", "the client server's addresses to the transit server",
 	 "Every account must be on the transit server, and no move open. Afterwards no account can be rolled back. What cannot be proved "

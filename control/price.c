@@ -226,13 +226,26 @@ const char *price_text(const json_t *price)
 	return s ? s : "";
 }
 
+/* What is owed may have been published since. */
+static bool leads_past(const json_t *published)
+{
+	const json_t *zone;
+	size_t i;
+	json_array_foreach (json_object_get(published, "zones"), i, zone) {
+		const char *verdict = json_string_value(json_object_get(zone, "verdict"));
+		if (number(zone, "changes") > 0 || (verdict && (strcmp(verdict, "managed") == 0 || strcmp(verdict, "mixed") == 0)))
+			return true;
+	}
+	return json_object_get(published, "owed") != NULL;
+}
+
 /* Has its last migration published DNS? Then visitors do not all come by the proxy. */
 static bool went_direct(struct app *a, const char *name)
 {
 	struct move_row last;
 	if (journal_move_last(a->db, name, "migrate", &last, NULL) < 0)
 		return false;
-	bool did = json_object_get(json_object_get(last.evidence, "published"), "did") != NULL;
+	bool did = leads_past(json_object_get(last.evidence, "published"));
 	move_row_done(&last);
 	return did;
 }

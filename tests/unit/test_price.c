@@ -192,6 +192,40 @@ static void consent(void **state)
 
 /* ---- the proxy is asked ---- */
 
+static const char *const published[] = {
+	"{\"nothing\":\"--no-dns\"}", "{\"did\":\"published\",\"zones\":[{\"verdict\":\"external\",\"changes\":0}]}",
+	/* from here on DNS leads past the proxy, or may */
+	"{\"did\":\"published\",\"zones\":[{\"verdict\":\"external\",\"changes\":0},{\"verdict\":\"mixed\",\"changes\":1}]}",
+	"{\"did\":\"published\",\"zones\":[{\"verdict\":\"managed\",\"changes\":0}]}",
+	"{\"did\":\"published\",\"zones\":[],\"owed\":\"no server answers\"}"};
+
+static void dns_leads_past(struct app *a, struct account_row *row)
+{
+	struct err err = {0};
+	json_t *o = json_pack("{s:s, s:[s]}", "name", "bob", "domains", "bob.example");
+	struct acctdef d;
+	struct account_row bob;
+
+	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
+	json_decref(o);
+	assert_int_equal(journal_account_put(a->db, &d, &err), 0);
+	assert_int_equal(journal_account(a->db, "bob", &bob, &err), 0);
+	for (size_t i = 0; i < sizeof(published) / sizeof(*published); i++) {
+		struct move_row m = {.account_id = bob.id, .account = "bob", .kind = "migrate", .to = SIDE_TRANSIT, .step = "released"};
+		assert_int_equal(journal_move_begin(a->db, &m, &err), 0);
+		json_object_set_new(m.evidence, "published", json_loads(published[i], 0, NULL));
+		m.state = MOVE_DONE;
+		assert_int_equal(journal_move_put(a->db, &m, "migrate done", NULL, &err), 0);
+		move_row_done(&m);
+		json_t *price = price_ask(a, row);
+		assert_int_equal(json_is_true(json_object_get(price, "direct")), i >= 2);
+		assert_int_equal(json_is_true(json_object_get(price, "nil")), i < 2);
+		json_decref(price);
+	}
+	account_row_done(&bob);
+	acctdef_done(&d);
+}
+
 static void asked(void **state)
 {
 	char dir[] = "/tmp/shunt-price.XXXXXX", path[64], cmd[64];
@@ -216,6 +250,7 @@ static void asked(void **state)
 	price = price_ask(&a, &row);
 	assert_true(json_is_true(json_object_get(price, "nil")));
 	json_decref(price);
+	dns_leads_past(&a, &row);
 	row.def.name = alice; /* whom the proxy does not know */
 	price = price_ask(&a, &row);
 	assert_non_null(strstr(price_text(price), "is not known: there is no such account."));
