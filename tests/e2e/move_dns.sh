@@ -177,11 +177,11 @@ same "alice, afterwards" "$(came alice)" "$alice"
 [ "$(came carol)" -gt "$carol" ] || die "carol's visitors are not counted any more"
 
 say "back: every zone as it was"
-shunt rollback alice carol dave >"$W/moved" || die "rollback: $(cat "$W/moved")"
+shunt --yes rollback alice carol dave >"$W/moved" || die "rollback: $(cat "$W/moved")"
 like "alice" "$(cat "$W/moved")" '^alice: DNS: undone \(15 record sets, 1 zone, seen by all servers in'
 like "the TTL is told" "$(cat "$W/moved")" '^alice: resolvers may hold the transit server.s address for 60 s more'
 unchanged "the rollback"
-shunt rollback --no-dns erin >"$W/o"
+shunt --yes rollback --no-dns erin >"$W/o"
 in_ns d unbound-control -c "$DNS/stale/conf" flush_zone alice.example >"$W/log/flush"
 wait_for meet "$home"
 for a in alice carol dave erin; do at_rest $a client; done
@@ -214,7 +214,7 @@ update ${PRIMARY[$KIND]} shared.test <<'END'
 update delete gina.shared.test. A
 update add gina.shared.test. 60 A 203.0.113.80
 END
-fails_with 4 shunt rollback gina
+fails_with 4 shunt --yes rollback gina
 like "three ways" "$OUT" 'gina\.shared\.test\. A: recorded 192\.0\.2\.10; expected 198\.51\.100\.10; found 203\.0\.113\.80'
 at_rest gina client
 like "status" "$(shunt status gina)" '^dns +owed: .*found 203\.0\.113\.80.*shunt resume tries again'
@@ -251,7 +251,7 @@ serves ${SECONDARY[$KIND]} www.alice.example A 198.51.100.10
 
 say "no way home while DNS leads elsewhere: who comes by it could not be made to wait"
 stop knot-primary KILL
-fails_with 1 shunt rollback alice
+fails_with 1 shunt --yes rollback alice
 like "refused" "$OUT" 'DNS stands in the way: .*Connection refused.*--no-dns'
 at_rest alice transit
 knot_start knot-primary
@@ -259,7 +259,7 @@ wait_for serves ${PRIMARY[$KIND]} www.alice.example A 198.51.100.10
 cat >"$W/in-copy" <<END
 kill -0 $(pid_of proxy) && nsenter --net=/run/netns/${NS}d kdig +short @${SECONDARY[$KIND]} www.alice.example A >$W/while-copied
 END
-shunt rollback alice >"$W/o"
+shunt --yes rollback alice >"$W/o"
 rm "$W/in-copy"
 same "where DNS leads while it is copied" "$(cat "$W/while-copied")" 192.0.2.10
 unchanged "the rollback" alice.example
@@ -267,11 +267,11 @@ unchanged "the rollback" alice.example
 say "a move home that fails leads DNS back to where the account stays"
 shunt migrate alice >"$W/o"
 echo "exit 7" >"$W/in-copy"
-fails_with 3 shunt rollback alice
+fails_with 3 shunt --yes rollback alice
 rm "$W/in-copy"
 at_rest alice transit
 serves ${SECONDARY[$KIND]} www.alice.example A 198.51.100.10
-shunt rollback alice >"$W/o"
+shunt --yes rollback alice >"$W/o"
 unchanged "the second try" alice.example
 
 say "a name server that does not follow is named, and holds nobody up"
@@ -290,10 +290,10 @@ for n in gina hugo; do
 	serves ${SECONDARY[$KIND]} $n.shared.test A 198.51.100.10
 done
 serves ${SECONDARY[$KIND]} third.shared.test A 192.0.2.10
-shunt rollback gina dave >"$W/moved" || die "$(cat "$W/moved")"
+shunt --yes rollback gina dave >"$W/moved" || die "$(cat "$W/moved")"
 serves ${SECONDARY[$KIND]} gina.shared.test A 192.0.2.10
 serves ${SECONDARY[$KIND]} hugo.shared.test A 198.51.100.10
-shunt rollback hugo >"$W/moved" || die "$(cat "$W/moved")"
+shunt --yes rollback hugo >"$W/moved" || die "$(cat "$W/moved")"
 unchanged "both" shared.test dave.test
 
 say "finish, once nothing of DNS is left"

@@ -102,7 +102,7 @@ served_by bob.example cli
 like "the transit server sees the visitor" "$(get alice.example)" ' 198\.51\.100\.10$'
 like "and so does the client server" "$(get bob.example)" ' 198\.51\.100\.10$'
 led_to "${T4[0]}"
-shunt rollback alice
+shunt --yes rollback alice
 served_by alice.example cli
 zone_as_before rollback
 shunt migrate --all
