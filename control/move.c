@@ -1,5 +1,6 @@
 #include "control/move.h"
 
+#include "control/price.h"
 #include "control/steps.h"
 
 #include <errno.h>
@@ -371,7 +372,7 @@ static int begin(struct move *m, struct err *err)
 		return rc;
 	rc = journal_move_begin(db, &m->row, err);
 	if (rc == 0 && price)
-		rc = journal_note(db, m->row.account, m->row.id, "price agreed to", price, err);
+		rc = journal_note(db, m->row.account, m->row.id, TRAIL_PRICE, price, err);
 	if (rc == 0)
 		return journal_commit(db, err);
 	journal_rollback(db);

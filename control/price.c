@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TCP_SHOWN 6 /* listeners, by name; the rest together */
-#define NAMES     8 /* of accounts, in a refusal */
+#define TCP_SHOWN       6 /* listeners, by name; the rest together */
+#define CONSENT_NOTHING "nothing to lose"
+#define NAMES           8 /* of accounts, in a refusal */
 
 /* ---- in words ---- */
 
@@ -226,6 +227,25 @@ const char *price_text(const json_t *price)
 	return s ? s : "";
 }
 
+static bool is_nothing(const json_t *since)
+{
+	const json_t *writes = json_object_get(since, "writes"), *c;
+	size_t i;
+	json_array_foreach (json_object_get(since, "connections"), i, c) {
+		if (number(c, "count"))
+			return false;
+	}
+	return number(json_object_get(writes, "accepted"), "requests") == 0 &&
+	       number(json_object_get(writes, "unanswered"), "requests") == 0;
+}
+
+bool price_has_risen(const json_t *price, const json_t *since_switch)
+{
+	const char *by = json_string_value(json_object_get(json_object_get(price, "consent"), "by"));
+	return by && strcmp(by, CONSENT_NOTHING) == 0 && is_price(since_switch) &&
+	       !(is_nothing(since_switch) && json_is_true(json_object_get(since_switch, "whole")));
+}
+
 /* What is owed may have been published since. */
 static bool leads_past(const json_t *published)
 {
@@ -276,16 +296,16 @@ json_t *price_ask(struct app *a, const struct account_row *account)
 
 /* ---- consent ---- */
 
-static void agree(json_t *prices, const char *by)
+static void agree(json_t *prices, bool yes)
 {
 	char at[TIME_TEXT_MAX];
 	const char *name;
 	json_t *price;
 	time_text(now_ms(), at);
-	json_object_foreach (prices, name, price)
-		json_object_set_new(
-			price, "consent",
-			json_pack("{s:s, s:s}", "by", json_is_true(json_object_get(price, "nil")) ? "nothing to lose" : by, "at", at));
+	json_object_foreach (prices, name, price) {
+		const char *by = yes ? "--yes" : json_is_true(json_object_get(price, "nil")) ? CONSENT_NOTHING : "answer";
+		json_object_set_new(price, "consent", json_pack("{s:s, s:s}", "by", by, "at", at));
+	}
 }
 
 enum exit_code price_consent(struct app *a, json_t *prices, struct err *err)
@@ -313,6 +333,6 @@ enum exit_code price_consent(struct app *a, json_t *prices, struct err *err)
 			names);
 		return EXIT_REFUSED;
 	}
-	agree(prices, a->opt.yes ? "--yes" : "answer");
+	agree(prices, a->opt.yes);
 	return EXIT_DONE;
 }

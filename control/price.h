@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define TRAIL_PRICE "price agreed to" /* a line of the trail, with the price as its evidence */
+
 struct account_row;
 struct app;
 
@@ -30,6 +32,8 @@ json_t *price_ask(struct app *a, const struct account_row *account); /* asks the
 /* The same from its answer to `account`; NULL: it does not answer, and why. */
 json_t *price_from(struct app *a, const struct account_row *account, const json_t *answer, const char *why);
 const char *price_text(const json_t *price); /* borrowed */
+/* Was it agreed to because there was nothing to lose, and is there something now, by the proxy's `since-switch`? */
+bool price_has_risen(const json_t *price, const json_t *since_switch);
 
 /* Shows these prices (an object by account) and asks for consent where one is not nil: on a terminal, or by --yes. Without it EXIT_REFUSED.
  * With it each price has its "consent". */

@@ -1,5 +1,6 @@
 #include "control/report.h"
 
+#include "control/price.h"
 #include "control/publish.h"
 
 #include <stdbool.h>
@@ -264,6 +265,8 @@ json_t *report_of(const json_t *entries, int64_t move)
 	add_state(o, lines);
 	visitors = visitors_of(lines);
 	json_object_set_new(o, "visitors", visitors ? visitors : json_null());
+	if (said(lines, TRAIL_PRICE))
+		take(o, "price", said(lines, TRAIL_PRICE), "evidence");
 	json_object_set_new(o, "steps", steps_of(lines));
 	json_object_set_new(o, "dns", dns_of(lines));
 	json_object_set_new(o, "trail",

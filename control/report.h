@@ -6,10 +6,11 @@
  *               "held-at":T,"opened-at":T|null,"fenced-at":T,"last-byte-old":T|null,"first-byte-new":T|null,"restarted":B}|null,
  *   "steps":[{"step","undo":B,"began":T,"ended":T|null,"ms"|null,"result":"done"|"failed"|"interrupted"|"open","evidence"}..],
  *   "dns":[{"at":T,"what","text","evidence"}..],
+ *   "price":{..}?,
  *   "trail":{"first","last","first-hash","last-hash"}}
  * state: done, undone, stuck, or moving (it is at work, or was interrupted). T is RFC 3339 UTC with milliseconds. hold-ms: for how long new
  * requests had to wait, as the proxy measured it; not exact: from the journal, which is a little more. visitors null: nobody had to.
- * dns: what became of it within the move, and later until the account's next one.
+ * price: of a rollback, what was agreed to (price.h). dns: what became of it within the move, and later until the account's next one.
  * Ownership: entries, of journal_log() for one account, are borrowed; what is returned is new. Units: ms. */
 #include <jansson.h>
 #include <stdint.h>

@@ -158,6 +158,17 @@ static void say_visitors(FILE *f, const json_t *r)
 	say(f, 0, "First byte of a visitor to the %s server: %s.", text_of(r, "to"), when(v, "first-byte-new", first));
 }
 
+/* What was agreed to before an account went back. */
+static void say_price(FILE *f, const json_t *r)
+{
+	const json_t *price = json_object_get(r, "price"), *consent = json_object_get(price, "consent");
+	if (!json_is_object(price))
+		return;
+	fputc('\n', f);
+	say(f, 0, "%s", text_of(price, "text"));
+	say(f, 0, "Consent to that: %s, at %s.", text_of(consent, "by"), text_of(consent, "at"));
+}
+
 /* ---- the steps ---- */
 
 static const struct {
@@ -262,6 +273,7 @@ char *report_text(const json_t *r)
 	fprintf(f, "%s, move %lld: %s, %s\n\n", text_of(r, "account"), number_of(r, "move"), text_of(r, "kind"), text_of(r, "state"));
 	say_what(f, r);
 	say_visitors(f, r);
+	say_price(f, r);
 	fputc('\n', f);
 	say_steps(f, r);
 	fputc('\n', f);

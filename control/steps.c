@@ -2,6 +2,7 @@
 
 #include "control/homeward.h"
 #include "control/hook.h"
+#include "control/price.h"
 #include "control/publish.h"
 
 #include <errno.h>
@@ -237,16 +238,26 @@ static int reset_old(struct move *m, struct err *err)
 	return 0;
 }
 
-/* More may have been accepted since the price was agreed to: this is what it came to. */
-static void last_price(struct move *m)
+/* More may have been accepted since the price was agreed to: this is what it came to. Who had nothing to lose was not asked, and is not
+ * moved when there is something now. */
+static int last_price(struct move *m, struct err *err)
 {
-	json_t *answer = NULL;
-	if (!json_object_get(m->row.evidence, "price"))
-		return;
+	const json_t *price = json_object_get(m->row.evidence, "price");
+	json_t *answer = NULL, *now;
+	int rc = 0;
+	if (!price)
+		return 0;
 	proxylink_ask(m->with->proxy, "account", json_pack("{s:s}", "name", m->row.account), 0, &answer, NULL);
-	if (json_object_get(answer, "since-switch"))
-		json_object_set(m->evidence, "since-switch", json_object_get(answer, "since-switch"));
+	now = json_object_get(answer, "since-switch");
+	if (now)
+		json_object_set(m->evidence, "since-switch", now);
+	if (price_has_risen(price, now))
+		rc = err_set(
+			err, -EPERM,
+			"the transit server has accepted something that writes at the last moment, which a rollback would leave behind: "
+			"--yes consents to that");
 	json_decref(answer);
+	return rc;
 }
 
 static int fence(struct move *m, struct err *err)
@@ -257,7 +268,7 @@ static int fence(struct move *m, struct err *err)
 	if (rc == 0)
 		rc = expect(m, "gate", "fenced", err);
 	if (rc == 0)
-		last_price(m);
+		rc = last_price(m, err);
 	return rc < 0 || !m->with->netctl ? rc : reset_old(m, err);
 }
 

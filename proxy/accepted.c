@@ -152,17 +152,21 @@ static void note_time(uint64_t *first, uint64_t *last, uint64_t from, uint64_t t
 		*last = to;
 }
 
+void accepted_add_request(struct accepted *sum, enum write_method m, enum accepted_verdict v, uint64_t bytes, uint64_t at_ms)
+{
+	struct accepted_writes *w = &sum->writes[v];
+
+	w->by_method[m]++;
+	w->bytes += bytes;
+	note_time(&w->first_ms, &w->last_ms, at_ms, at_ms);
+}
+
 void accepted_request(struct account *a, unsigned worker, enum write_method m, enum accepted_verdict v, uint64_t bytes, uint64_t now_ms)
 {
 	struct accepted *acc = begun(a, worker);
-	struct accepted_writes *w;
 
-	if (!acc)
-		return;
-	w = &acc->writes[v];
-	w->by_method[m]++;
-	w->bytes += bytes;
-	note_time(&w->first_ms, &w->last_ms, now_ms, now_ms);
+	if (acc)
+		accepted_add_request(acc, m, v, bytes, now_ms);
 }
 
 void accepted_connection(struct account *a, unsigned worker, const char *listener, enum protocol protocol, unsigned count, uint64_t bytes,
@@ -182,9 +186,20 @@ void accepted_connection(struct account *a, unsigned worker, const char *listene
 
 /* ---- adding up ---- */
 
-int accepted_add_connection(struct accepted *sum, const struct accepted_conns *from, const char *listener)
+int accepted_add_open(struct accepted *sum, const char *listener, enum protocol protocol, uint64_t bytes, uint64_t at_ms)
 {
-	struct accepted_conns *c = conns_of(sum, listener, from->protocol);
+	struct accepted_conns *c = conns_of(sum, listener, protocol);
+
+	if (!c)
+		return -ENOMEM;
+	c->bytes += bytes;
+	note_time(&c->first_ms, &c->last_ms, at_ms, at_ms);
+	return 0;
+}
+
+static int merge_conns(struct accepted *sum, const struct accepted_conns *from)
+{
+	struct accepted_conns *c = conns_of(sum, from->listener, from->protocol);
 
 	if (!c)
 		return -ENOMEM;
@@ -208,7 +223,7 @@ int accepted_merge(struct accepted *sum, const struct accepted *from)
 			note_time(&sum->writes[v].first_ms, &sum->writes[v].last_ms, w->first_ms, w->last_ms);
 	}
 	for (const struct accepted_conns *c = from->conns; rc == 0 && c; c = c->next)
-		rc = accepted_add_connection(sum, c, c->listener);
+		rc = merge_conns(sum, c);
 	return rc;
 }
 

@@ -22,7 +22,7 @@
 enum accepted_verdict {
 	ACCEPTED_OK,      /* answered with 2xx or 3xx (or 1xx) */
 	ACCEPTED_REFUSED, /* answered with 4xx or 5xx */
-	ACCEPTED_UNKNOWN, /* it was sent, at least in part, and no answer came back: whether it was done nobody knows */
+	ACCEPTED_UNKNOWN, /* it was sent, at least in part, and no answer came back, or not yet: whether it was done nobody knows */
 	ACCEPTED_VERDICTS
 };
 const char *accepted_verdict_name(enum accepted_verdict v); /* "accepted", "refused", "unanswered" */
@@ -70,7 +70,9 @@ void accepted_connection(struct account *a, unsigned worker, const char *listene
 
 /* In a worker: adds what it has counted to *sum, which is zeroed at first. -ENOMEM. */
 int accepted_add(struct accepted *sum, const struct account *a, unsigned worker);
-int accepted_add_connection(struct accepted *sum, const struct accepted_conns *c, const char *listener); /* c->listener is not looked at */
+/* What is in flight and not counted yet: a request; a connection that was counted without what has been sent on it. */
+void accepted_add_request(struct accepted *sum, enum write_method m, enum accepted_verdict v, uint64_t bytes, uint64_t at_ms);
+int accepted_add_open(struct accepted *sum, const char *listener, enum protocol protocol, uint64_t bytes, uint64_t at_ms);
 int accepted_merge(struct accepted *sum, const struct accepted *from);
 void accepted_done(struct accepted *a); /* of a sum: its parts */
 void accepted_free(struct accepted *a); /* NULL is fine */

@@ -3,27 +3,17 @@
 #include "proxy/control_impl.h"
 #include "proxy/flow.h"
 #include "proxy/hold.h"
-#include "proxy/listener.h"
 #include "proxy/worker.h"
 
 int accepted_gather(struct worker *w, const struct account *a, struct accepted *sum)
 {
 	const struct shard *s = a->shards[w->index];
-	uint64_t now = loop_now(w->loop), quiet;
 	int rc = accepted_add(sum, a, w->index);
 
-	if (!s || !atomic_load(&((struct account *)a)->counted_since))
+	if (!s || !accepted_counts(a))
 		return rc;
-	for (const struct flow *f = s->flows; rc == 0 && f; f = f->next) { /* what is open has sent more than was counted yet */
-		struct accepted_conns c = {0};
-		const struct listener *l = f->ops->unseen ? f->ops->unseen(f, &c.bytes, &quiet) : NULL;
-
-		if (!l)
-			continue;
-		c.protocol = l->conf->protocol;
-		c.first_ms = c.last_ms = now - (uint32_t)quiet;
-		rc = accepted_add_connection(sum, &c, l->conf->name);
-	}
+	for (const struct flow *f = s->flows; rc == 0 && f; f = f->next)
+		rc = f->ops->accepted ? f->ops->accepted(f, sum) : 0;
 	return rc;
 }
 

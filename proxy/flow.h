@@ -9,7 +9,7 @@
 #include "lib/loop.h"
 #include "proxy/account.h"
 
-struct listener;
+struct accepted;
 struct worker;
 
 enum flow_where { FLOW_OUT, FLOW_FLYING, FLOW_PARKED };
@@ -21,9 +21,7 @@ struct flow_ops {
 	void (*cut)(struct flow *f);                     /* the drain is over: reset both ends */
 	void (*quiet)(struct flow *f, unsigned quiet_ms,
 		      bool last_call); /* while draining: end if nothing has moved for that long; may be NULL */
-	/* In flight. A connection in which nobody sees requests: its listener, what the visitor has sent, and how long ago bytes moved
-	 * last. NULL: it is none (yet). */
-	const struct listener *(*unseen)(const struct flow *f, uint64_t *bytes, uint64_t *quiet_ms);
+	int (*accepted)(const struct flow *f, struct accepted *sum); /* in flight: adds what is not counted yet (accepted.h); -ENOMEM */
 };
 
 struct flow {

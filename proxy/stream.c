@@ -327,16 +327,15 @@ static void quiet(struct flow *f, unsigned quiet_ms, bool last_call)
 		stream_close(s, "drained", false);
 }
 
-static const struct listener *unseen(const struct flow *f, uint64_t *bytes, uint64_t *quiet_ms)
+static int add_accepted(const struct flow *f, struct accepted *sum)
 {
 	const struct stream *s = (const struct stream *)((const char *)f - offsetof(struct stream, v.flow));
+	const struct conf_listener *l = s->v.listener->conf;
 
-	*bytes = s->up;
-	*quiet_ms = visitor_now(&s->v) - s->v.active;
-	return s->state == STREAM_RELAY ? s->v.listener : NULL;
+	return s->state == STREAM_RELAY ? accepted_add_open(sum, l->name, l->protocol, s->up, visitor_active(&s->v)) : 0;
 }
 
-static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .quiet = quiet, .unseen = unseen};
+static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .quiet = quiet, .accepted = add_accepted};
 
 static void route_it(struct stream *s)
 {

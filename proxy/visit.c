@@ -94,20 +94,26 @@ static uint64_t body_bytes(const struct exchange *x)
 	return x->request.framing == BODY_CHUNKED ? x->request.chunk.data : x->up;
 }
 
+static bool may_have_written(const struct visit *v, enum write_method *method, enum accepted_verdict *verdict)
+{
+	*verdict = accepted_verdict_of(v->x.answered ? v->x.status : 0);
+	return write_method_of(v->x.method, method) && (v->x.answered || (v->up && v->up->connected));
+}
+
 /* What it may have changed there, for who wants to know the price of going back. Tunnels were counted when they began. */
 static void count_accepted(struct visit *v)
 {
 	struct flow *f = &v->v.flow;
 	struct worker *w = f->worker;
 	enum write_method method;
+	enum accepted_verdict verdict;
 
 	if (f->where != FLOW_FLYING || !accepted_counts(f->account))
 		return;
 	if (v->state == VISIT_TUNNEL)
 		accepted_connection(f->account, w->index, v->v.listener->conf->name, PROTOCOL_HTTP, 0, v->x.up, loop_now(w->loop));
-	else if (write_method_of(v->x.method, &method) && (v->x.answered || (v->up && v->up->connected)))
-		accepted_request(f->account, w->index, method, accepted_verdict_of(v->x.answered ? v->x.status : 0), body_bytes(&v->x),
-				 loop_now(w->loop));
+	else if (may_have_written(v, &method, &verdict))
+		accepted_request(f->account, w->index, method, verdict, body_bytes(&v->x), loop_now(w->loop));
 }
 
 /* Ends a request that did not run its course. */
@@ -260,16 +266,20 @@ static void cut(struct flow *f)
 	visit_close(visit_of(f), "cut", true);
 }
 
-static const struct listener *unseen(const struct flow *f, uint64_t *bytes, uint64_t *quiet_ms)
+static int add_accepted(const struct flow *f, struct accepted *sum)
 {
 	const struct visit *v = (const struct visit *)((const char *)f - offsetof(struct visit, v.flow));
+	enum write_method method;
+	enum accepted_verdict verdict;
 
-	*bytes = v->x.up;
-	*quiet_ms = visitor_now(&v->v) - v->v.active;
-	return v->state == VISIT_TUNNEL ? v->v.listener : NULL;
+	if (v->state == VISIT_TUNNEL)
+		return accepted_add_open(sum, v->v.listener->conf->name, PROTOCOL_HTTP, v->x.up, visitor_active(&v->v));
+	if (v->state == VISIT_EXCHANGE && may_have_written(v, &method, &verdict))
+		accepted_add_request(sum, method, verdict, body_bytes(&v->x), visitor_active(&v->v));
+	return 0;
 }
 
-static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .unseen = unseen};
+static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .accepted = add_accepted};
 
 static char *copy_slice(struct slice s)
 {

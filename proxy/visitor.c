@@ -32,6 +32,13 @@ uint32_t visitor_now(const struct visitor *v)
 	return (uint32_t)loop_now(v->flow.worker->loop);
 }
 
+uint64_t visitor_active(const struct visitor *v)
+{
+	uint64_t now = loop_now(v->flow.worker->loop);
+
+	return now - ((uint32_t)now - v->active);
+}
+
 void visitor_open(struct visitor *v, struct worker *w, struct listener *l, int fd, const struct addr *peer, event_callback_fn on_client,
 		  void *arg, void (*shutdown)(struct conn_link *, bool))
 {

@@ -46,6 +46,7 @@ void visitor_open(struct visitor *v, struct worker *w, struct listener *l, int f
 /* Ends everything the visitor holds; free_fn runs after this turn of the loop. Once. */
 void visitor_close(struct visitor *v, bool reset, void (*free_fn)(struct later *));
 uint32_t visitor_now(const struct visitor *v);
+uint64_t visitor_active(const struct visitor *v); /* `active` as a moment of loop_now() */
 const struct addr *visitor_peer(const struct visitor *v);
 void visitor_dst(const struct visitor *v, struct addr *out);  /* where the visitor wanted to go */
 void visitor_here(const struct visitor *v, struct addr *out); /* our own end of the connection; zeroed where it is gone */

@@ -45,7 +45,8 @@ get -X PATCH -d 123 http://carol.example/app/none
 get http://carol.example/ && get -d x=1 http://bob.example/
 get https://carol.example/ && get -d x=1 https://carol.example/
 in_ns v curl -s -o "$W/o" http://192.0.2.11:8300/
-wait_for test "$(price)" = "transit True accepted: POST2 PUT1 DELETE1 other1 b600005; refused: PATCH1 b3; unanswered: b0; https/tls=2 redis/tcp=1"
+all_counted() { [ "$(price)" = "transit True accepted: POST2 PUT1 DELETE1 other1 b600005; refused: PATCH1 b3; unanswered: b0; https/tls=2 redis/tcp=1" ]; }
+wait_for all_counted
 # a WebSocket counts while it is open, with what has been sent on it; a POST that is cut has perhaps been done
 python3 - "$TOOLS" "$W/proxy.sock" >"$W/ws" <<'EOF'
 import json, subprocess, sys
@@ -59,9 +60,11 @@ w.close()
 v = Conn()
 v.send(b"POST /app/slow?ms=3000 HTTP/1.1\r\nHost: carol.example\r\nX-Req-Id: cut\r\nContent-Length: 3\r\n\r\nx=1")
 wait_until(lambda: '"cut"' in open(W + "/nginx-t/app").read())
+price = lambda: json.loads(subprocess.run([sys.executable, sys.argv[1] + "/ctl.py", sys.argv[2], "account", '{"name":"carol"}'], capture_output=True, check=True).stdout)
+print(price()["since-switch"]["writes"]["unanswered"]["POST"], price()["flows"])
 v.rst()
 EOF
-same "while it is open" "$(cat "$W/ws")" "(1, True, True)"
+same "while it is open" "$(paste -sd, "$W/ws")" "(1, True, True),1 1"
 cut_counted() { price | grep -q 'unanswered: POST1 b3;'; }
 wait_for cut_counted
 
@@ -102,6 +105,8 @@ print(move["side"], move["price"] == p == line["evidence"], line["move"] == move
       fenced["writes"]["accepted"]["POST"], fenced["side"], "who" in line)
 EOF
 )" "client True True --yes 6 3 transit True"
+shunt report carol >"$W/report"
+like "the report" "$(tr '\n' ' ' <"$W/report")" 'the transit server has accepted: 6 requests that write .* is configured\. Consent to that: --yes, at 20'
 same "home" "$(price)" "client True accepted: b0; refused: b0; unanswered: b0;"
 
 # a proxy that was started again does not know, and says so

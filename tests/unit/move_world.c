@@ -149,6 +149,8 @@ enum exit_code controller(struct world *w, enum side to, bool resume, enum move_
 	enum exit_code x = EXIT_DONE;
 
 	row.no_dns = w->no_dns;
+	if (w->price)
+		row.evidence = json_pack("{s:o}", "price", json_loads(w->price, 0, NULL));
 	if (w->kind)
 		strcpy(row.kind, w->kind);
 	progress_init(&progress, false, false);

@@ -198,10 +198,7 @@ static void connections(void **state)
 	assert_int_equal(conns(&sum, "redis", PROTOCOL_TCP)->count, 1);
 	assert_int_equal(conns(&sum, "web", PROTOCOL_HTTP)->count, 1);
 	/* what is open has sent more than was counted */
-	assert_int_equal(
-		accepted_add_connection(
-			&sum, &(struct accepted_conns){.bytes = 9, .protocol = PROTOCOL_TLS, .first_ms = 160, .last_ms = 160}, "https"),
-		0);
+	assert_int_equal(accepted_add_open(&sum, "https", PROTOCOL_TLS, 9, 160), 0);
 	assert_int_equal(conns(&sum, "https", PROTOCOL_TLS)->count, 2);
 	assert_int_equal(conns(&sum, "https", PROTOCOL_TLS)->bytes, 509);
 	assert_int_equal(conns(&sum, "https", PROTOCOL_TLS)->last_ms, 160);

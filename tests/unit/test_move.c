@@ -331,6 +331,55 @@ static void test_cancelled(void **state)
 	assert_settled(w, SIDE_CLIENT);
 }
 
+/* The price is on record before anything is done, and again as it is at the fence; who was not asked because there was nothing to lose
+ * stays where he is when there is something at the last moment. */
+static void test_price(void **state)
+{
+	static const char
+		some[] = "{\"side\":\"transit\",\"counted-since\":\"T\",\"whole\":true,\"writes\":{\"accepted\":{\"requests\":1}},"
+			 "\"connections\":[]}",
+		none[] = "{\"side\":\"transit\",\"counted-since\":\"T\",\"whole\":true,\"writes\":{},\"connections\":[{\"count\":0}]}",
+		anew[] = "{\"side\":\"transit\",\"counted-since\":\"T\",\"whole\":false,\"writes\":{},\"connections\":[]}",
+		tls[] = "{\"side\":\"transit\",\"counted-since\":\"T\",\"whole\":true,\"writes\":{},\"connections\":[{\"count\":1}]}";
+	static const struct {
+		const char *price, *at_fence;
+		bool goes;
+	} cases[] = {{"{\"consent\":{\"by\":\"nothing to lose\"}}", some, false},
+		     {"{\"consent\":{\"by\":\"nothing to lose\"}}", tls, false},
+		     {"{\"consent\":{\"by\":\"nothing to lose\"}}", anew, false},
+		     {"{\"consent\":{\"by\":\"nothing to lose\"}}", none, true},
+		     {"{\"consent\":{\"by\":\"nothing to lose\"}}", NULL, true},
+		     {"{\"consent\":{\"by\":\"--yes\"}}", some, true},
+		     {"{\"consent\":{\"by\":\"answer\"}}", some, true}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world *w;
+		struct err err = {0};
+		enum move_state s;
+		json_t *line;
+		setup((void **)&w);
+		assert_int_equal(run(w, false, &s), EXIT_DONE);
+		w->kind = "rollback";
+		w->price = cases[i].price;
+		w->proxy->since_switch = cases[i].at_fence;
+		assert_int_equal(controller(w, SIDE_CLIENT, false, &s, &err), cases[i].goes ? EXIT_DONE : EXIT_UNDONE);
+		assert_int_equal(strstr(err.text, "--yes consents") != NULL, !cases[i].goes);
+		assert_settled(w, cases[i].goes ? SIDE_CLIENT : SIDE_TRANSIT);
+		struct journal *j = open_db(w);
+		assert_int_equal(journal_last(j, "alice", "price agreed to", &line, &err), 0);
+		assert_non_null(json_object_get(json_object_get(line, "evidence"), "consent"));
+		json_decref(line);
+		if (cases[i].goes && cases[i].at_fence) {
+			assert_int_equal(journal_last(j, "alice", "done: fenced", &line, &err), 0);
+			assert_non_null(json_object_get(json_object_get(line, "evidence"), "since-switch"));
+			json_decref(line);
+		}
+		journal_close(j);
+		teardown((void **)&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_crash_while_finishing),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
+		cmocka_unit_test(test_price),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,7 +176,7 @@ static void consent(void **state)
 	}
 	a.opt.yes = true;
 	assert_int_equal(price_consent(&a, prices, &err), EXIT_DONE);
-	assert_string_equal(by(prices, "alice"), "nothing to lose");
+	assert_string_equal(by(prices, "alice"), "--yes");
 	assert_string_equal(by(prices, "bob"), "--yes");
 	assert_non_null(json_string_value(json_object_get(json_object_get(json_object_get(prices, "bob"), "consent"), "at")));
 	a.opt.yes = false;
