@@ -7,6 +7,7 @@
 #include "proxy/accepted.h"
 #include "proxy/control_impl.h"
 #include "proxy/hold.h"
+#include "proxy/probe.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
 
@@ -217,6 +218,7 @@ static void cmd_hold(struct proxy *p, struct ctl_call *call, json_t *req)
 		hold_end(p, h);
 		return;
 	}
+	probes_end(p, a, account_side(a)); /* they too are bytes that no fence must let through */
 	if (query(p, call, a, 0, fresh ? hold_and_tell : just_tell, held) < 0)
 		no_memory(call);
 }
@@ -424,6 +426,7 @@ static const struct command {
 	{"list", cmd_list},       {"route", cmd_route},
 	{"account-put", cmd_put}, {"account-remove", cmd_remove},
 	{"reload", cmd_reload},   {"stragglers", cmd_stragglers},
+	{"probe", cmd_probe},
 };
 
 static void on_request(struct ctl_call *call, const char *cmd, json_t *req, void **session, void *arg)
@@ -489,6 +492,7 @@ int control_open(struct proxy *p, struct err *err)
 
 void control_close(struct proxy *p)
 {
+	probes_end(p, NULL, SIDE_CLIENT);
 	ctl_close(p->ctl_tls);
 	ctl_close(p->ctl);
 	tls_free(p->tls);

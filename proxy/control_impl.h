@@ -1,7 +1,7 @@
 #pragma once
 /* control_impl - how the files of the control socket share the work: control.c holds and releases, control_table.c changes the table,
  * control_status.c tells, control_straggler.c of names whose visitors still come to the old address, control_accepted.c of what the new
- * side has accepted. Not for others. Every cmd_ answers its call exactly once, now or later. */
+ * side has accepted, control_probe.c of what back ends answer. Not for others. Every cmd_ answers its call exactly once, now or later. */
 #include "lib/ctl.h"
 #include "proxy/proxy.h"
 
@@ -28,4 +28,5 @@ void cmd_traffic(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_list(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_stragglers(struct proxy *p, struct ctl_call *call, json_t *req);
+void cmd_probe(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_reload(struct proxy *p, struct ctl_call *call, json_t *req);

@@ -214,3 +214,8 @@ int dial_start(struct worker *w, const struct dial *d)
 		return local_transparent(w, mark, d->visitor, d->to);
 	return attempt(mark && listener_is_here(d->listener, d->to, w->index) ? mark : 0, NULL, d->to);
 }
+
+int dial_as_us(const struct proxy *p, const struct listener *l, enum side side, const struct addr *to)
+{
+	return attempt(side == SIDE_CLIENT && listener_is_here(l, to, LISTENER_MAIN) ? p->mark : 0, NULL, to);
+}

@@ -45,5 +45,9 @@ struct dial {
 /* Begins a nonblocking TCP connection. The descriptor, or -errno. */
 int dial_start(struct worker *w, const struct dial *d);
 
+/* The same for a question of our own (probe.h), from whatever address the kernel picks; in the main thread. */
+struct proxy;
+int dial_as_us(const struct proxy *p, const struct listener *l, enum side side, const struct addr *to);
+
 /* Ports to fall back to: high ones, in an order of their own; never 0 and never one of the range. */
 uint16_t dial_high_port(struct dialer *d);

@@ -20,6 +20,7 @@ struct ctl_server;
 struct hold;
 struct intercept;
 struct listener;
+struct probe_set;
 struct tls;
 struct worker;
 
@@ -54,6 +55,7 @@ struct proxy {
 	struct ctl_server *ctl, *ctl_tls; /* of this host, and of others */
 	struct tls *tls;                  /* for the latter */
 	struct hold *holds;               /* accounts that are held, and what their holds have seen (control.c) */
+	struct probe_set *probes;         /* questions to back ends that are not answered yet (probe.h) */
 	atomic_uint parked;               /* flows that wait, all workers together */
 	atomic_uint conns;                /* connections of visitors, all workers together */
 	struct event sigs[3];             /* TERM, INT, HUP */

@@ -1,0 +1,450 @@
+#include "proxy/probe.h"
+
+#include "proxy/dial.h"
+#include "proxy/http.h"
+#include "proxy/listener.h"
+#include "proxy/pp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ANSWER_MAX (64 * 1024) /* what is read of an answer: that more comes is known then */
+
+enum state { WAITS, CONNECTS, SHAKES, READS, OVER };
+
+struct probe {
+	struct probe_set *set;
+	struct listener *listener; /* a reference */
+	const char *name;
+	struct addr dst, to; /* where a visitor would have come to, and where that leads */
+	enum state state;
+	int fd;
+	struct event ev;
+	struct deadline deadline;
+	uint64_t began;
+	struct probe_tls *tls;
+	char *answer;
+	size_t len;
+	bool ok;
+	unsigned ms;
+	char said[PROBE_SAID_MAX];
+};
+
+struct probe_set {
+	struct proxy *proxy;
+	struct probe_set *next, **link; /* in p->probes */
+	struct account *account;        /* a reference */
+	enum side side;
+	char name[DOMAIN_MAX + 1]; /* the exact domain; "": none */
+	size_t n, left_out, next_up, running;
+	bool beginning;
+	probe_done_fn *done;
+	void *arg;
+	struct probe probes[PROBE_MAX];
+};
+
+/* ---- the end ---- */
+
+static void set_free(struct probe_set *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct probe *b = &s->probes[i];
+
+		deadline_cancel(s->proxy->loop, &b->deadline);
+		probe_tls_free(b->tls);
+		if (b->fd >= 0) {
+			event_del(&b->ev);
+			close(b->fd);
+		}
+		free(b->answer);
+		listener_unref(b->listener);
+	}
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	account_unref(s->account);
+	free(s);
+}
+
+static void tell(struct probe_set *s)
+{
+	struct probe_result *r = calloc(s->n + 1, sizeof *r);
+	size_t n = r ? s->n : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct probe *b = &s->probes[i];
+
+		r[i] = (struct probe_result){
+			b->listener->conf->name, b->listener->conf->protocol, b->name, b->dst, b->to, b->ok, b->ms, ""};
+		memcpy(r[i].said, b->said, sizeof r[i].said);
+	}
+	s->done(s->arg, r, n, s->left_out); /* r is not NULL for none: it has room for one */
+	free(r);
+	set_free(s);
+}
+
+static void begin_some(struct probe_set *s);
+static void want(struct probe *b, short what);
+
+/* May free the set. */
+static void over(struct probe *b, bool ok)
+{
+	struct probe_set *s = b->set;
+
+	deadline_cancel(s->proxy->loop, &b->deadline);
+	probe_tls_free(b->tls);
+	b->tls = NULL;
+	if (b->fd >= 0) {
+		event_del(&b->ev);
+		close(b->fd);
+	}
+	free(b->answer);
+	b->answer = NULL;
+	b->fd = -1;
+	b->state = OVER;
+	b->ok = ok;
+	b->ms = (unsigned)(loop_now(s->proxy->loop) - b->began);
+	s->running--;
+	begin_some(s);
+}
+
+static void fails(struct probe *b, const char *why)
+{
+	snprintf(b->said, sizeof b->said, "%.*s", PROBE_SAID_MAX - 1, why);
+	over(b, false);
+}
+
+static void on_late(struct deadline *d)
+{
+	struct probe *b = (struct probe *)((char *)d - offsetof(struct probe, deadline));
+	char text[PROBE_SAID_MAX];
+
+	if (b->state == READS && probe_judge_http(b->answer, b->len, ANSWER_MAX, false, text) == 0 && *text) {
+		snprintf(b->said, sizeof b->said, "%s", text); /* its head is there, and its body goes on */
+		over(b, true);
+		return;
+	}
+	snprintf(text, sizeof text, "%s within %d s",
+		 b->state == CONNECTS ? "no connection"
+		 : b->state == SHAKES ? "no TLS handshake"
+				      : "no answer",
+		 PROBE_MS / 1000);
+	fails(b, text);
+}
+
+/* ---- HTTP ---- */
+
+int probe_judge_http(const char *bytes, size_t len, size_t cap, bool end, char said[PROBE_SAID_MAX])
+{
+	struct http_head h;
+	size_t at = 0;
+
+	*said = '\0';
+	do { /* 1xx come before the answer */
+		enum parse p = http_parse_response(&h, bytes + at, len - at, cap, METHOD_GET);
+
+		if (p == PARSE_BAD) {
+			snprintf(said, PROBE_SAID_MAX, "no HTTP answer that can be forwarded: %s", h.bad_reason);
+			return -1;
+		}
+		if (p == PARSE_MORE && end) {
+			snprintf(said, PROBE_SAID_MAX, len ? "the answer ended within its head" : "closed without an answer");
+			return -1;
+		}
+		if (p == PARSE_MORE)
+			return 0;
+		at += h.head_len;
+	} while (h.status < 200 && h.status != 101);
+	snprintf(said, PROBE_SAID_MAX, "%u", h.status);
+	if (h.status >= 500 || h.status == 421)
+		return -1;
+	if (h.framing == BODY_LENGTH && len - at < h.length && end) {
+		snprintf(said, PROBE_SAID_MAX, "%u, but the answer was cut", h.status);
+		return -1;
+	}
+	return h.framing == BODY_NONE || end || len >= cap || (h.framing == BODY_LENGTH && len - at >= h.length);
+}
+
+static void read_answer(struct probe *b)
+{
+	ssize_t n = 1;
+	int verdict = 0;
+
+	while (verdict == 0 && n > 0) {
+		n = recv(b->fd, b->answer + b->len, ANSWER_MAX - b->len, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			want(b, EV_READ);
+			return;
+		}
+		if (n > 0)
+			b->len += (size_t)n;
+		if (n < 0 && b->len == 0) {
+			fails(b, strerror(errno));
+			return;
+		}
+		verdict = probe_judge_http(b->answer, b->len, ANSWER_MAX, n <= 0, b->said);
+	}
+	over(b, verdict > 0);
+}
+
+/* A new socket takes this much at once. */
+static bool say(struct probe *b, const void *bytes, size_t len)
+{
+	return send(b->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static void ask(struct probe *b)
+{
+	char request[DOMAIN_MAX + 200];
+	int n = snprintf(request, sizeof request,
+			 "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: shunt-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n", b->name);
+
+	b->answer = malloc(ANSWER_MAX);
+	if (!b->answer || !say(b, request, (size_t)n)) {
+		fails(b, b->answer ? "closed before the request" : "out of memory");
+		return;
+	}
+	b->state = READS;
+	want(b, EV_READ);
+}
+
+/* ---- the connection ---- */
+
+static bool announced(struct probe *b)
+{
+	uint8_t header[PP_V2_MAX];
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	struct addr own, dst = b->dst;
+
+	if (b->listener->conf->source[b->set->side] != SOURCE_PROXY_V2)
+		return true;
+	if (getsockname(b->fd, (struct sockaddr *)&ss, &len) < 0 || !addr_from_sockaddr(&own, (struct sockaddr *)&ss))
+		return false;
+	addr_set_port(&dst, b->listener->conf->port);
+	return say(b, header, pp_write_v2(header, &own, &dst));
+}
+
+static void shake(struct probe *b)
+{
+	struct err err = {0};
+	short wants;
+	int rc = probe_tls_step(b->tls, &wants, &err);
+
+	if (rc == -EAGAIN) {
+		want(b, wants);
+	} else if (rc < 0) {
+		fails(b, err.text);
+	} else {
+		probe_tls_said(b->tls, b->said);
+		over(b, true);
+	}
+}
+
+static void connected(struct probe *b)
+{
+	struct err err = {0};
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (getsockopt(b->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error) {
+		fails(b, strerror(error ? error : errno));
+	} else if (!announced(b)) {
+		fails(b, "closed before the PROXY header");
+	} else if (!*b->name || b->listener->conf->protocol == PROTOCOL_TCP) {
+		snprintf(b->said, sizeof b->said, "connected");
+		over(b, true);
+	} else if (b->listener->conf->protocol == PROTOCOL_HTTP) {
+		ask(b);
+	} else if (probe_tls_new(&b->tls, b->fd, b->name, &err) < 0) {
+		fails(b, err.text);
+	} else {
+		b->state = SHAKES;
+		shake(b);
+	}
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct probe *b = arg;
+
+	(void)fd;
+	(void)what;
+	if (b->state == CONNECTS)
+		connected(b);
+	else if (b->state == SHAKES)
+		shake(b);
+	else
+		read_answer(b);
+}
+
+static void want(struct probe *b, short what)
+{
+	event_assign(&b->ev, loop_base(b->set->proxy->loop), b->fd, what, on_event, b);
+	if (event_add(&b->ev, NULL) < 0)
+		fails(b, "out of memory");
+}
+
+static void begin(struct probe *b)
+{
+	struct probe_set *s = b->set;
+	int fd = -1;
+
+	s->running++;
+	b->began = loop_now(s->proxy->loop);
+	if (addr_family(&b->to) == AF_UNSPEC) {
+		over(b, false); /* said tells why already */
+		return;
+	}
+	fd = dial_as_us(s->proxy, b->listener, s->side, &b->to);
+	if (fd < 0) {
+		fails(b, strerror(-fd));
+		return;
+	}
+	b->fd = fd;
+	b->state = CONNECTS;
+	deadline_arm(s->proxy->loop, &b->deadline, on_late, PROBE_MS);
+	want(b, EV_WRITE);
+}
+
+/* A probe that ends at once comes back here, so only the outermost goes on; it also tells. */
+static void begin_some(struct probe_set *s)
+{
+	if (s->beginning)
+		return;
+	s->beginning = true;
+	while (s->next_up < s->n && s->running < PROBE_AT_ONCE)
+		begin(&s->probes[s->next_up++]);
+	s->beginning = false;
+	if (s->running == 0)
+		tell(s);
+}
+
+/* ---- what is to be asked ---- */
+
+static bool has_address(const struct acctdef *d, const struct addr *a)
+{
+	for (size_t i = 0; i < d->n_addresses; i++)
+		if (addr_same_ip(&d->addresses[i], a))
+			return true;
+	return false;
+}
+
+static bool has_port(const struct acctdef *d, uint16_t port)
+{
+	for (size_t i = 0; i < d->n_ports; i++)
+		if (d->ports[i] == port)
+			return true;
+	return false;
+}
+
+static bool listens_at(const struct listener *l, const struct addr *a)
+{
+	const struct addr *bind = &l->conf->bind;
+
+	if (!l->conf->address)
+		return true;
+	return addr_same_ip(bind, a) || (addr_is_any(bind) && addr_family(bind) == addr_family(a));
+}
+
+static void add(struct probe_set *s, struct listener *l, const struct addr *dst)
+{
+	const char *why = "";
+	struct addr to = {0};
+	struct way way;
+
+	if (listener_way(&way, l, s->side, dst, dst, LISTENER_MAIN, &why))
+		to = way_at(&way, 0);
+	if (s->n == PROBE_MAX) {
+		s->left_out++;
+		return;
+	}
+	struct probe *b = &s->probes[s->n++];
+	*b = (struct probe){.set = s, .listener = listener_ref(l), .name = s->name, .dst = *dst, .to = to, .fd = -1};
+	if (l->conf->protocol == PROTOCOL_TCP)
+		b->name = "";
+	if (addr_family(&to) == AF_UNSPEC)
+		snprintf(b->said, sizeof b->said, "nowhere to ask: %s", why);
+}
+
+/* Where visitors of an account without an address of its own come to this listener: at one address of each family. */
+static void add_shared(struct probe_set *s, struct listener *l)
+{
+	const struct table *t = s->proxy->table;
+	bool done[2] = {false, false};
+
+	if (l->conf->address && !addr_is_any(&l->conf->bind)) {
+		if (!table_by_address(t, &l->conf->bind))
+			add(s, l, &l->conf->bind);
+		return;
+	}
+	for (size_t i = 0; i < l->n_partners; i++) {
+		const struct target_addrs *a = target_known(l->partners[i].client);
+		bool *had = a ? &done[addr_family(&a->addrs[0]) == AF_INET6] : NULL;
+
+		if (!a || *had || !listens_at(l, &a->addrs[0]) || table_by_address(t, &a->addrs[0]))
+			continue;
+		*had = true;
+		add(s, l, &a->addrs[0]);
+	}
+}
+
+static void add_listener(struct probe_set *s, struct listener *l, const struct acctdef *d)
+{
+	bool tcp = l->conf->protocol == PROTOCOL_TCP, claims = tcp ? has_port(d, l->conf->port) : d->n_domains > 0;
+
+	for (size_t i = 0; i < d->n_addresses; i++)
+		if (listens_at(l, &d->addresses[i]))
+			add(s, l, &d->addresses[i]);
+	if (claims && d->n_addresses == 0)
+		add_shared(s, l);
+	else if (claims && l->conf->address && !addr_is_any(&l->conf->bind) && !has_address(d, &l->conf->bind))
+		add_shared(s, l);
+}
+
+static void take_name(struct probe_set *s, const struct acctdef *d)
+{
+	for (size_t i = 0; i < d->n_domains && !*s->name; i++)
+		if (d->domains[i][0] != '*')
+			snprintf(s->name, sizeof s->name, "%s", d->domains[i]);
+}
+
+int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_fn *done, void *arg)
+{
+	const struct acctdef *d = table_def(p->table, a);
+	struct probe_set *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return -ENOMEM;
+	s->proxy = p;
+	s->account = account_ref(a);
+	s->side = side;
+	s->done = done;
+	s->arg = arg;
+	s->next = p->probes;
+	s->link = &p->probes;
+	if (s->next)
+		s->next->link = &s->next;
+	p->probes = s;
+	take_name(s, d);
+	for (size_t i = 0; i < p->n_listeners; i++)
+		add_listener(s, p->listeners[i], d);
+	begin_some(s);
+	return 0;
+}
+
+void probes_end(struct proxy *p, const struct account *a, enum side side)
+{
+	for (struct probe_set *s = p->probes, *next; s; s = next) {
+		next = s->next;
+		if (a && (s->account != a || s->side != side))
+			continue;
+		s->done(s->arg, NULL, 0, 0);
+		set_free(s);
+	}
+}

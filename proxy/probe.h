@@ -1,0 +1,45 @@
+#pragma once
+/* probe - does a side really answer for an account? Asked as a visitor would be led there: to the address and port at which each listener's
+ * traffic of this account goes, with the PROXY header that is expected there, from this host's own address.
+ *
+ *   http   GET / with Host: the account's first exact domain. A complete answer is wanted, of any status but 5xx and 421
+ *   tls    a handshake with that server name completes; whose certificate it is is told, not judged
+ *   tcp    a connection is made; so for accounts without an exact domain on every protocol
+ *
+ * Which listeners: http and tls for accounts with a domain or an address of their own, tcp for those whose port or address it is. At which
+ * addresses: the account's own, else the first pair's of each family that is not another account's.
+ * A set is what is asked for one account: at most PROBE_MAX, PROBE_AT_ONCE at a time, PROBE_MS each.
+ * Ownership: the set is the proxy's (p->probes) until its callback has run. Threads: the main one. */
+#include "lib/acctdef.h"
+#include "lib/conf.h"
+#include "proxy/probe_tls.h"
+
+#include <stddef.h>
+
+#define PROBE_MS      4000
+#define PROBE_AT_ONCE 8
+#define PROBE_MAX     256
+
+struct proxy;
+struct account;
+struct probe_set;
+
+struct probe_result {
+	const char *listener; /* these are borrowed until the callback returns */
+	enum protocol protocol;
+	const char *name; /* what was asked for; "": connected only */
+	struct addr came_to;
+	struct addr at; /* family AF_UNSPEC: nowhere, said tells why */
+	bool ok;
+	unsigned ms;
+	char said[PROBE_SAID_MAX]; /* "200", "TLSv1.3, ..", "connected", or what was wrong */
+};
+
+typedef void probe_done_fn(void *arg, const struct probe_result *results, size_t n, size_t left_out);
+/* done runs once, maybe before it returns. results NULL: it was ended, or memory was out. -ENOMEM: it never runs. */
+int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_fn *done, void *arg);
+/* Of this account and side (NULL: all): not one byte more goes there. */
+void probes_end(struct proxy *p, const struct account *a, enum side side);
+
+/* Pure: is what has come so far an answer? *end: no more will come. 1: yes, 0: not yet, -1: no; said tells the status, or why not. */
+int probe_judge_http(const char *bytes, size_t len, size_t cap, bool end, char said[PROBE_SAID_MAX]);
