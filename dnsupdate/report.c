@@ -251,6 +251,89 @@ enum exit_code report_make(const struct report *r, json_t *answer, struct err *e
 	return judge(r, err);
 }
 
+/* ---- too much ---- */
+
+static int add_bytes(const char *bytes, size_t n, void *arg)
+{
+	(void)bytes;
+	*(size_t *)arg += n;
+	return 0;
+}
+
+static bool fits(const json_t *answer, size_t most)
+{
+	size_t n = 0;
+
+	return json_dump_callback(answer, add_bytes, &n, JSON_COMPACT) < 0 || n <= most;
+}
+
+static void drop_names(json_t *zone)
+{
+	json_object_del(zone, "names");
+}
+
+static void keep_ttls(json_t *zone)
+{
+	json_t *changes = json_object_get(zone, "changes"), *c, *ttl, *fresh = json_array();
+	size_t i;
+
+	json_array_foreach (changes, i, c) {
+		ttl = json_object_get(c, "ttl");
+		json_array_append_new(fresh, ttl ? json_pack("{s:O}", "ttl", ttl) : json_object());
+	}
+	json_object_set_new(zone, "changes", fresh);
+}
+
+static void keep_laggards(json_t *zone)
+{
+	json_t *servers = json_object_get(zone, "servers"), *s, *fresh = json_array();
+	size_t i;
+
+	json_array_foreach (servers, i, s)
+		if (json_object_get(s, "trouble"))
+			json_array_append(fresh, s);
+	json_object_set_new(zone, "servers", fresh);
+}
+
+static void drop_reasons(json_t *zone)
+{
+	if (json_object_get(zone, "error"))
+		return;
+	json_object_del(zone, "why");
+	json_object_del(zone, "notes");
+}
+
+static bool is_well(const json_t *zone)
+{
+	return !json_object_get(zone, "error") && json_array_size(json_object_get(zone, "drift")) == 0 &&
+	       json_is_true(json_object_get(zone, "published"));
+}
+
+static void drop_zones(json_t *zones)
+{
+	for (size_t i = json_array_size(zones); i-- > 0;)
+		if (is_well(json_array_get(zones, i)))
+			json_array_remove(zones, i);
+}
+
+void report_shorten(json_t *answer, size_t most)
+{
+	static void (*const steps[])(json_t *) = {drop_names, keep_ttls, keep_laggards, drop_reasons};
+	json_t *zones = json_object_get(answer, "zones"), *zone;
+	size_t i;
+
+	if (!zones || fits(answer, most))
+		return;
+	json_object_set_new(answer, "shortened", json_true());
+	for (size_t step = 0; step < sizeof(steps) / sizeof(*steps); step++) {
+		json_array_foreach (zones, i, zone)
+			steps[step](zone);
+		if (fits(answer, most))
+			return;
+	}
+	drop_zones(zones);
+}
+
 json_t *report_entry(const struct entry *e)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o, s:o, s:o}", "account", e->account, "zone", e->zone, "backend",

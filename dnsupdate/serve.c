@@ -1,6 +1,6 @@
 #include "dnsupdate/serve.h"
 
-#include "dnsupdate/job.h"
+#include "dnsupdate/report.h"
 
 #include "lib/ctl.h"
 #include "lib/log.h"
@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ANSWER_MOST (CTL_LINE_MAX - 4096) /* room for the version, the request's id and an error */
 
 struct serve {
 	const struct conf *conf;
@@ -58,6 +60,7 @@ static void on_job(void *arg, enum exit_code x, json_t *answer, const struct err
 		 (long long)json_integer_value(json_object_get(answer, "changed")),
 		 json_is_true(json_object_get(answer, "published")) ? "yes" : "no", x ? " reason=" : "",
 		 x ? LOG_QUOTED(err->text, strlen(err->text)) : "");
+	report_shorten(answer, ANSWER_MOST);
 	answer_with(a->call, answer, x, err);
 	asked_free(a);
 }

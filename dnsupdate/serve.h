@@ -15,6 +15,7 @@
  *   status   {"account":NAME or absent}
  *       -> {"entries":[{"account","zone","backend","state","side","busy","records",..}]}
  *
+ * An answer about very many zones tells less of each ("shortened"; report.h), for it must fit into a line.
  * "zones" also has each domain that no zone-server holds, with the verdict external, the outcome skipped, and no backend.
  * A is {"name", "domains":[..], "others":[..]}: others are domains of other accounts at or below those. push to the client is the
  * relocation: what the journal knows is restored, and what else names the transit server's addresses is rewritten back. */
