@@ -316,15 +316,30 @@ static void drop_zones(json_t *zones)
 			json_array_remove(zones, i);
 }
 
+static void shorten_entries(json_t *entries)
+{
+	static const char *const spared[] = {"backend", "side", "since", "verified", "clean-at"};
+	json_t *e;
+	size_t i;
+
+	json_array_foreach (entries, i, e) {
+		for (size_t k = 0; k < sizeof(spared) / sizeof(*spared); k++)
+			json_object_del(e, spared[k]);
+		if (json_is_null(json_object_get(e, "lagging")))
+			json_object_del(e, "lagging");
+	}
+}
+
 void report_shorten(json_t *answer, size_t most)
 {
 	static void (*const steps[])(json_t *) = {drop_names, keep_ttls, keep_laggards, drop_reasons};
 	json_t *zones = json_object_get(answer, "zones"), *zone;
 	size_t i;
 
-	if (!zones || fits(answer, most))
+	if (fits(answer, most))
 		return;
 	json_object_set_new(answer, "shortened", json_true());
+	shorten_entries(json_object_get(answer, "entries"));
 	for (size_t step = 0; step < sizeof(steps) / sizeof(*steps); step++) {
 		json_array_foreach (zones, i, zone)
 			steps[step](zone);

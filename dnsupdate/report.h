@@ -24,6 +24,7 @@ struct report {
 enum exit_code report_make(const struct report *r, json_t *answer, struct err *err);
 /* An answer of many zones is told with less and less of each, until it has at most so many bytes: what was done must not be told as a
  * failure because it is much. First the names go, then what the changes were (not how many, nor their TTLs), the servers that show it, the
- * reasons, and last the zones of which all is well. "shortened" says so. */
+ * reasons, and last the zones of which all is well. Of the journal's entries account, zone, state and what is wrong stay. "shortened" says
+ * so. */
 void report_shorten(json_t *answer, size_t most);
 json_t *report_entry(const struct entry *e);

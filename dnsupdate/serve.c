@@ -202,13 +202,16 @@ static void tell_status(struct serve *s, struct ctl_call *call, json_t *request)
 {
 	json_t *answer = json_object(), *account = json_object_get(request, "account");
 	struct err err = {0};
+	enum exit_code x;
 
 	if (account && (!json_is_string(account) || !account_name_ok(json_string_value(account)))) {
 		json_decref(answer);
 		ctl_fail(call, CTL_USAGE, "status: \"account\": expected the name of an account");
 		return;
 	}
-	answer_with(call, answer, job_status(&s->dns, json_string_value(account), answer, &err), &err);
+	x = job_status(&s->dns, json_string_value(account), answer, &err);
+	report_shorten(answer, ANSWER_MOST);
+	answer_with(call, answer, x, &err);
 }
 
 static void on_request(struct ctl_call *call, const char *cmd, json_t *request, void **session, void *arg)

@@ -500,6 +500,27 @@ static void much_is_told_in_short(void **state)
 	json_decref(answer);
 }
 
+static void a_long_status_is_told_in_short(void **state)
+{
+	json_t *answer = json_pack("{s:[]}", "entries"), *entries = json_object_get(answer, "entries"), *e;
+
+	(void)state;
+	for (size_t i = 0; i < 8000; i++)
+		json_array_append_new(entries, json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:n, s:n}", "account", "customer", "zone",
+							 "customer.example.", "backend", "192.0.2.53 (rfc2136)", "state", "pushed", "busy",
+							 0, "records", 12, "since", "2026-11-26T09:40:02Z", "verified", "lagging"));
+	json_object_set_new(json_array_get(entries, 3), "lagging", json_string("ns2 does not answer"));
+	report_shorten(answer, 1 << 20);
+	assert_true(json_is_true(json_object_get(answer, "shortened")));
+	assert_int_equal(json_array_size(entries), 8000);
+	e = json_array_get(entries, 3);
+	assert_string_equal(json_string_value(json_object_get(e, "state")), "pushed");
+	assert_non_null(json_object_get(e, "lagging"));
+	assert_null(json_object_get(json_array_get(entries, 4), "since"));
+	assert_true(json_dumpb(answer, NULL, 0, JSON_COMPACT) < 1 << 20);
+	json_decref(answer);
+}
+
 /* The lock of an account goes with its job, also with one that has not begun. */
 static void a_cancelled_job_leaves_no_lock(void **state)
 {
@@ -525,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_zone_that_was_changed_elsewhere_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(half_of_an_rrset_is_gone_on_with, up, down),
 		cmocka_unit_test(much_is_told_in_short),
+		cmocka_unit_test(a_long_status_is_told_in_short),
 		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
 	};
 
