@@ -295,28 +295,20 @@ static bool same_value(const struct rdata *a, const struct rdata *b)
 	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
 }
 
-static bool has_value(const struct rrset *s, const struct rdata *value)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (same_value(&s->values[i], value))
-			return true;
-	return false;
-}
-
 /* The next of the values of next, from *at on, that no record has yet; NULL: all are there. */
 static const struct rdata *missing(const struct rrset *next, const struct rrset *was, size_t *at)
 {
 	while (*at < next->n) {
 		const struct rdata *value = &next->values[(*at)++];
 
-		if (!has_value(was, value))
+		if (!rrset_has(was, value))
 			return value;
 	}
 	return NULL;
 }
 
-/* What becomes of one record: it stays, takes the next value that is missing, or goes. Its TTL may be the next one already, where an earlier
- * change ended in the middle. */
+/* What becomes of one record: it stays, takes the next value that is missing, or goes. Its TTL may be the next one already, where an
+ * earlier change ended in the middle. */
 static int plan_record(struct ad_writes *w, const struct ad_record *record, const struct change *c, size_t *at)
 {
 	bool ttl = c->was.n && c->next.n && c->was.ttl != c->next.ttl && record->rr.ttl != c->next.ttl;
@@ -324,7 +316,7 @@ static int plan_record(struct ad_writes *w, const struct ad_record *record, cons
 
 	if (ttl && record->rr.ttl != c->was.ttl)
 		return -EINVAL;
-	if (has_value(&c->next, &record->rr.rdata))
+	if (rrset_has(&c->next, &record->rr.rdata))
 		return ttl ? add_patch(w, record->id, &c->next, NULL, &record->rr.rdata, true) : 0;
 	value = missing(&c->next, &c->was, at);
 	if (value)

@@ -1,7 +1,7 @@
 #pragma once
 /* backend - one primary that holds zones and takes changes: DNS UPDATE (rfc2136.c), PowerDNS' HTTP API (pdns.c), alwaysdata's REST API
  * (alwaysdata.c). All work is started here and told by a callback from the loop, never from inside the call that starts it.
- * Any number of calls may be under way; one change per zone at a time is the caller's duty (lock.h).
+ * Any number of calls may be under way; one change per zone at a time is the caller's duty (journal.h).
  * Each call has an end: a backend gives every step a deadline and says in err which server did not do what in time.
  * Ownership: calls belong to the backend; after backend_cancel() the callback never comes. backend_free() cancels all.
  * Secrets are read at the start of backend_new() from files that only their owner may read, and stay in memory. */

@@ -164,14 +164,6 @@ size_t entry_settle(struct entry *e, const struct zone *z)
 	return neither;
 }
 
-static bool has_value(const struct rrset *s, const struct rdata *value)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (s->values[i].len == value->len && memcmp(s->values[i].bytes, value->bytes, value->len) == 0)
-			return true;
-	return false;
-}
-
 static bool is_half(const struct mark *m, const struct rrset *found)
 {
 	if (!found || is_found(found, &m->next) || is_found(found, &m->after))
@@ -179,7 +171,7 @@ static bool is_half(const struct mark *m, const struct rrset *found)
 	if (!(m->after.n && found->ttl == m->after.ttl) && !(m->next.n && found->ttl == m->next.ttl))
 		return false;
 	for (size_t i = 0; i < found->n; i++)
-		if (!has_value(&m->after, &found->values[i]) && !has_value(&m->next, &found->values[i]))
+		if (!rrset_has(&m->after, &found->values[i]) && !rrset_has(&m->next, &found->values[i]))
 			return false;
 	return true;
 }

@@ -1,5 +1,6 @@
 #include "dnsupdate/journal.h"
 
+#include "lib/clock.h"
 #include "lib/jsonfile.h"
 
 #include <ctype.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FILE_MOST (256u << 20) /* bytes: a mark has about 700, and a zone some hundred thousand RRsets at most */
@@ -219,14 +219,6 @@ int journal_read(struct journal *j, const char *account, const char *zone, struc
 	rc = read_file(&p, account, file, out, err);
 	place_close(&p);
 	return rc;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static int put(struct journal *j, struct entry *e, bool lasting, struct err *err)

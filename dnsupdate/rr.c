@@ -148,6 +148,14 @@ void rrset_done(struct rrset *s)
 	*s = (struct rrset){0};
 }
 
+bool rrset_has(const struct rrset *s, const struct rdata *value)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (compare_rdata(s->values[i].bytes, s->values[i].len, value->bytes, value->len) == 0)
+			return true;
+	return false;
+}
+
 bool rrset_is(const struct rrset *s, const char *owner, uint16_t type)
 {
 	return s->type == type && name_same(s->owner, owner);

@@ -65,6 +65,7 @@ int rrset_init(struct rrset *s, const char *owner, uint16_t type, uint32_t ttl);
 int rrset_add(struct rrset *s, const uint8_t *bytes, size_t len); /* a value that is there already is fine */
 int rrset_copy(struct rrset *out, const struct rrset *from);
 void rrset_done(struct rrset *s);
+bool rrset_has(const struct rrset *s, const struct rdata *value);
 bool rrset_is(const struct rrset *s, const char *owner, uint16_t type);
 bool rrset_same_values(const struct rrset *a, const struct rrset *b);
 bool rrset_equal(const struct rrset *a, const struct rrset *b); /* values and TTL; of no values the TTL says nothing */
