@@ -12,6 +12,7 @@
 #define DNS_IDLE_MAX 2000
 
 struct loop;
+struct job;
 struct work {
 	struct work *next, **link; /* set while in line */
 	void (*start)(struct work *w);
@@ -30,7 +31,8 @@ struct dns {
 	struct journal *journal;
 	struct line urgent, rest;
 	size_t running, idle;
-	struct event *turn; /* starts what may run, from the loop */
+	struct job *waiting; /* job.c's: those that wait for another on their account */
+	struct event *turn;  /* starts what may run, from the loop */
 };
 
 /* -EINVAL: the configuration has no section dns or no zone-server. A process of root becomes the journal directory's owner for good, once

@@ -39,13 +39,24 @@ struct job {
 	int lock;                          /* of the account; -1 where it is not changed, or not any more */
 	uint64_t lock_until;
 	struct deadline lock_timer;
+	struct job *next_waiting;
 	struct err err; /* of the job as a whole */
 	struct event turn;
 	bool over;
 };
 
+static void leave_waiting(struct job *j)
+{
+	for (struct job **at = &j->dns->waiting; *at; at = &(*at)->next_waiting)
+		if (*at == j) {
+			*at = j->next_waiting;
+			return;
+		}
+}
+
 static void job_free(struct job *j)
 {
+	leave_waiting(j);
 	for (size_t i = 0; i < j->n_probes; i++) {
 		struct probe *p = &j->probes[i];
 
@@ -435,6 +446,20 @@ static void begin(struct job *j)
 	}
 }
 
+/* The asker of a command that still waits may have given up long ago: it must not have its way after a newer one. */
+static void supersede(const struct job *by)
+{
+	for (struct job *j = by->dns->waiting, *next; j; j = next) {
+		next = j->next_waiting;
+		if (strcmp(j->account, by->account) != 0)
+			continue;
+		leave_waiting(j);
+		deadline_cancel(j->dns->loop, &j->lock_timer);
+		err_set(&j->err, -EWOULDBLOCK, "another command on account %s came before this one had begun", j->account);
+		end(j);
+	}
+}
+
 static void try_lock(struct job *j);
 
 static void on_lock_again(struct deadline *d)
@@ -447,7 +472,10 @@ static void try_lock(struct job *j)
 	struct err err = {0};
 	int rc = journal_lock_account(j->dns->journal, j->account, &j->lock, &err);
 
+	leave_waiting(j);
 	if (rc == -EWOULDBLOCK && loop_now(j->dns->loop) < j->lock_until) {
+		j->next_waiting = j->dns->waiting;
+		j->dns->waiting = j;
 		deadline_arm(j->dns->loop, &j->lock_timer, on_lock_again, LOCK_LOOK_MS);
 	} else if (rc < 0) {
 		j->err = err;
@@ -474,10 +502,12 @@ struct job *job_start(struct dns *d, const struct job_wish *wish, job_fn *fn, vo
 	}
 	set_task_wish(j);
 	j->lock_until = loop_now(d->loop) + LOCK_WAIT_MS;
-	if (j->task_wish.deed == DEED_CHANGE)
+	if (j->task_wish.deed == DEED_CHANGE) {
+		supersede(j);
 		try_lock(j);
-	else
+	} else {
 		begin(j);
+	}
 	return j;
 }
 

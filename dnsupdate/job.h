@@ -1,9 +1,9 @@
 #pragma once
 /* job - one command on one account: its domains to the zones that hold them, a task (task.h) for each zone, and one answer for the asker.
  * What changes an account has it for itself until nothing is sent any more: an undo that comes while a push is still finding out what is to
- * be done must not end before it. Who waits too long for another is refused. The answer's form is that of serve.h. Ownership: a job frees
- * itself after done(), which takes the answer; job_cancel() before that ends it where it stands: what was sent is in the journal. Threads:
- * the loop's. */
+ * be done must not end before it. Who waits too long for another is refused, and who waits when a newer one comes: of two that have not
+ * begun, the last word counts. The answer's form is that of serve.h. Ownership: a job frees itself after done(), which takes the answer;
+ * job_cancel() before that ends it where it stands: what was sent is in the journal. Threads: the loop's. */
 #include "dnsupdate/task.h"
 
 #include "lib/exits.h"

@@ -358,6 +358,22 @@ static void an_undo_waits_for_the_push_before_it(void **state)
 	same_zone(s, BEFORE);
 }
 
+static void of_those_that_wait_the_last_counts(void **state)
+{
+	struct stand *s = *state;
+
+	begin(s, JOB_PUSH);
+	begin(s, JOB_PUSH);
+	begin(s, JOB_UNDO);
+	while (s->under_way == 3)
+		event_base_loop(loop_base(s->loop), EVLOOP_ONCE);
+	assert_int_equal(s->last, EXIT_REFUSED);
+	assert_non_null(strstr(s->said, "another command on account alice came before this one had begun"));
+	finish(s);
+	assert_int_equal(s->last, EXIT_DONE);
+	same_zone(s, BEFORE);
+}
+
 /* Something of which nobody said anything may still be carried out, whatever is said to what is sent after it. */
 static void what_was_not_heard_of_stays_in_the_journal(void **state)
 {
@@ -539,6 +555,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pushes_and_undoes, up, down),
 		cmocka_unit_test_setup_teardown(tells_whether_it_has_sent, up, down),
 		cmocka_unit_test_setup_teardown(an_undo_waits_for_the_push_before_it, up, down),
+		cmocka_unit_test_setup_teardown(of_those_that_wait_the_last_counts, up, down),
 		cmocka_unit_test_setup_teardown(what_was_not_heard_of_stays_in_the_journal, up, down),
 		cmocka_unit_test_setup_teardown(a_refusal_leaves_nothing, up, down),
 		cmocka_unit_test_setup_teardown(what_is_damaged_keeps_nothing_else_from_going_back, up, down),
