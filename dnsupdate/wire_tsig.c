@@ -9,6 +9,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -101,11 +102,12 @@ static EVP_MAC_CTX *digest_new(const struct tsig_key *key)
 {
 	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	EVP_MAC_CTX *c = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
-	char digest[16];
-	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+	char digest[16]; /* the parameter takes no constant, and its length at once */
+	OSSL_PARAM params[2];
 
-	strncpy(digest, key->digest, sizeof digest - 1);
-	digest[sizeof digest - 1] = '\0';
+	snprintf(digest, sizeof digest, "%s", key->digest);
+	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
+	params[1] = OSSL_PARAM_construct_end();
 	EVP_MAC_free(hmac);
 	if (c && EVP_MAC_init(c, key->secret, key->secret_len, params) == 1)
 		return c;

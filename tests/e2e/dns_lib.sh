@@ -164,7 +164,7 @@ serves() { # SERVER NAME TYPE VALUE..: these values and no others; without value
 	shift 3
 	found=$(answer "$server" "$name" "$type")
 	[ "$found" = "$(if [ $# -gt 0 ]; then printf '%s\n' "$@"; fi | sort)" ] || { echo "$server says: $found"; return 1; }
-	[ $# -gt 0 ] || [ "${RESOLVED:-no}" = yes ] || rcode "$server" "$name" "$type" | grep -q ' aa$'
+	[ $# -gt 0 ] || [ "${RESOLVED:-no}" = yes ] || [ -n "$(rcode "$server" "$name" "$type" | grep ' aa$')" ]
 }
 resolves() { # NAME TYPE VALUE..
 	RESOLVED=yes serves "$RESOLVER" "$@"

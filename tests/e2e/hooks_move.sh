@@ -74,7 +74,7 @@ served_by() { # SIDE: that side alone is open, and it has everything
 move() { # COMMAND [ARGUMENT..]
 	local before
 	before=$(now_ms)
-	shunt "$@" >"$W/log/move" 2>&1 || die "$* ended with $?: $(cat "$W/log/move")"
+	shunt --yes "$@" >"$W/log/move" 2>&1 || die "$* ended with $?: $(cat "$W/log/move")"
 	say "$*: $(($(now_ms) - before)) ms: $(cat "$W/log/move")"
 }
 writers_go_on
