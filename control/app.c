@@ -215,6 +215,23 @@ int app_signals(struct app *a, struct err *err)
 	return a->sigfd < 0 ? err_errno(err, -errno, "signalfd") : 0;
 }
 
+void app_signals_end(struct app *a)
+{
+	sigset_t set;
+	struct signalfd_siginfo one;
+	if (a->sigfd < 0)
+		return;
+	while (read(a->sigfd, &one, sizeof(one)) > 0)
+		; /* it has had its effect */
+	close(a->sigfd);
+	a->sigfd = -1;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 bool app_confirm(struct app *a, const char *fmt, ...)
 {
 	char line[16];

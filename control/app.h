@@ -43,6 +43,7 @@ void app_done(struct app *a);
 void app_mover(struct app *a, struct mover *with);
 void app_at(const struct app *a, const char *step, const char *when); /* a point where a crash is tried */
 int app_signals(struct app *a, struct err *err);                      /* fills sigfd */
+void app_signals_end(struct app *a);                                  /* they have their usual effect again */
 
 enum exit_code exit_of(int rc); /* of an error before anything was changed: 2 for a state that cannot be used, else 1 */
 enum exit_code worse(enum exit_code a, enum exit_code b);

@@ -1,6 +1,7 @@
 #include "control/cmd.h"
 
 #include "control/app.h"
+#include "control/clocks.h"
 #include "control/pki.h"
 #include "lib/log.h"
 
@@ -41,6 +42,7 @@ enum option_bit {
 	O_DIR = 1 << 21,
 	O_VERIFY = 1 << 22,
 	O_HEAD = 1 << 23,
+	O_WATCH = 1 << 24,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
 #define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
@@ -72,6 +74,7 @@ static const struct option_row {
 	 "the names whose visitors still come to the old address"},
 	{"verify", 0, FLAG, O_VERIFY, offsetof(struct options, verify), NULL, "whether a line was changed or removed"},
 	{"head", 0, FLAG, O_HEAD, offsetof(struct options, head), NULL, "how many lines there are, and their hash, to be kept elsewhere"},
+	{"watch", 'w', FLAG, O_WATCH, offsetof(struct options, watch), NULL, "again each second, until Ctrl-C"},
 	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
 	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
 	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
@@ -114,7 +117,7 @@ static const struct command commands[] = {
 	{"start", "", "the transit server is ready: the two-week clock begins",
 	 "Where netctl-client is configured and the proxy intercepts, interception is put in force first, and the way back of answers that "
 	 "source-transit = transparent needs. The first migrate does the same if nobody did.",
-	 0, 0, 0, NEED_WRITE, cmd_start},
+	 O_DRY_RUN, 0, 0, NEED_CONF, cmd_start},
 	{"migrate", "NAME.. | --all", "client -> transit",
 	 "Several accounts move side by side (control: parallel); one that fails does not stop the others.", O_ALL | O_MOVE | O_FORCE, 0,
 	 -1, NEED_CONF, cmd_migrate},
@@ -124,17 +127,21 @@ static const struct command commands[] = {
 	 "transit server meanwhile comes along only as far as hook-copy brings it: what may be lost is shown first, and needs --yes where "
 	 "nobody can be asked.",
 	 O_MOVE | O_FORCE, 1, -1, NEED_CONF, cmd_rollback},
-	{"reinstall", "[--confirm S] [--without-client]", "the client server's addresses to the transit server",
-	 "Every account must be on the transit server, and no move open. Afterwards no account can be rolled back. What cannot be proved "
-	 "on "
-	 "both servers is undone.",
-	 O_CONFIRM | O_WITHOUT_CLIENT, 0, 0, NEED_CONF, cmd_reinstall},
+	{"reinstall", "[--confirm S] [--without-client] [--force]", "the client server's addresses to the transit server",
+	 "Every account must be on the transit server, and no move open; the transit server must answer for each of them, and DNS be "
+	 "published, unless --force. Afterwards no account can be rolled back. What cannot be proved on both servers is undone.",
+	 O_CONFIRM | O_WITHOUT_CLIENT | O_DRY_RUN | O_FORCE, 0, 0, NEED_CONF, cmd_reinstall},
 	{"return", "[--confirm S]", "the addresses back to the reinstalled client server",
-	 "Its proxy must answer. Then relocate has a week to bring the accounts home.", O_CONFIRM, 0, 0, NEED_WRITE, cmd_return},
-	{"relocate", "NAME.. | --all", "transit -> client, after return", NULL, O_ALL | O_MOVE, 0, -1, NEED_CONF, cmd_relocate},
+	 "Its proxy must answer. Then relocate has a week to bring the accounts home.", O_CONFIRM | O_DRY_RUN, 0, 0, NEED_CONF, cmd_return},
+	{"relocate", "NAME.. | --all", "transit -> client, after return", NULL, O_ALL | O_MOVE | O_FORCE, 0, -1, NEED_CONF, cmd_relocate},
 	{"finish", "", "every account is home: remove every trace",
-	 "Interception and whatever else of ours is in force on both servers ends, and so do the clocks.", 0, 0, 0, NEED_WRITE, cmd_finish},
-	{"status", "[NAME]", "step, clocks, sides, moves in progress, traffic", NULL, 0, 0, 1, NEED_READ, cmd_status},
+	 "Interception and whatever else of ours is in force on both servers ends, and so do the clocks.", O_DRY_RUN, 0, 0, NEED_CONF,
+	 cmd_finish},
+	{"status", "[NAME] [--watch]", "step, clocks, sides, moves in progress, traffic",
+	 "With --watch it is looked at again each second: redrawn on a terminal; elsewhere what is new is printed, and with --json an "
+	 "object "
+	 "per line.",
+	 O_WATCH, 0, 1, NEED_CONF, cmd_status},
 	{"route", "HOST[:PORT] [--to IP] [--login L]", "where such traffic goes now, and why", NULL, O_TO | O_LOGIN, 1, 1, NEED_READ,
 	 cmd_route},
 	{"resume", "[NAME..]", "finish or undo what was interrupted or is stuck", "With --force an undo that fails again is passed over.",
@@ -481,6 +488,13 @@ static enum exit_code cmd_help(struct app *a, char **words, int n, struct err *e
 
 /* ---- running ---- */
 
+/* Those after which it is told what ends soon. */
+static bool moves_on(const struct command *c)
+{
+	return c->run == cmd_start || c->run == cmd_migrate || c->run == cmd_rollback || c->run == cmd_reinstall || c->run == cmd_return ||
+	       c->run == cmd_relocate || c->run == cmd_resume;
+}
+
 static enum exit_code run(struct app *a, const struct command *c, char **words, int n, struct err *err)
 {
 	enum exit_code x = EXIT_DONE;
@@ -495,7 +509,10 @@ static enum exit_code run(struct app *a, const struct command *c, char **words, 
 		x = app_read(a, err);
 	else if (c->need == NEED_WRITE)
 		x = app_write(a, false, err);
-	return x ? x : c->run(a, words, n, err);
+	x = x ? x : c->run(a, words, n, err);
+	if (moves_on(c) && x != EXIT_USAGE)
+		clocks_warn(a);
+	return x;
 }
 
 /* --json holds for usage errors too, wherever it stands. */

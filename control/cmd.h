@@ -16,7 +16,7 @@ struct options {
 	const char *file;
 	bool json, yes, help, version;
 	bool all, dry_run, no_dns, force;
-	bool without_client, stragglers, verify, head;
+	bool without_client, stragglers, verify, head, watch;
 	int drain, max_wait, confirm; /* seconds; -1: not given */
 	int days;
 	const char *since, *to, *dir;

@@ -179,7 +179,7 @@ static json_t *accounts_of(const json_t *entries)
 	return o;
 }
 
-static int nothing_owed(struct app *a, struct err *err)
+static int nothing_owed(struct app *a, const char *command, struct err *err)
 {
 	char names[(NAMES_SHOWN + 1) * (ACCOUNT_NAME_MAX + 2)] = "";
 	json_t *owed = NULL, *o;
@@ -190,8 +190,8 @@ static int nothing_owed(struct app *a, struct err *err)
 	json_array_foreach (owed, i, o)
 		add_name(names, sizeof(names), i, json_string_value(o));
 	if (json_array_size(owed))
-		rc = err_set(err, -EPERM, "finish refused: the DNS of %zu account%s is owed: %s. shunt resume says why and tries again",
-			     json_array_size(owed), json_array_size(owed) == 1 ? "" : "s", names);
+		rc = err_set(err, -EPERM, "%s refused: the DNS of %zu account%s is owed: %s. shunt resume says why and tries again",
+			     command, json_array_size(owed), json_array_size(owed) == 1 ? "" : "s", names);
 	json_decref(owed);
 	return rc;
 }
@@ -220,7 +220,7 @@ int dnsdebt_may_finish(struct app *a, struct err *err)
 	struct err e = {0};
 	if (!a->dns)
 		return 0;
-	int rc = nothing_owed(a, err);
+	int rc = nothing_owed(a, "finish", err);
 	if (rc < 0)
 		return rc;
 	if (dns_status(a->dns, NULL, &status, &e) < 0)
@@ -230,6 +230,40 @@ int dnsdebt_may_finish(struct app *a, struct err *err)
 			"take dns out of section control",
 			e.text);
 	rc = nothing_kept(status, err);
+	json_decref(status);
+	return rc;
+}
+
+/* ---- reinstall ---- */
+
+static int none_lags(const json_t *status, struct err *err)
+{
+	size_t i;
+	json_t *e;
+	json_array_foreach (json_object_get(status, "entries"), i, e) {
+		const char *lagging = json_string_value(json_object_get(e, "lagging")),
+			   *account = json_string_value(json_object_get(e, "account")),
+			   *state = json_string_value(json_object_get(e, "state"));
+		if (lagging && *lagging && !(state && strcmp(state, "undone") == 0))
+			return err_set(
+				err, -EPERM,
+				"reinstall refused: %.300s does not show the DNS of %s yet. shunt-dnsupdate verify %s says whether it "
+				"has followed",
+				lagging, account ? account : "?", account ? account : "ACCOUNT");
+	}
+	return 0;
+}
+
+int dnsdebt_may_reinstall(struct app *a, struct err *err)
+{
+	json_t *status = NULL;
+	struct err e = {0};
+	int rc = nothing_owed(a, "reinstall", err);
+	if (rc < 0 || !a->dns)
+		return rc;
+	if (dns_status(a->dns, NULL, &status, &e) < 0)
+		return err_set(err, -EPERM, "reinstall refused: whether DNS of all accounts is published cannot be told: %.600s", e.text);
+	rc = none_lags(status, err);
 	json_decref(status);
 	return rc;
 }

@@ -8,6 +8,8 @@
 enum exit_code dnsdebt_settle(struct app *a, const char *name, bool in_passing, struct err *err);
 /* Is DNS as it was, of every account? -EPERM: no, or it cannot be told; err names the accounts and what to do. */
 int dnsdebt_may_finish(struct app *a, struct err *err);
+/* Is it published, of every account on the transit server, and seen by every name server? -EPERM likewise. */
+int dnsdebt_may_reinstall(struct app *a, struct err *err);
 
 /* Lines of `shunt status`, and a member "dns" of the output, or of o. A daemon that is away is said to be. */
 void dnsdebt_status(struct app *a);

@@ -35,6 +35,7 @@ void move_done(struct move *m)
 	json_decref(m->dns_account);
 	json_decref(m->dns_plan);
 	json_decref(m->dns_home);
+	json_decref(m->probe_before);
 	move_row_done(&m->row);
 	memset(m, 0, sizeof(*m));
 }

@@ -24,6 +24,7 @@ struct mover {
 	struct progress *progress;
 	int cancel_fd; /* readable: the operator wants it undone (a signalfd); -1: none */
 	bool force;    /* resume: go past an undo that fails */
+	bool unproved; /* --force of a move: the new side need not answer */
 	void (*at)(void *arg, const char *step,
 		   const char *when); /* "before", "after", "undo-before", "undo-after": where tests crash; or NULL */
 	void (*homeward)(void *arg);  /* the account is about to leave the transit server; or NULL */
@@ -42,6 +43,7 @@ struct move {
 	json_t *dns_account, *dns_plan; /* publish.h; owned; NULL: not asked */
 	json_t *dns_home;               /* of a move home: what DNS said when it was led there first (homeward.h); owned; NULL: not */
 	int64_t home_ms;                /* wall clock: no resolver remembers the transit server from then on */
+	json_t *probe_before;           /* probe.h: what the old side answered; owned; NULL: not asked */
 	char owed[800];                 /* why DNS is not published though the account has moved; "": nothing is owed */
 };
 

@@ -2,6 +2,8 @@
  * own, so that what befalls one cannot touch another, at most `parallel` at a time. The parent keeps no database open meanwhile (SQLite
  * connections and forks do not mix) and collects one JSON object from each. */
 #include "control/app.h"
+#include "control/batch.h"
+#include "control/clocks.h"
 #include "control/moved.h"
 #include "control/network.h"
 #include "control/price.h"
@@ -18,9 +20,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
-
-#define DAY_MS (86400 * 1000LL)
 
 struct kind {
 	const char *name;
@@ -160,6 +161,7 @@ static enum exit_code move_locked(struct app *a, const struct kind *k, const cha
 	fill_row(a, k, &account, &row);
 	account_row_done(&account);
 	app_mover(a, &with);
+	with.unproved = a->opt.force;
 	move_init(&m, &with, &row);
 	enum exit_code x = move_run(&m, err);
 	put_moved(o, &m);
@@ -246,6 +248,15 @@ static void tell(struct app *a, const struct kind *k, json_t *o)
 }
 
 /* ---- several ---- */
+
+#define BATCH_EVERY_MS 10000
+
+/* Where it is, and only its DNS is owed. */
+static bool moved(const json_t *o)
+{
+	const char *state = json_string_value(json_object_get(o, "state"));
+	return state && strcmp(state, move_state_name(MOVE_DONE)) == 0;
+}
 
 struct child {
 	const char *name;
@@ -343,13 +354,31 @@ static json_t *collect(struct child *c, const struct kind *k)
 	return o;
 }
 
-static void run_children(struct app *a, const struct kind *k, struct child *c, size_t n, json_t *results)
+static int64_t mono_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* All of them in one line. */
+static void show_batch(struct app *a, const struct batch *b)
+{
+	char text[160];
+	if (!a->progress.on)
+		return;
+	batch_text(b, mono_ms(), text, sizeof(text));
+	fprintf(stderr, "all: %s\n", text);
+}
+
+static void run_children(struct app *a, const struct kind *k, struct child *c, size_t n, struct batch *b, json_t *results)
 {
 	size_t next = 0, running = 0, limit = a->conf->control.parallel > 0 ? (size_t)a->conf->control.parallel : 1;
 	bool stop = false;
 	struct pollfd *p = calloc(n + 1, sizeof(*p));
 	while (p && ((next < n && !stop) || running)) {
 		while (!stop && next < n && running < limit && begin(a, k, &c[next]) == 0) {
+			batch_began(b, next, mono_ms());
 			next++;
 			running++;
 		}
@@ -358,7 +387,10 @@ static void run_children(struct app *a, const struct kind *k, struct child *c, s
 		p[0] = (struct pollfd){stop ? -1 : a->sigfd, POLLIN, 0};
 		for (size_t i = 0; i < n; i++)
 			p[i + 1] = (struct pollfd){c[i].pid > 0 ? c[i].fd : -1, POLLIN, 0};
-		if (poll(p, n + 1, -1) < 0)
+		int got = poll(p, n + 1, a->progress.on ? BATCH_EVERY_MS : -1);
+		if (got == 0)
+			show_batch(a, b);
+		if (got <= 0)
 			continue;
 		if (p[0].revents) {
 			stop = true;
@@ -372,6 +404,8 @@ static void run_children(struct app *a, const struct kind *k, struct child *c, s
 				continue;
 			json_t *o = collect(&c[i], k);
 			tell(a, k, o);
+			batch_over(b, i, mono_ms(), json_integer_value(json_object_get(o, "exit")) == EXIT_DONE || moved(o));
+			show_batch(a, b);
 			json_array_append_new(results, o);
 			running--;
 		}
@@ -419,17 +453,42 @@ static void recover(struct app *a, json_t *results)
 	}
 }
 
+/* What is known of them before they begin. */
+static int batch_of(struct app *a, const struct kind *k, char **names, size_t n, struct batch *b)
+{
+	struct past past = {0};
+	int64_t since = 0;
+	journal_clock(a->db, "start", &since, NULL);
+	past_read(a->db, k->name, since, &past, NULL); /* without it the rule of thumb holds */
+	int rc = batch_init(b, n, a->conf->control.parallel, &past);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct account_row row;
+		if (journal_account(a->db, names[i], &row, NULL) == 0) {
+			b->items[i].gb = row.def.databases_gb;
+			account_row_done(&row);
+		}
+	}
+	return rc;
+}
+
 static enum exit_code move_many(struct app *a, const struct kind *k, char **names, size_t n, json_t *results, struct err *err)
 {
 	struct child *c = calloc(n, sizeof(*c));
+	struct batch b;
 	if (!c) {
 		err_set(err, -ENOMEM, "out of memory");
 		return EXIT_REFUSED;
 	}
 	for (size_t i = 0; i < n; i++)
 		c[i] = (struct child){.name = names[i], .fd = -1};
+	if (batch_of(a, k, names, n, &b) < 0) {
+		free(c);
+		err_set(err, -ENOMEM, "out of memory");
+		return EXIT_REFUSED;
+	}
 	app_close(a);
-	run_children(a, k, c, n, results);
+	run_children(a, k, c, n, &b, results);
+	batch_done(&b);
 	free(c);
 	enum exit_code x = app_reopen(a, err);
 	if (x == EXIT_DONE)
@@ -531,13 +590,6 @@ static enum exit_code agree_to_prices(struct app *a, const struct kind *k, char 
 	if (x)
 		out_set(&a->out, "prices", json_incref(a->prices));
 	return x;
-}
-
-/* Where it is, and only its DNS is owed. */
-static bool moved(const json_t *o)
-{
-	const char *state = json_string_value(json_object_get(o, "state"));
-	return state && strcmp(state, move_state_name(MOVE_DONE)) == 0;
 }
 
 static enum exit_code verdict(struct app *a, json_t *results, struct err *err)

@@ -120,7 +120,7 @@ int network_all_on(struct app *a, enum side side, const char *command, struct er
 /* ---- start ---- */
 
 /* Does the proxy speak to the transit server as the visitor? Then the answers must find back to it. */
-static bool needs_reply(const struct conf *c)
+bool network_needs_reply(const struct conf *c)
 {
 	for (size_t i = 0; i < c->proxy.n_listeners; i++) {
 		if (c->proxy.listeners[i].source[SIDE_TRANSIT] == SOURCE_TRANSPARENT)
@@ -139,7 +139,12 @@ bool network_started(struct app *a)
 {
 	if (!network_clock(a, "start"))
 		return false;
-	return !intercepts_now(a) || (network_mark(a, MARK_INTERCEPT) && (!needs_reply(a->conf) || network_mark(a, MARK_REPLY)));
+	return !intercepts_now(a) || (network_mark(a, MARK_INTERCEPT) && (!network_needs_reply(a->conf) || network_mark(a, MARK_REPLY)));
+}
+
+int network_may_start(struct app *a, struct err *err)
+{
+	return intercepts_now(a) && network_needs_reply(a->conf) ? network_need(a, SIDE_TRANSIT, "start", err) : 0;
 }
 
 static int reply_on(struct app *a, enum ctl_code *code, struct err *err)
@@ -200,14 +205,14 @@ static enum exit_code start_failed(struct app *a, const struct begun *b, enum ex
 
 static enum exit_code start_network(struct app *a, struct err *err)
 {
-	struct begun new = {needs_reply(a->conf) && !network_mark(a, MARK_REPLY), !network_mark(a, MARK_INTERCEPT)}, done = {0};
+	struct begun new = {network_needs_reply(a->conf) && !network_mark(a, MARK_REPLY), !network_mark(a, MARK_INTERCEPT)}, done = {0};
 	enum ctl_code code = CTL_FAILED;
-	int rc = needs_reply(a->conf) ? network_need(a, SIDE_TRANSIT, "start", err) : 0;
+	int rc = network_may_start(a, err);
 	if (rc == 0)
 		rc = network_begin(a, MARK_START, NULL, err);
 	if (rc < 0)
 		return exit_of(rc);
-	if (needs_reply(a->conf)) { /* first: it changes nothing until somebody comes from there */
+	if (network_needs_reply(a->conf)) { /* first: it changes nothing until somebody comes from there */
 		rc = reply_on(a, &code, err);
 		done.reply = new.reply &&may_be_done(rc, code);
 	}
@@ -230,7 +235,7 @@ static int start_clock(struct app *a, struct err *err)
 		rc = journal_clock_start(a->db, "start", err);
 	if (rc == 0 && !ran)
 		rc = journal_note(a->db, NULL, 0, "the clock of the transit server starts", NULL, err);
-	if (rc == 0 && intercepts_now(a) && needs_reply(a->conf))
+	if (rc == 0 && intercepts_now(a) && network_needs_reply(a->conf))
 		rc = journal_set_mark(a->db, MARK_REPLY, true, err);
 	if (rc == 0)
 		rc = journal_set_mark(a->db, MARK_START, false, err);
@@ -260,7 +265,7 @@ enum exit_code network_start(struct app *a, struct err *err)
 
 /* ---- finish ---- */
 
-static int may_finish(struct app *a, struct err *err)
+int network_may_finish(struct app *a, struct err *err)
 {
 	if (network_mark(a, MARK_REINSTALL) || network_mark(a, MARK_RETURN))
 		return err_set(err, -EPERM,
@@ -404,13 +409,13 @@ static enum exit_code finish_locked(struct app *a, bool *already, struct err *er
 	if (rc == 0 && network_clock(a, "reinstall"))
 		rc = network_need(a, SIDE_TRANSIT, "finish", err);
 	if (rc == 0)
-		rc = may_finish(a, err);
+		rc = network_may_finish(a, err);
 	if (rc == 0)
 		rc = dnsdebt_may_finish(a, err);
 	if (rc == 0)
 		rc = look(a, true, err);
 	if (rc == 0)
-		rc = network_begin(a, MARK_FINISH, may_finish, err);
+		rc = network_begin(a, MARK_FINISH, network_may_finish, err);
 	return rc < 0 ? exit_of(rc) : finish_go_on(a, err);
 }
 

@@ -25,6 +25,10 @@ enum exit_code network_finish(struct app *a, bool *already, struct err *err);
 
 /* The guards alone, for asking before. They are looked at again in the transaction that writes the intent. */
 enum exit_code network_may_reinstall(struct app *a, bool without_client, struct err *err);
+int network_may_start(struct app *a, struct err *err);
+int network_may_return(struct app *a, struct err *err);
+int network_may_finish(struct app *a, struct err *err);
+bool network_needs_reply(const struct conf *c); /* start puts a way back of answers in force */
 
 /* What was interrupted, and by nobody's living process: brought to an end, or said to be open still. go_on: a takeover that is pending is
  * proved and confirmed, rather than left to revert. */

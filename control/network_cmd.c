@@ -1,10 +1,12 @@
 /* start, reinstall, return, finish: what the operator asks for and is told. */
 #include "control/network.h"
 
+#include "control/clocks.h"
+#include "control/guards.h"
+
 #include <errno.h>
 #include <stdio.h>
 
-#define DAY_MS      (86400 * 1000LL)
 #define CONFIRM_MAX 3600
 
 static void say_clock(struct app *a, const char *clock, const char *text, int days)
@@ -22,15 +24,30 @@ static void say_clock(struct app *a, const char *clock, const char *text, int da
 		out_line(&a->out, "%s at %s", text, when);
 }
 
+/* Looks at everything and changes nothing: no state is made, and nothing that was interrupted is brought to an end. */
+static enum exit_code dry_run(struct app *a, const char *command, enum exit_code (*guards)(struct app *a, struct err *err), struct err *err)
+{
+	enum exit_code x = app_read(a, err);
+	if (x)
+		return x;
+	guards_plan(a, command);
+	return guards(a, err);
+}
+
 enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err)
 {
 	int64_t at;
 	(void)words;
 	(void)n;
+	if (a->opt.dry_run)
+		return dry_run(a, "start", guards_start, err);
+	enum exit_code x = app_write(a, false, err);
+	if (x)
+		return x;
 	bool ran = journal_clock(a->db, "start", &at, NULL) == 0;
-	enum exit_code x = network_start(a, err);
+	x = network_start(a, err);
 	if (x == EXIT_DONE)
-		say_clock(a, "start", ran ? "started already" : "started", 14);
+		say_clock(a, "start", ran ? "started already" : "started", TRANSIT_DAYS);
 	return x;
 }
 
@@ -52,10 +69,15 @@ enum exit_code cmd_reinstall(struct app *a, char **words, int n, struct err *err
 	(void)words;
 	(void)n;
 	enum exit_code x = wish_of(a, &w, err);
+	if (x == EXIT_DONE && a->opt.dry_run)
+		return dry_run(a, "reinstall", guards_reinstall, err);
 	if (x == EXIT_DONE) /* a client server that is dead has no proxy either */
 		x = w.without_client ? app_write_alone(a, err) : app_write(a, false, err);
 	if (x == EXIT_DONE)
-		x = network_may_reinstall(a, w.without_client, err);
+		x = exit_of(app_signals(a, err));
+	if (x == EXIT_DONE)
+		x = guards_reinstall(a, err);
+	app_signals_end(a);
 	if (x)
 		return x;
 	if (!network_clock(a, "reinstall") &&
@@ -80,11 +102,14 @@ enum exit_code cmd_return(struct app *a, char **words, int n, struct err *err)
 	(void)words;
 	(void)n;
 	enum exit_code x = wish_of(a, &w, err);
+	if (x == EXIT_DONE && a->opt.dry_run)
+		return dry_run(a, "return", guards_return, err);
+	x = x ? x : app_write(a, false, err);
 	x = x ? x : network_return(a, &w, &already, err);
 	if (x)
 		return x;
 	out_set(&a->out, "already", json_boolean(already));
-	say_clock(a, "return", already ? "the addresses came home already" : "the addresses are home again", 7);
+	say_clock(a, "return", already ? "the addresses came home already" : "the addresses are home again", RELOCATE_DAYS);
 	out_line(&a->out, "shunt relocate brings the accounts home");
 	return x;
 }
@@ -94,7 +119,10 @@ enum exit_code cmd_finish(struct app *a, char **words, int n, struct err *err)
 	bool already;
 	(void)words;
 	(void)n;
-	enum exit_code x = network_finish(a, &already, err);
+	if (a->opt.dry_run)
+		return dry_run(a, "finish", guards_finish, err);
+	enum exit_code x = app_write(a, false, err);
+	x = x ? x : network_finish(a, &already, err);
 	if (x)
 		return x;
 	out_set(&a->out, "already", json_boolean(already));

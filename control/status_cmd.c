@@ -1,9 +1,12 @@
 /* status, route, log: what is true now. The proxy is asked where it answers; what comes from the database alone is said to. */
 #include "control/app.h"
+#include "control/clocks.h"
 #include "control/dnsdebt.h"
 #include "control/network.h"
+#include "control/past.h"
 #include "control/price.h"
 #include "control/stragglers.h"
+#include "control/watch.h"
 #include "lib/tls.h"
 
 #include <errno.h>
@@ -12,17 +15,15 @@
 #include <string.h>
 #include <time.h>
 
-#define DAY_MS (86400 * 1000LL)
-
 /* ---- the server ---- */
 
 static const struct {
 	const char *clock, *text;
 	int days; /* that it allows; 0: none */
 } clocks[] = {
-	{"start", "accounts move one by one", 14},
+	{"start", "accounts move one by one", TRANSIT_DAYS},
 	{"reinstall", "the client server is being reinstalled", 0},
-	{"return", "accounts move home one by one", 7},
+	{"return", "accounts move home one by one", RELOCATE_DAYS},
 	{"finish", "over", 0},
 };
 
@@ -72,6 +73,40 @@ static json_t *move_json(const struct move_row *m, bool alive)
 	return o;
 }
 
+/* Of all that go the way of those who move now. */
+static void show_rest(struct app *a, const struct move_row *first, size_t going)
+{
+	struct acctset set = {0};
+	struct past past = {0};
+	int64_t since = 0;
+	size_t n = 0;
+	char left[32];
+	double gb = 0;
+	journal_clock(a->db, "start", &since, NULL);
+	if (journal_accounts(a->db, &set, NULL) < 0 || past_read(a->db, first->kind, since, &past, NULL) < 0) {
+		acctset_done(&set);
+		return;
+	}
+	double *gbs = calloc(set.n + 1, sizeof(*gbs));
+	for (size_t i = 0; gbs && i < set.n; i++) {
+		if (set.defs[i].side == first->to)
+			continue;
+		gbs[n++] = set.defs[i].databases_gb;
+		gb += set.defs[i].databases_gb;
+	}
+	double s = gbs ? past_left_s(&past, gbs, n, a->conf->control.parallel) : 0;
+	out_line(&a->out, "%-10s %zu of %zu accounts on %s, %zu under way; all others (%.1f GB) take about %s at %.1f GB/min%s", "in all",
+		 set.n - n, set.n, side_name(first->to), going, gb, progress_duration((int64_t)(s + 0.999), left), past_gb_per_min(&past),
+		 past.n ? "" : ", which is not measured yet");
+	out_set(&a->out, "in-all",
+		json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "to", side_name(first->to), "there", (json_int_t)(set.n - n), "left",
+			  (json_int_t)n, "under-way", (json_int_t)going, "left-gb", gb, "left-s", s, "gb-per-minute",
+			  past_gb_per_min(&past), "measured-moves", (json_int_t)past.n));
+	free(gbs);
+	past_done(&past);
+	acctset_done(&set);
+}
+
 static void show_moves(struct app *a, const char *name)
 {
 	struct move_rows open;
@@ -98,6 +133,8 @@ static void show_moves(struct app *a, const char *name)
 		else
 			out_line(&a->out, "moving     %s: %s -> %s%s, by %s", m->account, side_name(m->from), side_name(m->to), much, who);
 	}
+	if (open.n && !name)
+		show_rest(a, &open.rows[0], open.n);
 	move_rows_done(&open);
 }
 
@@ -181,6 +218,7 @@ static enum exit_code status_all(struct app *a)
 	if (a->conf->server)
 		out_line(&a->out, "%-10s %s", "server", a->conf->server);
 	show_clocks(a);
+	clocks_status(a);
 	if (proxylink_ask(a->proxy, "status", NULL, 0, &status, &e) == 0 && proxylink_list(a->proxy, &list, &e) == 0) {
 		json_t *now = json_object_get(status, "connections");
 		out_line(&a->out, "%-10s answers at %s (pid %lld), %lld connections", "proxy", app_proxy_address(a),
@@ -300,9 +338,17 @@ static enum exit_code status_one(struct app *a, const char *name, struct err *er
 	return EXIT_DONE;
 }
 
-enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err)
+static enum exit_code status(struct app *a, char **words, int n, struct err *err)
 {
 	return n ? status_one(a, words[0], err) : status_all(a);
+}
+
+enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err)
+{
+	if (a->opt.watch)
+		return watch(a, status, words, n, err);
+	enum exit_code x = app_read(a, err);
+	return x ? x : status(a, words, n, err);
 }
 
 /* ---- route ---- */

@@ -3,6 +3,7 @@
 #include "control/homeward.h"
 #include "control/hook.h"
 #include "control/price.h"
+#include "control/probe.h"
 #include "control/publish.h"
 
 #include <errno.h>
@@ -91,12 +92,42 @@ static void plan_hook(const char *name, const char *path, const char *what, char
 		snprintf(out, cap, "nothing: no hook-%s is configured", name);
 }
 
+/* ---- probes ---- */
+
+/* What does not answer before the move need not answer after it; that it cannot be told keeps nobody from moving. */
+static void probe_old(struct move *m)
+{
+	if (m->with->conf->probe)
+		probe_ask(m->with->proxy, m->row.account, m->row.from, &m->probe_before, NULL);
+}
+
+static int probe_new(struct move *m, struct err *err)
+{
+	char why[700];
+	size_t excused;
+	json_t *answer = NULL;
+	if (!m->with->conf->probe || m->with->unproved)
+		return 0;
+	int rc = probe_ask(m->with->proxy, m->row.account, m->row.to, &answer, err);
+	if (rc < 0)
+		return err_wrap(err, "whether %s answers could not be asked", side_name(m->row.to));
+	if (probe_failures(answer, m->probe_before, &excused, why, sizeof(why)))
+		rc = err_set(err, -EIO, "%s does not answer for %s: %s (mend that; --force moves it all the same)", side_name(m->row.to),
+			     m->row.account, why);
+	say_below(m, "probe",
+		  json_pack("{s:O?, s:I}", "probes", json_object_get(answer, "probes"), "failed-before-too", (json_int_t)excused));
+	json_decref(answer);
+	return rc;
+}
+
 /* What DNS would refuse is found before the copying, and long before anybody waits. */
 static int prepare(struct move *m, struct err *err)
 {
 	int rc = publish_plan(m, err);
 	if (rc == 0)
 		rc = homeward_lead(m, err);
+	if (rc == 0)
+		probe_old(m);
 	if (rc == 0)
 		rc = hook(m, "prepare", m->with->conf->hook_prepare, err);
 	if (rc == 0)
@@ -135,7 +166,9 @@ static void plan_copy(const struct move *m, char *out, size_t cap)
 static int seal(struct move *m, struct err *err)
 {
 	int rc = hook(m, "seal", m->with->conf->hook_seal, err);
-	return rc < 0 ? rc : hook(m, "verify", m->with->conf->hook_verify, err);
+	if (rc == 0)
+		rc = hook(m, "verify", m->with->conf->hook_verify, err);
+	return rc < 0 ? rc : probe_new(m, err);
 }
 
 static int unseal(struct move *m, struct err *err)
@@ -148,7 +181,8 @@ static void plan_seal(const struct move *m, char *out, size_t cap)
 	char s[300], v[300];
 	plan_hook("seal", m->with->conf->hook_seal, ": the old side refuses the account from here on", s, sizeof(s));
 	plan_hook("verify", m->with->conf->hook_verify, "", v, sizeof(v));
-	snprintf(out, cap, "%s; %s", s, v);
+	snprintf(out, cap, "%s; %s%s%s", s, v, m->with->conf->probe ? "; then the proxy asks whether it answers there: " : "",
+		 m->with->conf->probe ? side_name(m->row.to) : "");
 }
 
 #define RESET_MS 15000 /* visitors wait meanwhile */

@@ -355,3 +355,32 @@ void stragglers_brief(struct app *a, const char *account, json_t *o)
 	json_object_set_new(o, "stragglers", rows);
 	json_decref(answer);
 }
+
+void stragglers_total(struct app *a, char *out, size_t cap)
+{
+	json_t *answer = NULL, *row;
+	struct err e = {0};
+	size_t i, at;
+	if (ask(a, NULL, 2 * BRIEF, &answer, &e) < 0) {
+		snprintf(out, cap, "how many visitors still come to the client server's addresses cannot be told: %.300s", e.text);
+		return;
+	}
+	json_t *rows = rows_of(a, json_object_get(answer, "names"));
+	json_int_t total = number_of(answer, "left-out") + (json_int_t)json_array_size(rows);
+	if (total == 0)
+		snprintf(out, cap, "nobody comes to the client server's addresses any more (counting since %s)", text_of(answer, "since"));
+	else
+		snprintf(out, cap,
+			 "%lld name%s still come%s to the client server's addresses, and this traffic follows them: ", (long long)total,
+			 total == 1 ? "" : "s", total == 1 ? "s" : "");
+	at = strlen(out);
+	json_array_foreach (rows, i, row) {
+		if (i < BRIEF && at < cap)
+			at += (size_t)snprintf(out + at, cap - at, "%s%s%s (%lld)", i ? ", " : "", is_nameless(row) ? "address " : "",
+					       text_of(row, "name"), (long long)number_of(row, "count"));
+	}
+	if (total > BRIEF && at < cap)
+		snprintf(out + at, cap - at, ", .. (shunt check --stragglers)");
+	json_decref(rows);
+	json_decref(answer);
+}

@@ -19,6 +19,8 @@ enum exit_code stragglers_show(struct app *a, char **words, int n, struct err *e
 /* The three heaviest of one account, for its status: a line, and "stragglers" in o. Says nothing where there are none, or the proxy cannot
  * tell. */
 void stragglers_brief(struct app *a, const char *account, json_t *o);
+/* Of all accounts, in one line: how many names, and the heaviest. */
+void stragglers_total(struct app *a, char *out, size_t cap);
 
 /* Pure. names: of the proxy's answer, the heaviest first, and so is what comes back. */
 json_t *stragglers_rows(const json_t *names);

@@ -307,6 +307,14 @@ enum exit_code network_may_reinstall(struct app *a, bool without_client, struct 
 	return exit_of(rc < 0 ? rc : may_reinstall(a, err));
 }
 
+int network_may_return(struct app *a, struct err *err)
+{
+	int rc = network_clock(a, "return") ? 0 : network_need(a, SIDE_CLIENT, "return", err);
+	if (rc == 0 && !network_clock(a, "return"))
+		rc = network_need(a, SIDE_TRANSIT, "return", err);
+	return rc == 0 ? may_return(a, err) : rc;
+}
+
 enum exit_code network_reinstall(struct app *a, const struct network_wish *wish, bool *already, struct err *err)
 {
 	return alone_at_it(a, &reinstall, wish, already, err);

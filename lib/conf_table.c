@@ -262,6 +262,8 @@ static const struct conf_key control_keys[] = {
 	INT(control, "home-wait", home_wait, "300", 0, DAY,
 	    "seconds for which a move home waits, before it holds anybody, until resolvers have forgotten the transit server's address"),
 	INT(control, "rollback-days", rollback_days, "7", 0, 365, "days for which an owner may go back"),
+	KEY(control, "probe", BOOL, probe, "true",
+	    "before an account moves, and before reinstall, the side it goes to must answer for it, through every listener"),
 	{0}};
 
 static const struct conf_key tls_keys[] = {

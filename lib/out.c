@@ -15,9 +15,9 @@ void out_line(struct out *o, const char *fmt, ...)
 		return;
 	va_list ap;
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vfprintf(o->to ? o->to : stdout, fmt, ap);
 	va_end(ap);
-	putchar('\n');
+	fputc('\n', o->to ? o->to : stdout);
 }
 
 void out_set(struct out *o, const char *key, json_t *value)

@@ -6,9 +6,11 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 struct out {
 	bool json;
+	FILE *to;       /* of the lines; borrowed; NULL: standard output */
 	json_t *object; /* owned; grows until out_finish() */
 };
 void out_init(struct out *o, bool json);
