@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Before an account moves, the side it goes to must really answer for it; clocks warn ahead; a dry run says what would happen; and
+# `shunt status --watch` follows it all.
+. "$(dirname "$0")/lib.sh"
+command -v sqlite3 >/dev/null || cannot_run "sqlite3 is missing (Debian package sqlite3)"
+net_up
+web_up
+cat >"$W/bin/answers" <<'END'
+import http.server, socketserver, sys
+socketserver.TCPServer.allow_reuse_address = True
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(int(sys.argv[3]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+socketserver.TCPServer((sys.argv[1], int(sys.argv[2])), Answer).serve_forever()
+END
+echo 'listener "redis" { address = "192.0.2.11" port = 8300 protocol = "tcp" local = "127.0.0.1:8080" transit-port = 80 }' | proxy_conf
+proxy_start
+import
+
+say "what the proxy finds"
+found=$(ask probe '{"name":"alice","side":"transit"}')
+like "alice answers on transit" "$found" '"answers": ?true'
+like "by HTTP" "$found" '"listener": ?"web", "protocol": "http", "name": "alice.example", [^}]*"at": "198\.51\.100\.10:80", "ok": true, "ms": [0-9]+, "said": "200"'
+like "by TLS" "$found" '"https"[^}]*"ok": true[^}]*TLSv1\.[23], the certificate is for it, until 20'
+like "by IPv6" "$found" '\[2001:db8:1::10\]:443'
+unlike "and not at carol's address" "$found" '198\.51\.100\.11'
+found=$(ask probe '{"name":"carol","side":"transit"}')
+like "carol at her own" "$found" '"web11"[^}]*198\.51\.100\.11:80'
+like "and her port" "$found" '"redis", "protocol": "tcp", "name": null, [^}]*"ok": true[^}]*"connected"'
+like "alice answers on client" "$(ask probe '{"name":"alice","side":"client"}')" '"answers": true.*127\.0\.0\.1:8080'
+
+say "the transit server is down, or answers with errors"
+stop nginx-t
+fails_with 3 shunt migrate alice
+like "it is told which" "$OUT" 'transit does not answer for alice: web \(http, alice\.example at 198\.51\.100\.10:80\): Connection refused; web6'
+same "and nobody moved" "$(side_of http://alice.example/)" client
+start broken t python3 "$W/bin/answers" 198.51.100.10 80 503
+wait_for in_ns t curl -s -o "$W/o" http://198.51.100.10/
+fails_with 3 shunt --json migrate alice
+like "an answer that is none" "$OUT" 'web \(http, alice\.example at 198\.51\.100\.10:80\): 503'
+like "in evidence" "$(shunt --json log alice)" '"probes":\[\{"at":"198\.51\.100\.10:80"'
+same "still nobody" "$(side_of https://alice.example/)" client
+like "said before" "$(shunt migrate --dry-run alice)" 'sealed .*the proxy asks whether it answers there: transit'
+shunt migrate --force alice
+like "by force" "$(shunt status alice)" '^side +transit'
+shunt rollback --force alice
+stop broken
+
+say "what did not answer before need not answer after"
+stop nginx-c
+start other t python3 "$W/bin/answers" 198.51.100.10 80 404
+wait_for in_ns t curl -s -o "$W/o" http://198.51.100.10/
+shunt --json migrate alice >"$W/out"
+like "excused" "$(cat "$W/out")" '"failed-before-too":[1-9]'
+stop other
+start nginx-c c nginx -e "$W/log/nginx-c" -c "$W/nginx-c/conf" -p "$W/nginx-c"
+start nginx-t t nginx -e "$W/log/nginx-t" -c "$W/nginx-t/conf" -p "$W/nginx-t"
+wait_for in_ns t curl -sf -o "$W/o" http://198.51.100.10/
+wait_for in_ns c curl -sf -o "$W/o" http://127.0.0.1:8080/
+
+say "clocks"
+status=$(shunt status)
+like "the pace" "$status" '^forecast +at this pace \(1\.0 account, 0\.1 GB a day\) you finish on 20[0-9-]+, 0 days billed'
+unlike "nothing ends soon" "$status" WARNING
+later() { sqlite3 "$W/shunt.db" "UPDATE clocks SET at = at - $1; UPDATE moves SET started = started - $1, changed = changed - $1"; } # MS
+later $((6 * 86400000))
+like "alice's way back" "$(shunt status)" '^WARNING +rollback ends in 1\.0 days for alice'
+OUT=$(shunt migrate bob 2>&1)
+like "also after a command" "$OUT" '^shunt: warning: rollback ends in 1\.0 days for alice'
+later $((6 * 86400000))
+status=$(shunt status)
+like "it has ended" "$status" '^WARNING +rollback has ended, and takes --force, for alice$'
+like "bob's not" "$status" '^WARNING +rollback ends in 1\.0 days for bob$'
+like "the bill" "$status" '^WARNING +the transit server becomes billed in 2\.0 days, on 20'
+later $((4 * 86400000))
+like "billed" "$(shunt --json status)" '"the transit server is billed since 20[0-9-]+: 3 days so far"'
+like "and forecast" "$(shunt --json status)" '"billed-days":[1-9]'
+
+say "dry runs"
+like "start" "$(shunt start --dry-run)" 'nothing: it was said already'
+fails_with 1 shunt reinstall --dry-run
+like "reinstall" "$OUT" '^REFUSES +accounts +reinstall refused: it needs shunt-netctl'
+like "reinstall asks all the same" "$OUT" '^ok +answers +the transit server answers for each of 3 accounts \([0-9]+ probes\)'
+like "stragglers" "$OUT" "^ok +stragglers +.*client server's addresses"
+fails_with 1 shunt relocate --dry-run alice
+like "relocate" "$OUT" 'shunt return brings them'
+fails_with 1 shunt finish --dry-run
+like "finish" "$OUT" '^REFUSES +accounts +finish refused: 2 of 3 accounts are still on the transit server'
+
+say "watching"
+nsenter --net="/run/netns/${NS}c" "$SHUNT" -c "$W/shunt.conf" status --watch >"$W/log/watch" &
+watcher=$!
+start watch.json c "$SHUNT" -c "$W/shunt.conf" --json status --watch
+wait_for grep -q '^20.*  transit  *2 ' "$W/log/watch"
+shunt migrate carol
+wait_for grep -q '^20.*  transit  *3 ' "$W/log/watch"
+stop proxy
+wait_for grep -q '  proxy *AWAY' "$W/log/watch"
+proxy_start
+came_back() { [ "$(grep -c '  proxy *answers' "$W/log/watch")" -ge 2 ]; }
+wait_for came_back
+kill -INT $watcher
+wait $watcher || die "Ctrl-C ends it with $?"
+stop watch.json INT
+python3 - "$W/log/watch.json" <<'END' || die "not an object per line: $(tail -n 2 "$W/log/watch.json")"
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+assert len(rows) > 2 and all("at" in r and "sides" in r for r in rows), rows[-1]
+assert any(r["proxy"] is None for r in rows) and rows[-1]["sides"]["transit"]["accounts"] == 3
+END
