@@ -68,18 +68,22 @@ static enum exit_code verdict(struct looked *l)
 
 /* ---- reinstall ---- */
 
+/* Of each account what was found first; --json and `probes` have the rest. */
 static void failed_names(const json_t *failed, char *out, size_t cap)
 {
 	size_t i, at = 0;
 	json_t *f;
+	*out = '\0';
 	json_array_foreach (failed, i, f) {
+		const char *why = json_string_value(json_object_get(f, "why"));
+		size_t first = strcspn(why, ";");
 		if (i < NAMES_SHOWN && at < cap)
-			at += (size_t)snprintf(out + at, cap - at, "%s%s (%.160s)", i ? ", " : "",
-					       json_string_value(json_object_get(f, "account")),
-					       json_string_value(json_object_get(f, "why")));
+			at += (size_t)snprintf(out + at, cap - at, "%s%s (%.*s%s)", i ? "; " : "",
+					       json_string_value(json_object_get(f, "account")), (int)(first < 200 ? first : 200), why,
+					       why[first] ? ", and more" : "");
 	}
 	if (json_array_size(failed) > NAMES_SHOWN && at < cap)
-		snprintf(out + at, cap - at, ", and %zu more", json_array_size(failed) - NAMES_SHOWN);
+		snprintf(out + at, cap - at, "; and %zu more accounts", json_array_size(failed) - NAMES_SHOWN);
 }
 
 static void answers(struct looked *l)
@@ -114,6 +118,19 @@ static void answers(struct looked *l)
 	out_set(&a->out, "probes", sum);
 }
 
+/* What was found, and what was passed over, is part of the evidence; should it not be written, neither will the intent be. */
+static enum exit_code recorded(struct looked *l)
+{
+	struct app *a = l->app;
+	enum exit_code x = verdict(l);
+	if (x || a->opt.dry_run)
+		return x;
+	json_t *e = json_pack("{s:O}", "guards", l->rows);
+	int rc = journal_note(a->db, NULL, 0, "the guards of reinstall were satisfied", e, l->first);
+	json_decref(e);
+	return exit_of(rc);
+}
+
 enum exit_code guards_reinstall(struct app *a, struct err *err)
 {
 	struct looked l;
@@ -130,12 +147,12 @@ enum exit_code guards_reinstall(struct app *a, struct err *err)
 	add_rc(&l, "dns", dnsdebt_may_reinstall(a, &e), &e, true,
 	       a->dns ? "published: nothing is owed, and no name server lags" : "not configured");
 	if (a->opt.without_client)
-		return verdict(&l);
+		return recorded(&l);
 	stragglers_total(a, said, sizeof(said));
 	add(&l, "stragglers", true, true, said);
-	if (!a->opt.dry_run)
+	if (!a->opt.dry_run && l.refused == 0)
 		out_line(&a->out, "%s", said);
-	return verdict(&l);
+	return recorded(&l);
 }
 
 /* ---- the others ---- */

@@ -537,6 +537,19 @@ static json_t *dry_steps(struct app *a, const struct kind *k, const struct accou
 	return list;
 }
 
+static void dry_batch(struct app *a, const struct kind *k, char **names, size_t n)
+{
+	struct batch b;
+	char left[32];
+	if (n == 0 || batch_of(a, k, names, n, &b) < 0)
+		return;
+	int64_t s = batch_left_s(&b, 0);
+	out_line(&a->out, "all %zu: about %s, %d side by side, at %.1f GB/min%s", n, progress_duration(s, left), b.parallel,
+		 past_gb_per_min(&b.past), b.past.n ? "" : " (not measured yet)");
+	out_set(&a->out, "about-seconds", json_integer((json_int_t)s));
+	batch_done(&b);
+}
+
 static enum exit_code dry_run(struct app *a, const struct kind *k, char **names, int n, struct err *err)
 {
 	json_t *moves = json_array();
@@ -571,6 +584,8 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 		json_array_append_new(moves, o);
 		account_row_done(&account);
 	}
+	if (a->opt.all)
+		dry_batch(a, k, names, (size_t)n);
 	if (bad && n > 1)
 		err_set(err, -EPERM, "%d of %d accounts would be refused", bad, n);
 	return worst;

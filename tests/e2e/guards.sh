@@ -110,3 +110,21 @@ rows = [json.loads(line) for line in open(sys.argv[1])]
 assert len(rows) > 2 and all("at" in r and "sides" in r for r in rows), rows[-1]
 assert any(r["proxy"] is None for r in rows) and rows[-1]["sides"]["transit"]["accounts"] == 3
 END
+
+say "the guards of reinstall, where shunt-netctl would be asked next"
+sed "s|^control {|& netctl-client = \"unix:$W/none-c\" netctl-transit = \"unix:$W/none-t\"|" "$W/shunt.conf" >"$W/netctl.conf"
+reinstall() { in_ns c "$SHUNT" -c "$W/netctl.conf" --yes reinstall "$@"; }
+reinstall --dry-run >"$W/out"
+for guard in accounts answers dns stragglers; do
+	like "a dry run" "$(cat "$W/out")" "^ok +$guard "
+done
+like "what would happen" "$(cat "$W/out")" 'plan takeover'
+stop nginx-t
+start broken t python3 "$W/bin/answers" 198.51.100.10 80 200
+wait_for in_ns t curl -s -o "$W/o" http://198.51.100.10/
+fails_with 1 reinstall
+like "who is in the way" "$OUT" 'reinstall refused: the transit server does not answer for 3 of 3 accounts: alice \(web6 \(http, alice\.example at \[2001:db8:1::10\]:80\): Connection refused, and more\); bob .*; carol .*; --force passes over it'
+fails_with 1 reinstall --force
+like "by force" "$OUT" 'warning: passed over by --force: reinstall refused: the transit server does not answer'
+like "up to netctl" "$OUT" "still come|nobody comes"
+like "and no further" "$OUT" 'none-[ct]'
