@@ -105,8 +105,8 @@ static void print_object(json_t *o)
 
 static bool ended(const struct app *a)
 {
-	struct pollfd p = {a->sigfd, POLLIN, 0};
-	return poll(&p, 1, EVERY_MS) > 0;
+	struct pollfd p[] = {{a->sigfd, POLLIN, 0}, {STDOUT_FILENO, 0, 0}}; /* the latter tells that its reader has gone */
+	return poll(p, 2, EVERY_MS) > 0;
 }
 
 enum exit_code watch(struct app *a, watch_fn *status, char **words, int n, struct err *err)

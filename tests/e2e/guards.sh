@@ -104,6 +104,7 @@ wait_for came_back
 kill -INT $watcher
 wait $watcher || die "Ctrl-C ends it with $?"
 stop watch.json INT
+shunt status --watch | sed -n 1q # ends when nobody reads any more, though nothing is new
 python3 - "$W/log/watch.json" <<'END' || die "not an object per line: $(tail -n 2 "$W/log/watch.json")"
 import json, sys
 rows = [json.loads(line) for line in open(sys.argv[1])]
