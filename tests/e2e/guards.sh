@@ -45,7 +45,7 @@ same "still nobody" "$(side_of https://alice.example/)" client
 like "said before" "$(shunt migrate --dry-run alice)" 'sealed .*the proxy asks whether it answers there: transit'
 shunt migrate --force alice
 like "by force" "$(shunt status alice)" '^side +transit'
-shunt rollback --force alice
+shunt --yes rollback --force alice
 stop broken
 
 say "what did not answer before need not answer after"
