@@ -73,7 +73,7 @@ struct conf_control {
 	int parallel;                                               /* moves side by side */
 	int rollback_days;
 	int home_wait; /* seconds */
-	bool probe; /* a side must answer for an account before it is the one */
+	bool probe;    /* a side must answer for an account before it is the one */
 };
 
 enum backend_kind { BACKEND_RFC2136, BACKEND_POWERDNS, BACKEND_ALWAYSDATA };

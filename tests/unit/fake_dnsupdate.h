@@ -29,4 +29,4 @@ struct fake_dnsupdate {
 struct fake_dnsupdate *fake_dnsupdate_new(void); /* fake_dnsupdate_free() */
 void fake_dnsupdate_free(struct fake_dnsupdate *f);
 struct fake_zone *fake_zone(struct fake_dnsupdate *f, const char *account); /* made when it is not there */
-struct dnslink *fake_dnsupdate_link(struct fake_dnsupdate *f);                    /* dnslink_close() */
+struct dnslink *fake_dnsupdate_link(struct fake_dnsupdate *f);              /* dnslink_close() */

@@ -344,14 +344,10 @@ static void every_key_is_documented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_example_reads),
-		cmocka_unit_test(what_is_absent_has_its_default),
-		cmocka_unit_test(sources_are_inherited),
-		cmocka_unit_test(interception_has_its_defaults),
-		cmocka_unit_test(a_pair_may_lack_its_partner),
-		cmocka_unit_test(bad_files_are_refused_by_line),
-		cmocka_unit_test(what_is_printed_reads_back),
-		cmocka_unit_test(files_that_cannot_be_read),
+		cmocka_unit_test(the_example_reads),           cmocka_unit_test(what_is_absent_has_its_default),
+		cmocka_unit_test(sources_are_inherited),       cmocka_unit_test(interception_has_its_defaults),
+		cmocka_unit_test(a_pair_may_lack_its_partner), cmocka_unit_test(bad_files_are_refused_by_line),
+		cmocka_unit_test(what_is_printed_reads_back),  cmocka_unit_test(files_that_cannot_be_read),
 		cmocka_unit_test(every_key_is_documented),
 	};
 
