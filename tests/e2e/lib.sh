@@ -124,8 +124,8 @@ start() { # NAME NS COMMAND..: in the background; its output is $W/log/NAME
 	disown
 }
 pid_of() { cat "$W/pid/$1"; }
-gone() { # PID: also true for a zombie
-	! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
+gone() { # PID: also true for a zombie, once its last thread has let go of files and locks
+	! kill -0 "$1" 2>/dev/null || { grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null && [ "$(ls "/proc/$1/task" 2>/dev/null | wc -l)" -le 1 ]; }
 }
 alive() { ! gone "$(pid_of "$1")"; }
 stop() { # NAME [SIGNAL]: and waits until it is gone
