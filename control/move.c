@@ -262,7 +262,13 @@ static enum exit_code undo(struct move *m, int from, const char *why, struct err
 			m->row.kind, m->row.account, reason, lost.text);
 	else
 		err_set(err, -EIO, "%s of %s failed and was undone: %s", m->row.kind, m->row.account, reason);
-	return EXIT_UNDONE;
+	if (!*m->owed)
+		return EXIT_UNDONE;
+	err_set(err, -EAGAIN,
+		"%s of %s failed and was undone (%.300s), but DNS still leads home: %.500s; the proxy forwards, and `shunt resume` tries "
+		"again",
+		m->row.kind, m->row.account, reason, m->owed);
+	return EXIT_STUCK;
 }
 
 /* ---- forwards ---- */

@@ -355,6 +355,8 @@ int publish_again(struct move *m, enum dns_verb verb, enum side to, json_t **evi
 	p.who = m->dns_account;
 	if (rc == 0)
 		rc = publish(&p, evidence, err);
+	if (rc > 0)
+		snprintf(m->owed, sizeof(m->owed), "%.790s", err->text);
 	return rc > 0 ? 0 : rc;
 }
 

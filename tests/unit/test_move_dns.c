@@ -216,6 +216,22 @@ static void test_dns_goes_home_first(void **state)
 	}
 }
 
+/* And where that cannot be done, nobody is told that nothing was changed. */
+static void test_dns_is_not_led_back(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	w->dns = fake_dnsupdate_new();
+	assert_int_equal(move(w, "migrate", &err), EXIT_DONE);
+	touch(w, "fail-copy-apply");
+	strcpy(w->dns->p.calls, "");
+	strcpy(w->dns->p.go_away_at, "push:alice");
+	assert_int_equal(move(w, "rollback", &err), EXIT_STUCK);
+	assert_non_null(strstr(err.text, "but DNS still leads home: "));
+	assert_settled(w, SIDE_TRANSIT);
+	assert_true(owed(w));
+}
+
 /* What was never published is not published by an undo. */
 static void test_dns_stays_left_out(void **state)
 {
@@ -353,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_dns_is_owed),
 		cmocka_unit_test_setup_teardown(test_dns_drift_on_the_way_back, setup, teardown),
 		cmocka_unit_test(test_dns_goes_home_first),
+		cmocka_unit_test_setup_teardown(test_dns_is_not_led_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns_stays_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns_waits_for_resolvers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dns_lags, setup, teardown),
