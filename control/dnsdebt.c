@@ -247,9 +247,9 @@ static int none_lags(const json_t *status, struct err *err)
 		if (lagging && *lagging && !(state && strcmp(state, "undone") == 0))
 			return err_set(
 				err, -EPERM,
-				"reinstall refused: %.300s does not show the DNS of %s yet. shunt-dnsupdate verify %s says whether it "
-				"has followed",
-				lagging, account ? account : "?", account ? account : "ACCOUNT");
+				"reinstall refused: the DNS of %s is not seen everywhere yet: %.300s. shunt-dnsupdate verify %s says "
+				"whether it is now",
+				account ? account : "?", lagging, account ? account : "ACCOUNT");
 	}
 	return 0;
 }

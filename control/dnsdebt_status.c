@@ -42,7 +42,7 @@ static void look_at(const json_t *entries, struct present *p)
 static void present_text(const struct present *p, const json_t *evidence, char *out, size_t cap)
 {
 	if (p->lagging) {
-		snprintf(out, cap, "%s (%lld record set%s, %zu zone%s), %.300s lags", p->state, (long long)p->records,
+		snprintf(out, cap, "%s (%lld record set%s, %zu zone%s), not seen yet: %.300s", p->state, (long long)p->records,
 			 p->records == 1 ? "" : "s", p->zones, p->zones == 1 ? "" : "s", p->lagging);
 		return;
 	}
@@ -175,12 +175,13 @@ static void show_daemon(struct app *a, json_t *dns)
 		records += json_integer_value(json_object_get(e, "records"));
 		json_object_set_new(seen, text_of(e, "account"), json_true());
 	}
-	out_line(&a->out, "%-10s answers at %s, has changed %lld record sets in %zu zones for %zu accounts", "dns", a->dns->address,
-		 (long long)records, json_array_size(entries), json_object_size(seen));
+	out_line(&a->out, "%-10s answers at %s, has changed %lld record set%s in %zu zone%s for %zu account%s", "dns", a->dns->address,
+		 (long long)records, records == 1 ? "" : "s", json_array_size(entries), json_array_size(entries) == 1 ? "" : "s",
+		 json_object_size(seen), json_object_size(seen) == 1 ? "" : "s");
 	json_array_foreach (entries, i, e) {
 		if (*text_of(e, "lagging"))
-			out_line(&a->out, "%-10s %s: %s %s, %s lags", "dns", text_of(e, "account"), text_of(e, "zone"), text_of(e, "state"),
-				 text_of(e, "lagging"));
+			out_line(&a->out, "%-10s %s: %s %s, not seen yet: %s", "dns", text_of(e, "account"), text_of(e, "zone"),
+				 text_of(e, "state"), text_of(e, "lagging"));
 	}
 	if (entries)
 		json_object_set(dns, "entries", entries);

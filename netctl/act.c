@@ -197,7 +197,7 @@ static void keep_moved(json_t *plan, const struct build_wish *wish)
 static bool drifted(struct act *a, json_t *plan)
 {
 	json_t *texts = json_array();
-	bool is = plan_drift(&a->world, plan, texts, NULL) < 0 || json_array_size(texts) > 0;
+	bool is = plan_drift(&a->world, plan, NULL, texts, NULL) < 0 || json_array_size(texts) > 0;
 
 	json_decref(texts);
 	return is;
@@ -405,14 +405,14 @@ static void add_old_connections(struct act *a, json_t *answer)
 	json_decref(op);
 }
 
-static json_t *plan_status(struct act *a, json_t *plan)
+static json_t *plan_status(struct act *a, json_t *plan, const json_t *younger)
 {
 	json_t *o = json_object(), *drift = json_array(), *stage, *due = NULL;
 	struct err err;
 	size_t i;
 
 	describe(o, plan);
-	if (plan_drift(&a->world, plan, drift, &err) < 0)
+	if (plan_drift(&a->world, plan, younger, drift, &err) < 0)
 		json_object_set_new(o, "drift-unknown", json_string(err.text));
 	json_object_set_new(o, "drift", drift);
 	json_array_foreach (json_object_get(plan, "stages"), i, stage)
@@ -426,7 +426,7 @@ static json_t *plan_status(struct act *a, json_t *plan)
 
 enum exit_code act_status(struct act *a, json_t *answer, struct err *err)
 {
-	json_t *all = NULL, *plan, *plans = json_array(), *ours = json_array();
+	json_t *all = NULL, *younger, *plan, *plans = json_array(), *ours = json_array();
 	bool intercepts = false;
 	size_t i;
 	int rc = journal_all(a->world.journal, &all, err);
@@ -435,10 +435,13 @@ enum exit_code act_status(struct act *a, json_t *answer, struct err *err)
 	json_object_set_new(answer, "topology", json_string(topology_name(a->conf->netctl.topology)));
 	json_object_set_new(answer, "plans", plans);
 	json_object_set_new(answer, "ours", ours);
+	younger = json_copy(all);
 	json_array_foreach (all, i, plan) {
-		json_array_append_new(plans, plan_status(a, plan));
+		json_array_remove(younger, 0);
+		json_array_append_new(plans, plan_status(a, plan, younger));
 		intercepts |= strcmp(json_string_value(json_object_get(plan, "plan")), "intercept") == 0;
 	}
+	json_decref(younger);
 	json_decref(all);
 	if (nl_ours(a->world.nl, ours, rc == 0 ? err : NULL) < 0 || nft_ours(ours, rc == 0 ? err : NULL) < 0)
 		rc = rc == 0 ? -EIO : rc;

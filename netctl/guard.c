@@ -116,7 +116,7 @@ static void nap_until(int64_t at, int changes)
 static bool holds(struct world *w, json_t *plan)
 {
 	json_t *texts = json_array();
-	bool is = plan_drift(w, plan, texts, NULL) == 0 && json_array_size(texts) == 0;
+	bool is = plan_drift(w, plan, NULL, texts, NULL) == 0 && json_array_size(texts) == 0;
 
 	json_decref(texts);
 	return is;

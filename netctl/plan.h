@@ -51,6 +51,7 @@ int plan_reboot_ends(struct journal *j, const json_t *plan, struct err *err);
 int plan_reboot(struct world *w, struct journal *j, const char *name, struct err *err);
 
 const char *plan_state(const json_t *plan);
-/* Ops whose effect is not there any more, as texts: somebody else changed it. Reported, never fought. */
-int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err);
+/* Ops whose effect is not there any more, as texts: somebody else changed it. Reported, never fought. What one of the younger plans in
+ * force (an array, or NULL) is about is theirs: a return speaks again for what a takeover had silenced. */
+int plan_drift(struct world *w, json_t *plan, const json_t *younger, json_t *texts, struct err *err);
 int64_t plan_now_ms(void);

@@ -29,12 +29,12 @@ bool plan_is_about(json_t *ops, const json_t *op)
 	return found;
 }
 
-/* A later stage that has been applied is about the same thing. */
-static bool superseded(const json_t *plan, size_t stage, const json_t *op)
+/* A stage that has been applied, from this one on, is about the same thing. */
+static bool stages_are_about(const json_t *plan, size_t from, const json_t *op)
 {
 	json_t *all = plan_stages(plan);
 
-	for (size_t i = stage + 1; i < json_array_size(all); i++) {
+	for (size_t i = from; i < json_array_size(all); i++) {
 		json_t *s = json_array_get(all, i);
 
 		if (json_object_get(s, "undo") && plan_is_about(json_object_get(s, "ops"), op))
@@ -43,7 +43,15 @@ static bool superseded(const json_t *plan, size_t stage, const json_t *op)
 	return false;
 }
 
-int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err)
+static bool plans_are_about(const json_t *plans, const json_t *op)
+{
+	for (size_t i = 0; i < json_array_size(plans); i++)
+		if (stages_are_about(json_array_get(plans, i), 0, op))
+			return true;
+	return false;
+}
+
+int plan_drift(struct world *w, json_t *plan, const json_t *younger, json_t *texts, struct err *err)
 {
 	struct err own; /* op_verify() tells the two cases apart by a code that a NULL err would lose */
 	json_t *stage, *op;
@@ -56,7 +64,7 @@ int plan_drift(struct world *w, json_t *plan, json_t *texts, struct err *err)
 		json_array_foreach (json_object_get(stage, "ops"), k, op) {
 			int rc = op_verify(w, op, err);
 
-			if (rc == -ENOENT && !superseded(plan, i, op))
+			if (rc == -ENOENT && !stages_are_about(plan, i + 1, op) && !plans_are_about(younger, op))
 				json_array_append_new(texts, json_string(err->text));
 			else if (rc < 0 && rc != -ENOENT)
 				return rc;

@@ -278,7 +278,7 @@ static void test_status(void **state)
 	assert_int_equal(dnsdebt_settle(&h->app, NULL, false, &err), EXIT_DONE);
 	assert_status(h, "bob", "published (2 record sets, 1 zone, seen by all servers in 0.4 s)");
 	strcpy(h->dns->lag, "ns2.provider.example. 192.0.2.54");
-	assert_status(h, "bob", "pushed (2 record sets, 1 zone), ns2.provider.example. 192.0.2.54 lags");
+	assert_status(h, "bob", "pushed (2 record sets, 1 zone), not seen yet: ns2.provider.example. 192.0.2.54");
 	h->dns->p.away = true;
 	assert_status(h, "bob", "published (2 record sets, 1 zone, seen by all servers in 0.4 s)");
 	dnsdebt_status(&h->app);

@@ -646,11 +646,18 @@ static void drift_is_told(void **state)
 
 	(void)state;
 	assert_int_equal(apply(plan, 0, NULL), PLAN_DONE);
-	assert_int_equal(plan_drift(&toy->w, plan, texts, &(struct err){0}), 0);
+	assert_int_equal(plan_drift(&toy->w, plan, NULL, texts, &(struct err){0}), 0);
 	assert_int_equal(json_array_size(texts), 0);
 	json_array_remove(toy->on, where("a"));
-	assert_int_equal(plan_drift(&toy->w, plan, texts, &(struct err){0}), 0);
+	assert_int_equal(plan_drift(&toy->w, plan, NULL, texts, &(struct err){0}), 0);
 	assert_int_equal(json_array_size(texts), 1);
+
+	/* but it is none if a younger plan has made something else of it */
+	json_t *younger = json_pack("[O]", plan);
+	json_array_clear(texts);
+	assert_int_equal(plan_drift(&toy->w, plan, younger, texts, &(struct err){0}), 0);
+	assert_int_equal(json_array_size(texts), 0);
+	json_decref(younger);
 	json_decref(texts);
 	json_decref(plan);
 }
