@@ -16,6 +16,7 @@
 
 enum protocol { PROTOCOL_HTTP, PROTOCOL_TLS, PROTOCOL_TCP };
 enum source { SOURCE_UNSET, SOURCE_PLAIN, SOURCE_HEADERS, SOURCE_PROXY_V2, SOURCE_TRANSPARENT };
+enum access_format { ACCESS_JSON, ACCESS_TEXT };
 enum unknown { UNKNOWN_CLIENT, UNKNOWN_TRANSIT, UNKNOWN_REFUSE };
 
 /* A host as written: an address, or a name for the resolver. */
@@ -52,6 +53,7 @@ struct conf_proxy {
 	int workers;                        /* 0: one per processor */
 	char *listen;                       /* "tls://...", for other hosts; NULL where not set */
 	char *control, *table, *access_log; /* access_log: "none", "stderr" or a file's path */
+	enum access_format access_format;
 	struct conf_listener *listeners;
 	size_t n_listeners;
 	bool intercept;

@@ -13,6 +13,7 @@ static const char *const protocol_words[] = {[PROTOCOL_HTTP] = "http", [PROTOCOL
 static const char *const source_words[] = {
 	[SOURCE_PLAIN] = "plain", [SOURCE_HEADERS] = "headers", [SOURCE_PROXY_V2] = "proxy-v2", [SOURCE_TRANSPARENT] = "transparent", NULL};
 static const char *const unknown_words[] = {[UNKNOWN_CLIENT] = "client", [UNKNOWN_TRANSIT] = "transit", [UNKNOWN_REFUSE] = "refuse", NULL};
+static const char *const access_words[] = {[ACCESS_JSON] = "json", [ACCESS_TEXT] = "text", NULL};
 static const char *const role_words[] = {[ROLE_CLIENT] = "client", [ROLE_TRANSIT] = "transit", [ROLE_ROUTER] = "router", NULL};
 static const char *const topology_words[] = {
 	[TOPOLOGY_SEGMENT] = "segment", [TOPOLOGY_ROUTED] = "routed", [TOPOLOGY_TUNNEL] = "tunnel", NULL};
@@ -113,7 +114,10 @@ static const struct conf_key proxy_keys[] = {
 	KEY(proxy, "control", SOCKET, control, "unix:/run/shunt/proxy.sock", "the control socket"),
 	KEY(proxy, "listen", LISTEN, listen, NULL, "where a shunt command on another host may ask, over mutual TLS"),
 	KEY(proxy, "table", FILE, table, "/var/lib/shunt/table", "the last table: a restart needs no controller"),
-	KEY(proxy, "access-log", LOG, access_log, "none", "one line per request or connection"),
+	KEY(proxy, "access-log", LOG, access_log, "none",
+	    "one line per request or connection; stderr is the journal where systemd runs the proxy"),
+	WORD(proxy, "access-log-format", access_format, "json", access_words,
+	     "JSON lines with the field names of the OpenTelemetry HTTP conventions, or key=value"),
 	KEY(proxy, "intercept", BOOL, intercept, "false",
 	    "take the pairs' client addresses on the listeners' ports (TPROXY); local services stay as they are"),
 	{.name = "intercept-port",

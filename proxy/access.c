@@ -1,6 +1,7 @@
 #include "proxy/access.h"
 
 #include "lib/log.h"
+#include "proxy/access_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,13 +19,6 @@
 #include <unistd.h>
 
 #define BUFFER_MAX (16u * 1024)
-#define LINE_CAP   4096u /* of what is formatted below; a line also fits one atomic write to a pipe (PIPE_BUF) */
-#define NAME_CAP   512u  /* quoted, with the NUL: 253 bytes of a sane name fit, hostile ones are cut */
-#define METHOD_CAP 68u
-#define TARGET_CAP 2052u
-#define WORD_CAP   132u /* our own and the operator's words */
-_Static_assert(NAME_CAP + METHOD_CAP + TARGET_CAP + 6 * WORD_CAP + ADDR_TEXT_MAX + 10 * 20 + 256 <= LINE_CAP,
-	       "a line of the longest fields fits");
 
 /* How bytes get out. A regular file takes the whole buffer in one O_APPEND write, which the kernel does not mix with others. */
 enum kind {
@@ -36,6 +30,7 @@ enum kind {
 };
 
 struct access_file {
+	enum access_format format;
 	char *path; /* NULL for "none" and "stderr" */
 	int fd;     /* its number stays for life: a reopen puts the new file under it */
 	_Atomic enum kind kind;
@@ -49,8 +44,7 @@ struct access {
 	bool stalled; /* do not try before the next access_flush() */
 	int why;      /* errno of the last try that failed */
 	size_t len;
-	time_t second; /* that `stamp` is the text of */
-	char stamp[24];
+	struct access_clock clock;
 	char buf[BUFFER_MAX];
 };
 
@@ -93,7 +87,7 @@ static void ignore_sigpipe(void)
 	}
 }
 
-int access_open(struct access_file **out, const char *spec, struct err *err)
+int access_open(struct access_file **out, const char *spec, enum access_format format, struct err *err)
 {
 	struct access_file *f = calloc(1, sizeof *f);
 	int rc = -ENOMEM;
@@ -102,6 +96,7 @@ int access_open(struct access_file **out, const char *spec, struct err *err)
 	if (!f)
 		return err_set(err, rc, "access log: out of memory");
 	f->fd = -1;
+	f->format = format;
 	if (strcmp(spec, "none") != 0) {
 		if (strcmp(spec, "stderr") == 0) {
 			rc = f->fd = open_stderr();
@@ -253,7 +248,7 @@ struct access *access_new(struct access_file *f)
 	struct access *a = calloc(1, sizeof *a);
 	if (a) {
 		a->file = f;
-		a->second = -1;
+		a->clock.second = -1;
 	}
 	return a;
 }
@@ -276,119 +271,35 @@ bool access_wanted(const struct access *a)
 	return a->file->kind != KIND_NONE;
 }
 
-/* ---- one line ----
- * By hand and not by printf: this runs once per request, and printf alone would cost as much as all the rest of our work on it. */
+/* ---- one line ---- */
 
-struct line {
-	char text[LINE_CAP];
-	size_t len;
-};
-
-static void add(struct line *l, const char *p, size_t len)
+const char *access_second(struct access_clock *c, time_t now)
 {
-	assert(len <= sizeof l->text - l->len); /* the caps above add up to less */
-	memcpy(l->text + l->len, p, len);
-	l->len += len;
-}
-
-#define ADD(l, literal) add((l), literal, sizeof literal - 1)
-
-static void add_number(struct line *l, uint64_t n)
-{
-	char digits[20], *p = digits + sizeof digits;
-	do
-		*--p = (char)('0' + n % 10);
-	while (n /= 10);
-	add(l, p, (size_t)(digits + sizeof digits - p));
-}
-
-static void add_quoted(struct line *l, size_t cap, const char *p, size_t len)
-{
-	assert(cap <= sizeof l->text - l->len);
-	log_quote(l->text + l->len, cap, p ? p : "", p ? len : 0);
-	l->len += strlen(l->text + l->len);
-}
-
-/* A word of ours or the operator's that must not need quotes. */
-static void add_word(struct line *l, const char *word)
-{
-	if (!word)
-		word = "-";
-	add(l, word, strnlen(word, WORD_CAP));
-}
-
-static void add_time(struct line *l, struct access *a)
-{
-	struct timespec now;
 	struct tm tm;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec != a->second) {
-		a->second = now.tv_sec;
-		gmtime_r(&now.tv_sec, &tm);
-		strftime(a->stamp, sizeof a->stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-	}
-	ADD(l, "time=");
-	add(l, a->stamp, strlen(a->stamp));
-	unsigned ms = (unsigned)(now.tv_nsec / 1000000);
-	add(l, (const char[]){'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'}, 5);
-}
 
-static void add_peer(struct line *l, const struct addr *peer)
-{
-	char text[ADDR_TEXT_MAX];
-	ADD(l, " peer=");
-	add_word(l, peer && addr_family(peer) != AF_UNSPEC ? addr_text_port(peer, text) : NULL);
-}
-
-static void format(struct line *l, struct access *a, const struct access_line *in)
-{
-	add_time(l, a);
-	ADD(l, " conn=");
-	add_number(l, in->conn);
-	ADD(l, " listener=");
-	add_quoted(l, WORD_CAP, in->listener, in->listener ? strlen(in->listener) : 0);
-	ADD(l, " protocol=");
-	add_word(l, in->protocol);
-	add_peer(l, in->peer);
-	ADD(l, " account=");
-	add_word(l, in->account);
-	ADD(l, " side=");
-	add_word(l, in->side);
-	ADD(l, " name=");
-	add_quoted(l, NAME_CAP, in->name.p, in->name.len);
-	if (in->method.p) {
-		ADD(l, " method=");
-		add_quoted(l, METHOD_CAP, in->method.p, in->method.len);
-		ADD(l, " target=");
-		add_quoted(l, TARGET_CAP, in->target.p, in->target.len);
+	if (now != c->second) {
+		c->second = now;
+		gmtime_r(&now, &tm);
+		strftime(c->stamp, sizeof c->stamp, "%Y-%m-%dT%H:%M:%S", &tm);
 	}
-	if (in->status) {
-		ADD(l, " status=");
-		add_number(l, in->status);
-	}
-	ADD(l, " bytes_up=");
-	add_number(l, in->bytes_up);
-	ADD(l, " bytes_down=");
-	add_number(l, in->bytes_down);
-	ADD(l, " wait_ms=");
-	add_number(l, in->wait_ms);
-	ADD(l, " connect_ms=");
-	add_number(l, in->connect_ms);
-	ADD(l, " total_ms=");
-	add_number(l, in->total_ms);
-	ADD(l, " why=");
-	add_quoted(l, WORD_CAP, in->why, in->why ? strlen(in->why) : 0);
-	ADD(l, "\n");
+	return c->stamp;
 }
 
 void access_write(struct access *a, const struct access_line *in)
 {
-	struct line l;
+	struct access_text l;
 
 	if (!access_wanted(a))
 		return;
 	l.len = 0;
-	format(&l, a, in);
+	switch (a->file->format) {
+	case ACCESS_JSON:
+		access_format_json(&l, &a->clock, in);
+		break;
+	case ACCESS_TEXT:
+		access_format_text(&l, &a->clock, in);
+		break;
+	}
 	if (l.len > sizeof a->buf - a->len && !a->stalled)
 		drain(a);
 	if (l.len > sizeof a->buf - a->len) {

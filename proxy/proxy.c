@@ -309,6 +309,8 @@ static int refuse_what_only_a_restart_changes(const struct proxy *p, const struc
 		return err_set(err, -EINVAL, "%s: `listen` cannot change by a reload: restart shunt-proxy", new->file);
 	if (strcmp(a->access_log, b->access_log))
 		return err_set(err, -EINVAL, "%s: `access-log` cannot change by a reload: restart shunt-proxy", new->file);
+	if (a->access_format != b->access_format)
+		return err_set(err, -EINVAL, "%s: `access-log-format` cannot change by a reload: restart shunt-proxy", new->file);
 	if (a->intercept != b->intercept)
 		return err_set(err, -EINVAL, "%s: `intercept` cannot change by a reload: restart shunt-proxy", new->file);
 	if (a->intercept && a->intercept_port != b->intercept_port)
@@ -498,7 +500,7 @@ int proxy_new(struct proxy **out, struct config *config, struct err *err)
 	if (rc == 0)
 		rc = load_table(p, err);
 	if (rc == 0)
-		rc = access_open(&p->access, c->access_log, err);
+		rc = access_open(&p->access, c->access_log, c->access_format, err);
 	if (rc == 0)
 		rc = resolver_new(&p->resolver, loop_base(p->loop), err);
 	if (rc == 0) {

@@ -66,6 +66,7 @@ static void log_end(struct stream *s, const char *why)
 		.conn = v->id,
 		.listener = v->listener->conf->name,
 		.protocol = protocol_name(v->listener->conf->protocol),
+		.port = v->listener->conf->port,
 		.peer = visitor_peer(v),
 		.account = v->flow.account ? v->flow.account->name : "-",
 		.side = v->flow.where == FLOW_FLYING ? side_name((enum side)v->flow.side) : "-",

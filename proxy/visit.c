@@ -49,6 +49,12 @@ void visit_enter(struct visit *v, enum visit_state to)
 	v->state = (uint8_t)to;
 }
 
+/* Without the framing of chunks. */
+static uint64_t body_bytes(const struct body *b, uint64_t passed)
+{
+	return b->framing == BODY_CHUNKED ? b->chunk.data : passed;
+}
+
 void visit_log(struct visit *v, const char *why)
 {
 	struct worker *w = v->v.flow.worker;
@@ -57,12 +63,17 @@ void visit_log(struct visit *v, const char *why)
 		.conn = v->v.id,
 		.listener = v->v.listener->conf->name,
 		.protocol = "http",
+		.port = v->v.listener->conf->port,
 		.peer = visitor_peer(&v->v),
 		.account = v->v.flow.account ? v->v.flow.account->name : "-",
 		.side = reached ? side_name((enum side)v->v.flow.side) : "-",
+		.version = v->x.method_text ? (v->x.minor_0 ? "1.0" : "1.1") : NULL,
 		.status = v->x.status,
 		.bytes_up = v->x.up,
 		.bytes_down = v->x.down,
+		.body_up = body_bytes(&v->x.request, v->x.up),
+		.own = !v->x.answered,
+		.body_down = body_bytes(&v->x.answer, v->x.down),
 		.wait_ms = v->v.flow.waited_ms,
 		.connect_ms = v->x.connect_ms,
 		.total_ms = visitor_now(&v->v) - v->x.began,
@@ -88,12 +99,6 @@ static void free_visit(struct later *l)
 	slab_give(&v->v.flow.worker->visits, v);
 }
 
-/* Without the framing of chunks. */
-static uint64_t body_bytes(const struct exchange *x)
-{
-	return x->request.framing == BODY_CHUNKED ? x->request.chunk.data : x->up;
-}
-
 static bool may_have_written(const struct visit *v, enum write_method *method, enum accepted_verdict *verdict)
 {
 	*verdict = accepted_verdict_of(v->x.answered ? v->x.status : 0);
@@ -113,7 +118,7 @@ static void count_accepted(struct visit *v)
 	if (v->state == VISIT_TUNNEL)
 		accepted_connection(f->account, w->index, v->v.listener->conf->name, PROTOCOL_HTTP, 0, v->x.up, loop_now(w->loop));
 	else if (may_have_written(v, &method, &verdict))
-		accepted_request(f->account, w->index, method, verdict, body_bytes(&v->x), loop_now(w->loop));
+		accepted_request(f->account, w->index, method, verdict, body_bytes(&v->x.request, v->x.up), loop_now(w->loop));
 }
 
 /* Ends a request that did not run its course. */
@@ -275,7 +280,7 @@ static int add_accepted(const struct flow *f, struct accepted *sum)
 	if (v->state == VISIT_TUNNEL)
 		return accepted_add_open(sum, v->v.listener->conf->name, PROTOCOL_HTTP, v->x.up, visitor_active(&v->v));
 	if (v->state == VISIT_EXCHANGE && may_have_written(v, &method, &verdict))
-		accepted_add_request(sum, method, verdict, body_bytes(&v->x), visitor_active(&v->v));
+		accepted_add_request(sum, method, verdict, body_bytes(&v->x.request, v->x.up), visitor_active(&v->v));
 	return 0;
 }
 

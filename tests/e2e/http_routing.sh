@@ -69,5 +69,4 @@ for host in alice.example bob.example www.alice.example x.bob.example; do
 done
 same "route of nobody" "$(field "$(ask route '{"host":"nobody.example","port":80}')" account)" null
 # and the access log knows whose requests they were
-wait_for grep -q 'xff\|bob' "$W/access.log"
-wait_for grep -qE 'account="?bob"?.* side="?transit' "$W/access.log"
+wait_for grep -qE '"server.address":"bob.example".*"shunt.account":"bob","shunt.side":"transit"' "$W/access.log"

@@ -102,7 +102,7 @@ static struct access_file *must_open(const char *spec)
 {
 	struct access_file *f = NULL;
 	struct err err = {0};
-	if (access_open(&f, spec, &err) != 0)
+	if (access_open(&f, spec, ACCESS_TEXT, &err) != 0)
 		fail_msg("%s", err.text);
 	return f;
 }
@@ -326,7 +326,7 @@ static void test_reader_gone_and_back(void **state)
 	assert_int_equal(mkfifo(p->log, 0600), 0);
 	struct access_file *f = NULL;
 	struct err err = {0};
-	assert_int_equal(access_open(&f, p->log, &err), -ENXIO); /* nobody reads it */
+	assert_int_equal(access_open(&f, p->log, ACCESS_TEXT, &err), -ENXIO); /* nobody reads it */
 	assert_null(f);
 	assert_non_null(strstr(err.text, p->log));
 	int rd = open(p->log, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -463,9 +463,9 @@ static void test_none_and_bad_paths(void **state)
 	struct err err = {0};
 	char path[96];
 	snprintf(path, sizeof path, "%s/none/log", p->dir);
-	assert_int_equal(access_open(&f, path, &err), -ENOENT);
+	assert_int_equal(access_open(&f, path, ACCESS_TEXT, &err), -ENOENT);
 	assert_int_equal(err.code, -ENOENT);
-	assert_int_equal(access_open(&f, p->dir, &err), -EISDIR);
+	assert_int_equal(access_open(&f, p->dir, ACCESS_TEXT, &err), -EISDIR);
 	assert_null(f);
 }
 
