@@ -155,6 +155,25 @@ static void put_since(FILE *f, const struct price_facts *p, int64_t at)
 	fprintf(f, "at %s (%lld %s ago)", time_text(at, text), (long long)(s / units[i].seconds), units[i].name);
 }
 
+/* A shunt-proxy that was killed has not written down what came last. */
+static bool is_missing(const json_t *since)
+{
+	return json_is_object(json_object_get(since, "missing"));
+}
+
+static void put_missing(FILE *f, const json_t *missing)
+{
+	const char *from = json_string_value(json_object_get(missing, "from")),
+		   *until = json_string_value(json_object_get(missing, "until"));
+	json_int_t n = number(missing, "times");
+	if (!from || !until)
+		return;
+	fprintf(f, " Not in it is what came between %s and %s, while shunt-proxy was killed and started again", from, until);
+	if (n > 1)
+		fprintf(f, ", and %lld time%s before", (long long)n - 1, plural(n - 1));
+	fputs(".", f);
+}
+
 /* What a rollback does with it. The copy hook runs from the transit server to the client server then. */
 static void put_way_back(FILE *f, const struct price_facts *p)
 {
@@ -181,10 +200,11 @@ static bool put_price(FILE *f, const struct price_facts *p, bool known, bool who
 				json_string_value(json_object_get(p->since_switch, "counted-since")));
 		some = put_accepted(f, p->since_switch);
 		fputs(some ? "." : "nothing that writes.", f);
+		put_missing(f, json_object_get(p->since_switch, "missing"));
 	}
 	if (p->direct)
 		fputs(" Its DNS leads to the transit server: what came there directly has passed by the proxy and is not counted.", f);
-	bool nil = known && whole && !some && !p->direct;
+	bool nil = known && whole && !some && !p->direct && !is_missing(p->since_switch);
 	if (!nil)
 		put_way_back(f, p);
 	return nil;
@@ -201,7 +221,7 @@ static bool is_price(const json_t *since)
 
 json_t *price_of(const struct price_facts *f)
 {
-	static const char *const theirs[] = {"whole", "counted-since", "writes", "connections"};
+	static const char *const theirs[] = {"whole", "counted-since", "missing", "writes", "connections"};
 	bool known = is_price(f->since_switch), whole = known && json_is_true(json_object_get(f->since_switch, "whole"));
 	char at[TIME_TEXT_MAX], *text = NULL;
 	size_t len;
@@ -243,7 +263,7 @@ bool price_has_risen(const json_t *price, const json_t *since_switch)
 {
 	const char *by = json_string_value(json_object_get(json_object_get(price, "consent"), "by"));
 	return by && strcmp(by, CONSENT_NOTHING) == 0 && is_price(since_switch) &&
-	       !(is_nothing(since_switch) && json_is_true(json_object_get(since_switch, "whole")));
+	       !(is_nothing(since_switch) && json_is_true(json_object_get(since_switch, "whole")) && !is_missing(since_switch));
 }
 
 /* What is owed may have been published since. */

@@ -225,6 +225,8 @@ static void add_answer(json_t *sum, const json_t *answer)
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
 		json_object_set_new(sum, counters[i], json_integer(number_of(sum, counters[i]) + number_of(answer, counters[i])));
 	json_object_set_new(sum, "since", json_string(text_of(answer, "since")));
+	if (json_is_object(json_object_get(answer, "missing")))
+		json_object_set(sum, "missing", json_object_get(answer, "missing"));
 	json_object_set_new(sum, "evicted", json_integer(number_of(answer, "evicted")));
 	json_array_extend(names, json_object_get(answer, "names"));
 }
@@ -262,14 +264,27 @@ static void say_row(struct app *a, const json_t *row, int wide)
 		say_record(a, row, r, i == 0);
 }
 
+/* A shunt-proxy that was killed has not written down what came last. */
+static const char *missing_text(const json_t *answer, char *out, size_t cap)
+{
+	const json_t *missing = json_object_get(answer, "missing");
+	*out = '\0';
+	if (json_is_object(missing))
+		snprintf(out, cap, ", but not between %s and %s, while shunt-proxy was killed and started again", text_of(missing, "from"),
+			 text_of(missing, "until"));
+	return out;
+}
+
 static void say_all(struct app *a, const json_t *sum, const json_t *rows)
 {
+	char missing[200];
 	int wide = 16;
 	const json_t *row;
 	size_t i;
+	missing_text(sum, missing, sizeof(missing));
 	if (json_array_size(rows) == 0) {
-		out_line(&a->out, "no traffic of moved accounts arrives at the old addresses any more (counting since %s)",
-			 text_of(sum, "since"));
+		out_line(&a->out, "no traffic of moved accounts arrives at the old addresses any more (counting since %s%s)",
+			 text_of(sum, "since"), missing);
 		return;
 	}
 	json_array_foreach (rows, i, row) {
@@ -284,8 +299,8 @@ static void say_all(struct app *a, const json_t *sum, const json_t *rows)
 	if (number_of(sum, "evicted"))
 		out_line(&a->out, "there were more names than the proxy remembers: %lld times one had to go for another",
 			 (long long)number_of(sum, "evicted"));
-	out_line(&a->out, "share: of what still arrives of the account, counted since it moved, or the proxy began at %s",
-		 text_of(sum, "since"));
+	out_line(&a->out, "share: of what still arrives of the account, counted since it moved, or the proxy began at %s%s",
+		 text_of(sum, "since"), missing);
 }
 
 static int check_names(struct app *a, char **words, int n, struct err *err)
@@ -360,6 +375,7 @@ void stragglers_total(struct app *a, char *out, size_t cap)
 {
 	json_t *answer = NULL, *row;
 	struct err e = {0};
+	char missing[200];
 	size_t i, at;
 	if (ask(a, NULL, 2 * BRIEF, &answer, &e) < 0) {
 		snprintf(out, cap, "how many visitors still come to the client server's addresses cannot be told: %.300s", e.text);
@@ -368,7 +384,8 @@ void stragglers_total(struct app *a, char *out, size_t cap)
 	json_t *rows = rows_of(a, json_object_get(answer, "names"));
 	json_int_t total = number_of(answer, "left-out") + (json_int_t)json_array_size(rows);
 	if (total == 0)
-		snprintf(out, cap, "nobody comes to the client server's addresses any more (counting since %s)", text_of(answer, "since"));
+		snprintf(out, cap, "nobody comes to the client server's addresses any more (counting since %s%s)", text_of(answer, "since"),
+			 missing_text(answer, missing, sizeof(missing)));
 	else
 		snprintf(out, cap,
 			 "%lld name%s still come%s to the client server's addresses, and this traffic follows them: ", (long long)total,

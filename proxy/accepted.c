@@ -89,8 +89,7 @@ void accepted_free(struct accepted *a)
 	free(a);
 }
 
-/* The entry of that listener, made where there is none. NULL: no memory. */
-static struct accepted_conns *conns_of(struct accepted *a, const char *listener, enum protocol protocol)
+struct accepted_conns *accepted_conns_of(struct accepted *a, const char *listener, enum protocol protocol)
 {
 	struct accepted_conns **end = &a->conns, *c;
 	size_t len;
@@ -100,7 +99,7 @@ static struct accepted_conns *conns_of(struct accepted *a, const char *listener,
 			return c;
 	}
 	if (a->n_conns >= ACCEPTED_LISTENERS && *listener)
-		return conns_of(a, "", protocol);
+		return accepted_conns_of(a, "", protocol);
 	len = strlen(listener) + 1;
 	c = calloc(1, sizeof *c + len);
 	if (!c)
@@ -114,13 +113,37 @@ static struct accepted_conns *conns_of(struct accepted *a, const char *listener,
 
 /* ---- counting ---- */
 
+/* What was counted before the host's start has times below zero. */
+static bool is_later(uint64_t a, uint64_t b)
+{
+	return (int64_t)(a - b) > 0;
+}
+
 void accepted_begin(struct account *a, uint64_t now_ms, bool whole)
 {
 	/* A second switch within a millisecond must not find the first one's counts to be its own. */
 	uint64_t before = atomic_load_explicit(&a->counted_since, memory_order_relaxed);
 
 	atomic_store_explicit(&a->counted_whole, whole, memory_order_relaxed);
-	atomic_store_explicit(&a->counted_since, now_ms > before ? now_ms : before + 1, memory_order_release);
+	atomic_store_explicit(&a->counted_since, is_later(now_ms, before) ? now_ms : before + 1, memory_order_release);
+}
+
+int accepted_restore(struct account *a, uint64_t since_ms, bool whole, struct accepted *kept)
+{
+	struct shard *s = account_shard(a, 0);
+	struct accepted *acc = s ? calloc(1, sizeof *acc) : NULL;
+
+	if (!acc)
+		return -ENOMEM;
+	since_ms += since_ms == 0;
+	atomic_store_explicit(&a->counted_whole, whole, memory_order_relaxed);
+	atomic_store_explicit(&a->counted_since, since_ms, memory_order_release);
+	*acc = *kept;
+	acc->since_ms = since_ms;
+	*kept = (struct accepted){0};
+	accepted_free(s->accepted);
+	s->accepted = acc;
+	return 0;
 }
 
 /* What counts now. NULL: nothing is to be counted, or there is no memory. */
@@ -146,9 +169,9 @@ static struct accepted *begun(struct account *a, unsigned worker)
 
 static void note_time(uint64_t *first, uint64_t *last, uint64_t from, uint64_t to)
 {
-	if (*first == 0 || from < *first)
+	if (*first == 0 || is_later(*first, from))
 		*first = from;
-	if (to > *last)
+	if (*last == 0 || is_later(to, *last))
 		*last = to;
 }
 
@@ -173,7 +196,7 @@ void accepted_connection(struct account *a, unsigned worker, const char *listene
 			 uint64_t now_ms)
 {
 	struct accepted *acc = begun(a, worker);
-	struct accepted_conns *c = acc ? conns_of(acc, listener, protocol) : NULL;
+	struct accepted_conns *c = acc ? accepted_conns_of(acc, listener, protocol) : NULL;
 
 	if (acc && !c)
 		atomic_store_explicit(&a->counted_whole, false, memory_order_relaxed);
@@ -188,7 +211,7 @@ void accepted_connection(struct account *a, unsigned worker, const char *listene
 
 int accepted_add_open(struct accepted *sum, const char *listener, enum protocol protocol, uint64_t bytes, uint64_t at_ms)
 {
-	struct accepted_conns *c = conns_of(sum, listener, protocol);
+	struct accepted_conns *c = accepted_conns_of(sum, listener, protocol);
 
 	if (!c)
 		return -ENOMEM;
@@ -199,7 +222,7 @@ int accepted_add_open(struct accepted *sum, const char *listener, enum protocol 
 
 static int merge_conns(struct accepted *sum, const struct accepted_conns *from)
 {
-	struct accepted_conns *c = conns_of(sum, from->listener, from->protocol);
+	struct accepted_conns *c = accepted_conns_of(sum, from->listener, from->protocol);
 
 	if (!c)
 		return -ENOMEM;
@@ -213,6 +236,8 @@ int accepted_merge(struct accepted *sum, const struct accepted *from)
 {
 	int rc = 0;
 
+	if (from->gaps.n)
+		sum->gaps = from->gaps; /* of one worker, which has what was restored */
 	for (int v = 0; v < ACCEPTED_VERDICTS; v++) {
 		const struct accepted_writes *w = &from->writes[v];
 

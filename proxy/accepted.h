@@ -3,14 +3,16 @@
  * Counted are requests that write (any method but GET, HEAD and OPTIONS; TRACE and CONNECT never get past http.h), by what became of them,
  * with the bytes of their bodies; and connections in which nobody can see requests, by listener: TLS, TCP, and what began as HTTP and was
  * upgraded. These may have written.
- * It begins at a switch. An account that is on the transit server when this process meets it (a restart, an import) is counted from there
- * on, and what was before is unknown, which is never told as nothing. An account on the client server that has not been switched costs
- * nothing and is not counted.
+ * It begins at a switch, and goes on in the next process with what the one before has left on disk (counts.h); what came between its last
+ * writing and its being killed is missing, and that is told. An account that is on the transit server when this process meets it, without
+ * any such record (an import), is counted from there on, and what was before is unknown, which is never told as nothing. An account on the
+ * client server that has not been switched costs nothing and is not counted.
  * Each worker counts in its shard of the account, memory is taken at the first thing to count: about 300 bytes, and 70 for each listener,
  * of which there are ACCEPTED_LISTENERS at most. A switch starts anew without asking the workers: what a shard has counted since another
  * moment than the account's is of before.
  * Ownership: a shard its own, a sum whoever made it. Threads: a shard's worker; accepted_begin() is the main one's, while nothing of the
- * account is in flight. Units: ms of loop_now(), bytes. */
+ * account is in flight, or no worker runs. Units: ms of loop_now() (of before the host's start too: differences of them are right, which is
+ * greater is not), bytes. */
 #include "lib/conf.h"
 #include "proxy/account.h"
 #include "proxy/http.h"
@@ -47,8 +49,15 @@ struct accepted_conns {
 	char listener[];        /* "": of further listeners, together */
 };
 
+/* Between the last writing and the end of a process that did not end by itself nobody knows what came. */
+struct accepted_gaps {
+	unsigned n;
+	uint64_t from_ms, until_ms; /* of the last one; of the clock of the day */
+};
+
 struct accepted {
 	uint64_t since_ms; /* the account's when this was begun */
+	struct accepted_gaps gaps;
 	struct accepted_writes writes[ACCEPTED_VERDICTS];
 	struct accepted_conns *conns; /* in the order in which they came */
 	unsigned n_conns;
@@ -56,6 +65,10 @@ struct accepted {
 
 /* Counting starts anew. whole: the account has just been switched here, so nothing was before. */
 void accepted_begin(struct account *a, uint64_t now_ms, bool whole);
+
+/* Goes on with what another process has counted, since since_ms; takes kept's parts. Only before workers run. -ENOMEM: nothing was taken.
+ */
+int accepted_restore(struct account *a, uint64_t since_ms, bool whole, struct accepted *kept);
 
 static inline bool accepted_counts(const struct account *a) /* else the two below do nothing */
 {
@@ -67,6 +80,9 @@ void accepted_request(struct account *a, unsigned worker, enum write_method m, e
 /* count: 1 when the back end has been reached, 0 with what was sent on it, later. */
 void accepted_connection(struct account *a, unsigned worker, const char *listener, enum protocol protocol, unsigned count, uint64_t bytes,
 			 uint64_t now_ms);
+
+/* The entry of that listener, made where there is none; "": of further ones, together. NULL: no memory. */
+struct accepted_conns *accepted_conns_of(struct accepted *a, const char *listener, enum protocol protocol);
 
 /* In a worker: adds what it has counted to *sum, which is zeroed at first. -ENOMEM. */
 int accepted_add(struct accepted *sum, const struct account *a, unsigned worker);

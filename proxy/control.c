@@ -6,6 +6,7 @@
 #include "lib/tls.h"
 #include "proxy/accepted.h"
 #include "proxy/control_impl.h"
+#include "proxy/counts.h"
 #include "proxy/hold.h"
 #include "proxy/probe.h"
 #include "proxy/straggler.h"
@@ -330,6 +331,7 @@ static void cmd_switch(struct proxy *p, struct ctl_call *call, json_t *req)
 		return;
 	}
 	if (account_side(a) != side) {
+		counts_switch(p, a, side);
 		if (!change(p, call, a, side, GATE_FENCED))
 			return;
 		accepted_begin(a, loop_now(p->loop), true); /* nothing of it is in flight: it is fenced */

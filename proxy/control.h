@@ -15,14 +15,16 @@
  *                                     each side as in status, with "first-byte":T|null that went there since the last hold began, and
  *                                     "last-byte":T|null
  *                                     SINCE, what its side has accepted since it was switched there (accepted.h): {"side","counted-since":T,
- *                                     "whole":B,"writes":{"accepted":W,"refused":W,"unanswered":W},"connections":[{"listener":S|null,
+ *                                     "whole":B,"missing":M|null,"writes":{"accepted":W,"refused":W,"unanswered":W},"connections":[{"listener":S|null,
  *                                     "protocol":"http"|"tls"|"tcp","count":N,"bytes":N,"first":T|null,"last":T|null}..]}, with W
  *                                     {"POST":N,"PUT":N,"PATCH":N,"DELETE":N,"other":N,"requests":N,"bytes":N,"first":T|null,
  *                                     "last":T|null}: requests that write, by what became of them (2xx and 3xx; 4xx and 5xx; no answer came
  *                                     back), and bytes of their bodies. Connections may have written; "http" are those that were upgraded;
- *                                     "listener" null: of more listeners than are told apart. "whole" false: it was switched before this
- *                                     process began, or memory was short, and what was before "counted-since" is unknown. null: it is
- *                                     where it has been all the time that this process knows, the client server, and nothing is counted.
+ *                                     "listener" null: of more listeners than are told apart. "whole" false: no record goes back to its
+ *                                     switch, or memory was short, and what was before "counted-since" is unknown. M, what is missing since
+ *                                     (counts.h): {"times":N,"from":T,"until":T}, so many times a proxy was killed and had not written the
+ *                                     last seconds; from and until are the last one's. null: it is where it has been all the time that is
+ *                                     known, the client server, and nothing is counted.
  * list    {"from":S,"max":N}       -> {"accounts":[{"name","side","gate","digest"}..],"next":S|null}   in order of name, from S on, at most
  *                                     1000; digest as acctdef_digest() makes it
  * hold    {"name":S,"eta":SECONDS?,"max-wait":S?} -> {"gate":"held","in-flight":N,"parked":N}   new requests and connections wait from here
@@ -49,10 +51,10 @@
  *                                     "limits":{...},"sides":{"client":{"requests","bytes-up","bytes-down","errors"},"transit":{...}},
  *                                     "held":[{"name","side","gate","evidence"}..],"access-lines-lost":N}
  * traffic {"name":S}               -> {"stats":{as of account},"flows":N,"parked":N,"refused":N}
- * stragglers {"account":S?,"limit":N?} -> {"since":T,"total":N,"count":N,"left-out":N,"evicted":N,"names":[{"account","name",
+ * stragglers {"account":S?,"limit":N?} -> {"since":T,"missing":M|null,"total":N,"count":N,"left-out":N,"evicted":N,"names":[{"account","name",
  *                                     "kind":"http"|"tls"|"tcp"|"address","count","share","quiet-ms","last-seen":T,"first-seen":T,
  *                                     "addresses":[IP..]}..]}   what of accounts on the transit side still comes to this host's addresses,
- *                                     by name (straggler.h), counted in requests (http) or connections since the proxy's start or the
+ *                                     by name (straggler.h), counted in requests (http) or connections since the proxy's first start or the
  *                                     move; the heaviest first, at most limit (100; 1000). total: so many names; count: their requests and
  *                                     connections; left-out: names beyond limit; evicted: names that had to go for others. share: percent
  *                                     of what is counted of that account. addresses: where the name was last wanted, one per family.

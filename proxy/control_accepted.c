@@ -24,7 +24,7 @@ struct clocks {
 
 static json_t *json_moment(const struct clocks *c, uint64_t ms)
 {
-	return json_time(ms ? c->wall - (c->now > ms ? c->now - ms : 0) : 0);
+	return json_time(ms ? c->wall - ((int64_t)(c->now - ms) > 0 ? c->now - ms : 0) : 0);
 }
 
 static json_t *json_writes(const struct clocks *c, const struct accepted_writes *w)
@@ -55,6 +55,13 @@ static json_t *json_connections(const struct clocks *c, const struct accepted *s
 	return list;
 }
 
+json_t *json_missing(const struct accepted_gaps *g)
+{
+	if (g->n == 0)
+		return json_null();
+	return json_pack("{sI so so}", "times", (json_int_t)g->n, "from", json_time(g->from_ms), "until", json_time(g->until_ms));
+}
+
 json_t *json_accepted(const struct proxy *p, const struct account *a, const struct accepted *sum)
 {
 	struct account *of = (struct account *)a;
@@ -68,6 +75,7 @@ json_t *json_accepted(const struct proxy *p, const struct account *a, const stru
 	}
 	for (int v = 0; v < ACCEPTED_VERDICTS; v++)
 		json_object_set_new(writes, accepted_verdict_name((enum accepted_verdict)v), json_writes(&c, &sum->writes[v]));
-	return json_pack("{ss so sb so so}", "side", side_name(account_side(a)), "counted-since", json_moment(&c, since), "whole",
-			 (int)atomic_load(&of->counted_whole), "writes", writes, "connections", json_connections(&c, sum));
+	return json_pack("{ss so sb so so so}", "side", side_name(account_side(a)), "counted-since", json_moment(&c, since), "whole",
+			 (int)atomic_load(&of->counted_whole), "missing", json_missing(&sum->gaps), "writes", writes, "connections",
+			 json_connections(&c, sum));
 }

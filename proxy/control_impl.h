@@ -17,9 +17,11 @@ void control_import(struct proxy *p, struct ctl_call *call, const char *what, js
 void control_import_free(void *session);
 
 struct accepted;
+struct accepted_gaps;
 /* In a worker: what it has counted of the account (accepted.h), with what is open there, is added to the sum. -ENOMEM. */
 int accepted_gather(struct worker *w, const struct account *a, struct accepted *sum);
 json_t *json_accepted(const struct proxy *p, const struct account *a, const struct accepted *sum); /* new; null: it is not counted */
+json_t *json_missing(const struct accepted_gaps *g);                                               /* new; null: nothing is */
 
 void cmd_hello(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_status(struct proxy *p, struct ctl_call *call, json_t *req);

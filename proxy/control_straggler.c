@@ -1,5 +1,6 @@
 /* What the proxy tells of names that still come to the old address: every worker copies what it has counted, the main thread adds it up. */
 #include "proxy/control_impl.h"
+#include "proxy/counts.h"
 #include "proxy/hold.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
@@ -56,7 +57,8 @@ static json_t *json_here(const struct straggler *s)
 
 static json_t *json_straggler(const struct straggler *s, uint64_t now, uint64_t wall)
 {
-	uint64_t quiet = now > s->last_ms ? now - s->last_ms : 0, age = now > s->first_ms ? now - s->first_ms : 0;
+	uint64_t quiet = (int64_t)(now - s->last_ms) > 0 ? now - s->last_ms : 0,
+		 age = (int64_t)(now - s->first_ms) > 0 ? now - s->first_ms : 0;
 	double share = round(1000.0 * (double)s->count / (double)s->of_account) / 10;
 
 	return json_pack("{ss ss% ss sI sf sI so so so}", "account", s->account->name, "name", s->name, (size_t)s->len, "kind",
@@ -85,9 +87,9 @@ static json_t *json_answer(const struct gather *g, struct straggler **all, size_
 		if (total++ < g->limit)
 			json_array_append_new(names, json_straggler(all[i], now, wall));
 	}
-	return json_pack("{so sI sI sI sI so}", "since", json_time(wall - (now - p->started_ms)), "total", (json_int_t)total, "count",
-			 (json_int_t)count, "left-out", (json_int_t)(total - json_array_size(names)), "evicted", (json_int_t)evicted,
-			 "names", names);
+	return json_pack("{so so sI sI sI sI so}", "since", json_time(counts_since(p->counts)), "missing",
+			 json_missing(counts_gaps(p->counts)), "total", (json_int_t)total, "count", (json_int_t)count, "left-out",
+			 (json_int_t)(total - json_array_size(names)), "evicted", (json_int_t)evicted, "names", names);
 }
 
 static void told(struct ask *ask)

@@ -5,6 +5,7 @@
 #include "lib/tls.h"
 #include "proxy/alive.h"
 #include "proxy/control.h"
+#include "proxy/counts.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
 #include "proxy/straggler.h"
@@ -380,7 +381,7 @@ static void quit_asked(struct ask *a)
 
 	ask_free(a);
 	if (now)
-		loop_stop(p->loop);
+		counts_end(p);
 }
 
 static void ask_to_quit(struct proxy *p, bool now)
@@ -388,7 +389,7 @@ static void ask_to_quit(struct proxy *p, bool now)
 	struct quit *q = ask_new(p, sizeof *q);
 
 	if (!q) {
-		loop_stop(p->loop);
+		counts_end(p);
 		return;
 	}
 	q->now = now;
@@ -431,12 +432,13 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	control_second(p);
+	counts_second(p);
 	if (!p->term_ms)
 		return;
 	if (p->intercept && loop_now(p->loop) - p->term_ms < STRAGGLERS_MS)
 		return;
 	if (atomic_load(&p->conns) == 0)
-		loop_stop(p->loop);
+		counts_end(p);
 	else if (loop_now(p->loop) - p->term_ms > (uint64_t)p->config->conf->proxy.drain * 1000)
 		ask_to_quit(p, true);
 }
@@ -518,6 +520,8 @@ int proxy_new(struct proxy **out, struct config *config, struct err *err)
 		rc = alive_new(&p->alive, p->n_workers, c->intercept, p->started_ms, err);
 	if (rc == 0)
 		rc = make_workers(p, err);
+	if (rc == 0)
+		rc = counts_open(&p->counts, p, err);
 	if (rc == 0) {
 		watch_signals(p);
 		rc = use_config(p, config, err);
@@ -566,6 +570,7 @@ void proxy_free(struct proxy *p)
 	account_unref(p->nobody);
 	sources_free(p->sources);
 	access_close(p->access);
+	counts_close(p->counts);
 	store_close(p->store);
 	config_unref(p->config);
 	loop_free(p->loop);

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 struct alive;
+struct counts;
 struct ctl_server;
 struct hold;
 struct intercept;
@@ -47,6 +48,7 @@ struct proxy {
 	struct table *table;
 	enum table_state table_state;
 	struct store *store;
+	struct counts *counts; /* on disk */
 	struct resolver *resolver;
 	struct sources *sources;
 	unsigned budget; /* connections that the descriptor limit, or max-connections, allows */

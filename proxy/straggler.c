@@ -178,9 +178,9 @@ static struct straggler *entry_for(struct stragglers *t, struct account *a, enum
 /* What was seen so often and in between those times counts for s. */
 static void take(struct stragglers *t, struct straggler *s, uint64_t count, uint64_t first_ms, uint64_t last_ms)
 {
-	if (s->count == 0 || first_ms < s->first_ms)
+	if (s->count == 0 || (int64_t)(first_ms - s->first_ms) < 0)
 		s->first_ms = first_ms;
-	if (s->count == 0 || last_ms > s->last_ms)
+	if (s->count == 0 || (int64_t)(last_ms - s->last_ms) > 0)
 		s->last_ms = last_ms;
 	s->count += count;
 	if (last_ms - s->moved_ms < MOVE_MS)
@@ -209,6 +209,19 @@ void stragglers_count(struct stragglers *t, struct account *a, enum straggler_ki
 		return;
 	take(t, s, 1, now_ms, now_ms);
 	take_address(s, here);
+}
+
+void stragglers_restore(struct stragglers *t, struct account *a, const struct straggler_kept *k)
+{
+	/* a wildcard's own entry stands for itself */
+	size_t star = k->matched && *k->matched == '*' && *k->name != '*' ? k->len - (strlen(k->matched) - 1) : 0;
+	struct straggler *s = k->len && k->len <= DOMAIN_MAX ? entry_for(t, a, k->kind, k->name, k->len, star) : NULL;
+
+	if (!s)
+		return;
+	take(t, s, k->count, k->first_ms, k->last_ms);
+	take_address(s, &k->here4);
+	take_address(s, &k->here6);
 }
 
 /* ---- forgetting ---- */
@@ -330,7 +343,7 @@ static int heavier(const void *a, const void *b)
 	if (x->count != y->count)
 		return x->count > y->count ? -1 : 1;
 	if (x->last_ms != y->last_ms)
-		return x->last_ms > y->last_ms ? -1 : 1;
+		return (int64_t)(x->last_ms - y->last_ms) > 0 ? -1 : 1;
 	return strcmp(x->name, y->name);
 }
 

@@ -6,7 +6,8 @@
  * have entries of their own, the others count for the wildcard, so that inventing names cannot flush real ones; and when an entry is
  * needed beyond the limit the least recently seen one goes, and is counted.
  * Ownership: a table holds a reference to the account of each entry. Threads: none of its own; a worker has a table, and the main thread
- * makes one of copies of theirs. Units: ms of loop_now(). */
+ * makes one of copies of theirs. Units: ms of loop_now(), of before
+ * the host's start too: differences of them are right, which is greater is not. */
 #include "lib/addr.h"
 #include "lib/conf.h"
 #include "proxy/account.h"
@@ -56,6 +57,15 @@ void stragglers_free(struct stragglers *t);    /* NULL is fine */
  * new entry it counts as one that had to go. */
 void stragglers_count(struct stragglers *t, struct account *a, enum straggler_kind kind, const char *name, size_t len, const char *matched,
 		      const struct addr *here, uint64_t now_ms);
+/* What another process has counted of a name (its first and last time are of ours; addresses may be AF_UNSPEC). matched as above. */
+struct straggler_kept {
+	enum straggler_kind kind;
+	const char *name, *matched;
+	size_t len;
+	uint64_t count, first_ms, last_ms;
+	struct addr here4, here6;
+};
+void stragglers_restore(struct stragglers *t, struct account *a, const struct straggler_kept *k);
 /* The account is home: what was counted of it is forgotten, so that a later move begins with nothing. */
 void stragglers_forget(struct stragglers *t, const struct account *a);
 /* Another table of accounts: forgets what is not the same account's in it any more. */

@@ -109,14 +109,51 @@ shunt report carol >"$W/report"
 like "the report" "$(tr '\n' ' ' <"$W/report")" 'the transit server has accepted: 6 requests that write .* is configured\. Consent to that: --yes, at 20'
 same "home" "$(price)" "client True accepted: b0; refused: b0; unanswered: b0;"
 
-# a proxy that was started again does not know, and says so
+# a proxy that ends by itself leaves what it has counted to the next one, which is on disk before it is gone
 shunt migrate carol >"$W/o"
 get -d x=1 http://carol.example/
+get http://carol.example/
 stop proxy
 like "away" "$(shunt status carol)" '^price      What the transit server has accepted since carol was switched to it at .* is not known: the proxy does not answer'
 shunt rollback --dry-run carol >"$W/o"
 like "away, in a dry run" "$(cat "$W/o")" '^  price .* is not known: '
 proxy_start
+same "goes on" "$(price)" "transit True accepted: POST1 b3; refused: b0; unanswered: b0;"
+unlike "nothing is missing" "$(shunt status carol)" 'Not in it'
+names() { ask stragglers '{"account":"carol"}' | python3 -c 'import json, sys
+print(*["%s %s %d" % (n["kind"], n["name"], n["count"]) for n in json.load(sys.stdin)["names"]])'; }
+same "and the names" "$(names)" "http carol.example 2"
+
+# one that is killed loses the seconds since it wrote last, and the next one says which; what was in flight is counted as unanswered
+get -X DELETE http://carol.example/1
+written() { grep -q '"account":"carol".*\[1,0,0,1,0,3,' "$W/table.counts"; }
+wait_for written
+kill -KILL "$(pid_of proxy)"
+wait_for gone "$(pid_of proxy)"
+proxy_start
+same "most of it" "$(price)" "transit True accepted: POST1 DELETE1 b3; refused: b0; unanswered: b0;"
+same "the names, too" "$(names)" "http carol.example 3"
+like "says so" "$(shunt status carol)" '^price .* accepted: 2 requests that write \(1 POST, 1 DELETE\), 3 bytes uploaded\. Not in it is what came between 20[^ ]*Z and 20[^ ]*Z, while shunt-proxy was killed and started again\. A rollback'
+like "of names as well" "$(shunt check --stragglers)" 'began at 20[^ ]*Z, but not between 20[^ ]*Z and 20'
+fails_with 1 shunt rollback carol
+shunt --yes rollback carol >"$W/o"
+
+# nothing of an earlier stay counts for a later one, though it was killed before it wrote anything of that
+shunt migrate carol >"$W/o"
+kill -KILL "$(pid_of proxy)"
+wait_for gone "$(pid_of proxy)"
+proxy_start
+like "another stay" "$(shunt status carol)" '^price .* accepted: nothing that writes\. Not in it is'
+fails_with 1 shunt rollback carol
+shunt --yes rollback carol >"$W/o"
+
+# without its file, or with one that is damaged, it does not know, and says so
+shunt migrate carol >"$W/o"
+get -d x=1 http://carol.example/
+stop proxy
+sed -i 's/"count"/"Count"/; s/"since"/"Since"/' "$W/table.counts"
+proxy_start
+like "in its log" "$(tail -n 5 "$W/log/proxy")" 'table\.counts:[0-9]+: found a line that does not match its check sum.*what was counted before is not known'
 like "anew" "$(shunt status carol)" '^price .* accepted: what is not known from before 20[^ ]*Z, when shunt-proxy began to count anew; after that, nothing that writes\. A rollback'
 fails_with 1 shunt rollback carol
 shunt --yes rollback carol >"$W/o"

@@ -216,6 +216,42 @@ static void connections(void **state)
 	table_free(t);
 }
 
+/* What another process has left, counted before this host was started: times below zero, and more comes to it. */
+static void restored(void **state)
+{
+	struct table *t = table_of(both, NULL);
+	struct account *b = table_find(t, "bob");
+	struct accepted kept = {.gaps = {2, 1000, 2000}}, sum;
+	uint64_t since = (uint64_t)-5000;
+
+	(void)state;
+	accepted_add_request(&kept, WRITE_PUT, ACCEPTED_OK, 7, (uint64_t)-3000);
+	assert_int_equal(accepted_add_open(&kept, "redis", PROTOCOL_TCP, 9, (uint64_t)-2000), 0);
+	assert_int_equal(accepted_restore(b, since, true, &kept), 0);
+	assert_null(kept.conns);
+	assert_true(atomic_load(&b->counted_whole));
+	for (unsigned w = 0; w < 2; w++)
+		accepted_request(b, w, WRITE_POST, ACCEPTED_OK, 1, 50);
+	accepted_connection(b, 1, "redis", PROTOCOL_TCP, 1, 0, 60);
+	sum = sum_of(b);
+	assert_int_equal(requests(&sum, ACCEPTED_OK), 3);
+	assert_int_equal(sum.writes[ACCEPTED_OK].bytes, 9);
+	assert_true(sum.writes[ACCEPTED_OK].first_ms == (uint64_t)-3000);
+	assert_int_equal(sum.writes[ACCEPTED_OK].last_ms, 50);
+	assert_true(conns(&sum, "redis", PROTOCOL_TCP)->first_ms == (uint64_t)-2000);
+	assert_int_equal(conns(&sum, "redis", PROTOCOL_TCP)->last_ms, 60);
+	assert_int_equal(sum.gaps.n, 2);
+	assert_int_equal(sum.gaps.until_ms, 2000);
+	accepted_done(&sum);
+
+	accepted_begin(b, 70, true); /* another stay: nothing of it, and nothing is missing */
+	sum = sum_of(b);
+	assert_int_equal(requests(&sum, ACCEPTED_OK), 0);
+	assert_int_equal(sum.gaps.n, 0);
+	assert_null(sum.conns);
+	table_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +261,7 @@ int main(void)
 		cmocka_unit_test(counted_from_a_switch_on),
 		cmocka_unit_test(met_on_transit),
 		cmocka_unit_test(connections),
+		cmocka_unit_test(restored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -318,6 +318,43 @@ static void added_up(void **state)
 	table_free(accounts);
 }
 
+/* What another process has counted, before this host was started, and what comes to it; a wildcard's entry and those below it stay apart.
+ */
+static void restored(void **state)
+{
+	struct table *accounts = table_of(both, NULL);
+	struct stragglers *t = stragglers_new(100);
+	struct straggler_kept k = {.kind = STRAGGLER_HTTP, .count = 5, .first_ms = (uint64_t)-900, .last_ms = (uint64_t)-100};
+	static const char *const names[] = {"alice.example", "*.alice.example", "a.alice.example", "x.deep.alice.example"};
+	struct account *a = table_find(accounts, "alice");
+	struct straggler **all;
+	size_t n;
+
+	(void)state;
+	assert_true(addr_parse(&k.here6, "2001:db8::10"));
+	for (size_t i = 0; i < 4; i++) {
+		k.name = names[i];
+		k.len = strlen(names[i]);
+		assert_ptr_equal(table_by_name(accounts, k.name, k.len, &k.matched), a);
+		stragglers_restore(t, a, &k);
+	}
+	come(t, accounts, STRAGGLER_HTTP, "a.alice.example", "192.0.2.10", 50);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(count_of(t, STRAGGLER_HTTP, names[i]), i == 2 ? 6 : 5);
+	all = sorted(t, &n);
+	assert_int_equal(n, 4);
+	assert_string_equal(all[0]->name, "a.alice.example");
+	assert_true(all[0]->first_ms == (uint64_t)-900);
+	assert_int_equal(all[0]->last_ms, 50);
+	assert_int_equal(addr_family(&all[0]->here4), AF_INET);
+	assert_int_equal(addr_family(&all[0]->here6), AF_INET6);
+	free(all);
+	stragglers_forget(t, a);
+	assert_int_equal(stragglers_size(t), 0);
+	stragglers_free(t);
+	table_free(accounts);
+}
+
 static void nothing(void **state)
 {
 	struct stragglers *t = stragglers_new(100);
@@ -343,6 +380,7 @@ int main(void)
 		cmocka_unit_test(home_is_forgotten),
 		cmocka_unit_test(another_table),
 		cmocka_unit_test(added_up),
+		cmocka_unit_test(restored),
 		cmocka_unit_test(nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
