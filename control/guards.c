@@ -89,7 +89,7 @@ static void failed_names(const json_t *failed, char *out, size_t cap)
 static void answers(struct looked *l)
 {
 	struct app *a = l->app;
-	char said[2600], names[2300];
+	char said[2600], names[2300], rest[80] = "";
 	json_t *sum = NULL;
 	struct err e = {0};
 	if (!a->conf->control.probe || a->opt.without_client) {
@@ -104,16 +104,19 @@ static void answers(struct looked *l)
 		return;
 	}
 	const json_t *failed = json_object_get(sum, "failed");
+	json_int_t unasked = json_integer_value(json_object_get(sum, "unasked"));
 	size_t n = json_array_size(failed);
+	if (unasked)
+		snprintf(rest, sizeof(rest), "; %lld more have nothing that a listener carries", (long long)unasked);
 	failed_names(failed, names, sizeof(names));
 	if (n)
 		snprintf(said, sizeof(said),
 			 "reinstall refused: the transit server does not answer for %zu of %lld accounts: %s. Mend them there", n,
 			 (long long)json_integer_value(json_object_get(sum, "accounts")), names);
 	else
-		snprintf(said, sizeof(said), "the transit server answers for each of %lld accounts (%lld probes)",
-			 (long long)json_integer_value(json_object_get(sum, "accounts")),
-			 (long long)json_integer_value(json_object_get(sum, "probes")));
+		snprintf(said, sizeof(said), "the transit server answers for each of %lld accounts (%lld probes%s)",
+			 (long long)(json_integer_value(json_object_get(sum, "accounts")) - unasked),
+			 (long long)json_integer_value(json_object_get(sum, "probes")), rest);
 	add(l, "answers", n == 0, true, said);
 	out_set(&a->out, "probes", sum);
 }

@@ -122,14 +122,16 @@ static void watch(struct round *r)
 static int collect(struct round *r, json_t *out, struct err *err)
 {
 	json_t *failed = json_array();
-	json_int_t probes = 0;
+	json_int_t probes = 0, unasked = 0;
 	char why[600];
 	size_t excused;
 	int rc = 0;
 	json_object_set_new(out, "accounts", json_integer((json_int_t)r->set->n));
 	for (size_t i = 0; i < r->set->n; i++) {
 		const char *name = r->set->defs[i].name;
-		probes += (json_int_t)json_array_size(json_object_get(r->answers[i], "probes"));
+		size_t asked = json_array_size(json_object_get(r->answers[i], "probes"));
+		probes += (json_int_t)asked;
+		unasked += r->answers[i] && asked == 0;
 		if (rc == 0 && proxylink_is_away(r->rcs[i])) {
 			*err = r->errs[i];
 			rc = r->rcs[i];
@@ -140,6 +142,7 @@ static int collect(struct round *r, json_t *out, struct err *err)
 			json_array_append_new(failed, json_pack("{s:s, s:s}", "account", name, "why", why));
 	}
 	json_object_set_new(out, "probes", json_integer(probes));
+	json_object_set_new(out, "unasked", json_integer(unasked));
 	json_object_set_new(out, "failed", failed);
 	return rc;
 }

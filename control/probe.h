@@ -14,6 +14,7 @@ int probe_ask(struct proxylink *l, const char *account, enum side side, json_t *
  * out says which, as many as fit: "https (tls, alice.example at 198.51.100.10:443): connection refused; .."; *excused counts the others. */
 size_t probe_failures(const json_t *answer, const json_t *before, size_t *excused, char *out, size_t cap);
 
-/* Of all accounts, several at a time, with progress; *out: {"accounts":N,"probes":N,"failed":[{"account","why"}..]}. -EINTR by a->sigfd;
- * -ECONNREFUSED and others: the proxy cannot be asked. */
+/* Of all accounts, several at a time, with progress; *out: {"accounts":N,"probes":N,"unasked":N,"failed":[{"account","why"}..]}; unasked:
+ * so many have nothing that a listener carries, and answer by default. -EINTR by a->sigfd; -ECONNREFUSED and others: the proxy cannot be
+ * asked. */
 int probe_all(struct app *a, enum side side, json_t **out, struct err *err);

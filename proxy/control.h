@@ -59,7 +59,7 @@
  *                                     connections; left-out: names beyond limit; evicted: names that had to go for others. share: percent
  *                                     of what is counted of that account. addresses: where the name was last wanted, one per family.
  * probe   {"name":S,"side":SIDE}   -> {"side":SIDE,"answers":B,"left-out":N,"probes":[{"listener":S,"protocol":"http"|"tls"|"tcp",
- *                                     "name":DOMAIN|null,"came-to":ADDR,"at":"ADDR:PORT"|null,"ok":B,"ms":N,"said":S}..]}   does that side really answer
+ *                                     "name":DOMAIN|null,"spoken":S|null,"came-to":ADDR,"at":"ADDR:PORT"|null,"ok":B,"ms":N,"said":S}..]}   does that side really answer
  *                                     for it? Asked of its back ends as probe.h says, past the gate: nothing of the table changes. Takes
  *                                     4 s for each eight of them at most. came-to: where a visitor would come, who is led to at. answers: every one of the probes is ok (also where there is none).
  *                                     Refused for the side on which it is held or fenced, and ended when a hold begins there.

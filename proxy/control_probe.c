@@ -15,8 +15,8 @@ static json_t *json_probe(const struct probe_result *r)
 {
 	char at[ADDR_TEXT_MAX], came_to[ADDR_TEXT_MAX];
 
-	return json_pack("{ss ss so ss so sb sI so}", "listener", r->listener, "protocol", protocol_name(r->protocol), "name",
-			 *r->name ? json_string(r->name) : json_null(), "came-to", addr_text(&r->came_to, came_to), "at",
+	return json_pack("{ss ss so ss? ss so sb sI so}", "listener", r->listener, "protocol", protocol_name(r->protocol), "name",
+			 *r->name ? json_string(r->name) : json_null(), "spoken", r->door, "came-to", addr_text(&r->came_to, came_to), "at",
 			 addr_family(&r->at) != AF_UNSPEC ? json_string(addr_text_port(&r->at, at)) : json_null(), "ok", r->ok, "ms",
 			 (json_int_t)r->ms, "said", json_stringn_nocheck(r->said, strlen(r->said)));
 }

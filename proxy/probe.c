@@ -1,9 +1,9 @@
 #include "proxy/probe.h"
 
 #include "proxy/dial.h"
-#include "proxy/http.h"
 #include "proxy/listener.h"
 #include "proxy/pp.h"
+#include "proxy/probe_door.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,15 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LEAVE_MS   500
 #define ANSWER_MAX (64 * 1024) /* what is read of an answer: that more comes is known then */
 
-enum state { WAITS, CONNECTS, SHAKES, READS, OVER };
+enum state { WAITS, CONNECTS, SHAKES, READS, LEAVES, OVER };
 
 struct probe {
 	struct probe_set *set;
 	struct listener *listener; /* a reference */
 	const char *name;
 	struct addr dst, to; /* where a visitor would have come to, and where that leads */
+	enum door door;
+	bool in_tls; /* first */
 	enum state state;
 	int fd;
 	struct event ev;
@@ -78,7 +81,7 @@ static void tell(struct probe_set *s)
 		const struct probe *b = &s->probes[i];
 
 		r[i] = (struct probe_result){
-			b->listener->conf->name, b->listener->conf->protocol, b->name, b->dst, b->to, b->ok, b->ms, ""};
+			b->listener->conf->name, b->listener->conf->protocol, b->name, door_name(b->door), b->dst, b->to, b->ok, b->ms, ""};
 		memcpy(r[i].said, b->said, sizeof r[i].said);
 	}
 	s->done(s->arg, r, n, s->left_out); /* r is not NULL for none: it has room for one */
@@ -117,13 +120,27 @@ static void fails(struct probe *b, const char *why)
 	over(b, false);
 }
 
+/* What was answered, and behind TLS by whom. */
+static void tell_answer(struct probe *b, const char *text)
+{
+	char tls[PROBE_SAID_MAX] = "";
+
+	if (b->tls)
+		probe_tls_said(b->tls, tls);
+	snprintf(b->said, sizeof b->said, "%.100s%s%.95s", text, *text && *tls ? "; " : "", tls);
+}
+
 static void on_late(struct deadline *d)
 {
 	struct probe *b = (struct probe *)((char *)d - offsetof(struct probe, deadline));
 	char text[PROBE_SAID_MAX];
 
-	if (b->state == READS && probe_judge_http(b->answer, b->len, ANSWER_MAX, false, text) == 0 && *text) {
-		snprintf(b->said, sizeof b->said, "%s", text); /* its head is there, and its body goes on */
+	if (b->state == LEAVES) {
+		over(b, true);
+		return;
+	}
+	if (b->state == READS && b->door == DOOR_HTTP && door_judge(b->door, b->answer, b->len, ANSWER_MAX, false, text) == 0 && *text) {
+		tell_answer(b, text); /* its head is there, and its body goes on */
 		over(b, true);
 		return;
 	}
@@ -135,82 +152,89 @@ static void on_late(struct deadline *d)
 	fails(b, text);
 }
 
-/* ---- HTTP ---- */
+/* ---- what is said ---- */
 
-int probe_judge_http(const char *bytes, size_t len, size_t cap, bool end, char said[PROBE_SAID_MAX])
+/* A new socket takes this much at once. */
+static bool say(struct probe *b, const void *bytes, size_t len)
 {
-	struct http_head h;
-	size_t at = 0;
+	return b->tls ? probe_tls_send(b->tls, bytes, len) : send(b->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+}
 
-	*said = '\0';
-	do { /* 1xx come before the answer */
-		enum parse p = http_parse_response(&h, bytes + at, len - at, cap, METHOD_GET);
+static ssize_t hear(struct probe *b, void *out, size_t cap, short *wants)
+{
+	ssize_t n;
 
-		if (p == PARSE_BAD) {
-			snprintf(said, PROBE_SAID_MAX, "no HTTP answer that can be forwarded: %s", h.bad_reason);
-			return -1;
-		}
-		if (p == PARSE_MORE && end) {
-			snprintf(said, PROBE_SAID_MAX, len ? "the answer ended within its head" : "closed without an answer");
-			return -1;
-		}
-		if (p == PARSE_MORE)
-			return 0;
-		at += h.head_len;
-	} while (h.status < 200 && h.status != 101);
-	snprintf(said, PROBE_SAID_MAX, "%u", h.status);
-	if (h.status >= 500 || h.status == 421)
-		return -1;
-	if (h.framing == BODY_LENGTH && len - at < h.length && end) {
-		snprintf(said, PROBE_SAID_MAX, "%u, but the answer was cut", h.status);
-		return -1;
+	*wants = EV_READ;
+	if (b->tls)
+		return probe_tls_recv(b->tls, out, cap, wants);
+	while ((n = recv(b->fd, out, cap, 0)) < 0 && errno == EINTR)
+		;
+	return n < 0 ? -errno : n;
+}
+
+/* It has answered; whoever is told goodbye may still say something to it, which is not looked at. */
+static void leave(struct probe *b)
+{
+	char bytes[DOOR_SAY_MAX];
+	size_t len = door_leaving(b->door, bytes);
+
+	if (len == 0 || !say(b, bytes, len)) {
+		over(b, true);
+		return;
 	}
-	return h.framing == BODY_NONE || end || len >= cap || (h.framing == BODY_LENGTH && len - at >= h.length);
+	b->state = LEAVES;
+	deadline_arm(b->set->proxy->loop, &b->deadline, on_late, LEAVE_MS);
+	want(b, EV_READ);
 }
 
 static void read_answer(struct probe *b)
 {
+	char text[PROBE_SAID_MAX];
 	ssize_t n = 1;
 	int verdict = 0;
+	short wants;
 
 	while (verdict == 0 && n > 0) {
-		n = recv(b->fd, b->answer + b->len, ANSWER_MAX - b->len, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN) {
-			want(b, EV_READ);
+		n = hear(b, b->answer + b->len, ANSWER_MAX - b->len, &wants);
+		if (n == -EAGAIN) {
+			want(b, wants);
 			return;
 		}
 		if (n > 0)
 			b->len += (size_t)n;
 		if (n < 0 && b->len == 0) {
-			fails(b, strerror(errno));
+			fails(b, strerror((int)-n));
 			return;
 		}
-		verdict = probe_judge_http(b->answer, b->len, ANSWER_MAX, n <= 0, b->said);
+		verdict = door_judge(b->door, b->answer, b->len, ANSWER_MAX, n <= 0, text);
 	}
-	over(b, verdict > 0);
+	tell_answer(b, text);
+	if (verdict > 0)
+		leave(b);
+	else
+		over(b, false);
 }
 
-/* A new socket takes this much at once. */
-static bool say(struct probe *b, const void *bytes, size_t len)
+/* The way to the service is open. */
+static void enter(struct probe *b)
 {
-	return send(b->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
-}
+	char bytes[DOOR_SAY_MAX], address[ADDR_TEXT_MAX], host[ADDR_TEXT_MAX + 2];
+	size_t len;
 
-static void ask(struct probe *b)
-{
-	char request[DOMAIN_MAX + 200];
-	int n = snprintf(request, sizeof request,
-			 "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: shunt-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n", b->name);
-
+	if (b->door == DOOR_NONE) {
+		tell_answer(b, b->tls ? "" : "connected");
+		over(b, true);
+		return;
+	}
+	snprintf(host, sizeof host, addr_family(&b->dst) == AF_INET6 ? "[%s]" : "%s", addr_text(&b->dst, address));
+	len = door_opening(b->door, *b->name ? b->name : host, bytes);
 	b->answer = malloc(ANSWER_MAX);
-	if (!b->answer || !say(b, request, (size_t)n)) {
+	if (!b->answer || (len && !say(b, bytes, len))) {
 		fails(b, b->answer ? "closed before the request" : "out of memory");
 		return;
 	}
 	b->state = READS;
-	want(b, EV_READ);
+	read_answer(b); /* behind TLS it may have come already */
 }
 
 /* ---- the connection ---- */
@@ -241,8 +265,7 @@ static void shake(struct probe *b)
 	} else if (rc < 0) {
 		fails(b, err.text);
 	} else {
-		probe_tls_said(b->tls, b->said);
-		over(b, true);
+		enter(b);
 	}
 }
 
@@ -256,11 +279,8 @@ static void connected(struct probe *b)
 		fails(b, strerror(error ? error : errno));
 	} else if (!announced(b)) {
 		fails(b, "closed before the PROXY header");
-	} else if (!*b->name || b->listener->conf->protocol == PROTOCOL_TCP) {
-		snprintf(b->said, sizeof b->said, "connected");
-		over(b, true);
-	} else if (b->listener->conf->protocol == PROTOCOL_HTTP) {
-		ask(b);
+	} else if (!b->in_tls) {
+		enter(b);
 	} else if (probe_tls_new(&b->tls, b->fd, b->name, &err) < 0) {
 		fails(b, err.text);
 	} else {
@@ -279,6 +299,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 		connected(b);
 	else if (b->state == SHAKES)
 		shake(b);
+	else if (b->state == LEAVES)
+		over(b, true);
 	else
 		read_answer(b);
 }
@@ -366,6 +388,7 @@ static void add(struct probe_set *s, struct listener *l, const struct addr *dst)
 	}
 	struct probe *b = &s->probes[s->n++];
 	*b = (struct probe){.set = s, .listener = listener_ref(l), .name = s->name, .dst = *dst, .to = to, .fd = -1};
+	b->door = door_of(l->conf->protocol, l->conf->port, &b->in_tls);
 	if (l->conf->protocol == PROTOCOL_TCP)
 		b->name = "";
 	if (addr_family(&to) == AF_UNSPEC)
@@ -407,11 +430,14 @@ static void add_listener(struct probe_set *s, struct listener *l, const struct a
 		add_shared(s, l);
 }
 
+/* Where there are only wildcards, a name that one of them covers. */
 static void take_name(struct probe_set *s, const struct acctdef *d)
 {
 	for (size_t i = 0; i < d->n_domains && !*s->name; i++)
 		if (d->domains[i][0] != '*')
 			snprintf(s->name, sizeof s->name, "%s", d->domains[i]);
+	if (!*s->name && d->n_domains && strlen(d->domains[0]) + 2 < sizeof s->name)
+		snprintf(s->name, sizeof s->name, "www%s", d->domains[0] + 1);
 }
 
 int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_fn *done, void *arg)

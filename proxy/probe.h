@@ -2,9 +2,12 @@
 /* probe - does a side really answer for an account? Asked as a visitor would be led there: to the address and port at which each listener's
  * traffic of this account goes, with the PROXY header that is expected there, from this host's own address.
  *
- *   http   GET / with Host: the account's first exact domain. A complete answer is wanted, of any status but 5xx and 421
- *   tls    a handshake with that server name completes; whose certificate it is is told, not judged
- *   tcp    a connection is made; so for accounts without an exact domain on every protocol
+ *   http   GET / with Host: the account's first exact domain (else a name that its first wildcard covers, else the address). A complete
+ *          answer is wanted, of any status but 5xx and 421
+ *   tls    a handshake with that server name (or none) completes; whose certificate it is is told, not judged. At a port whose protocol is
+ *          known (probe_door.h) what is behind it must answer, too: at 443 as http, at 993 with IMAP's greeting
+ *   tcp    a connection is made, and at a port whose protocol is known that protocol is answered: 25 with SMTP's greeting, 3306 with
+ * MySQL's
  *
  * Which listeners: http and tls for accounts with a domain or an address of their own, tcp for those whose port or address it is. At which
  * addresses: the account's own, else the first pair's of each family that is not another account's.
@@ -27,7 +30,8 @@ struct probe_set;
 struct probe_result {
 	const char *listener; /* these are borrowed until the callback returns */
 	enum protocol protocol;
-	const char *name; /* what was asked for; "": connected only */
+	const char *name; /* what was asked for; "": nothing by name */
+	const char *door; /* what was spoken (probe_door.h); NULL: a connection, or a handshake, was all */
 	struct addr came_to;
 	struct addr at; /* family AF_UNSPEC: nowhere, said tells why */
 	bool ok;
@@ -40,6 +44,3 @@ typedef void probe_done_fn(void *arg, const struct probe_result *results, size_t
 int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_fn *done, void *arg);
 /* Of this account and side (NULL: all): not one byte more goes there. */
 void probes_end(struct proxy *p, const struct account *a, enum side side);
-
-/* Pure: is what has come so far an answer? *end: no more will come. 1: yes, 0: not yet, -1: no; said tells the status, or why not. */
-int probe_judge_http(const char *bytes, size_t len, size_t cap, bool end, char said[PROBE_SAID_MAX]);

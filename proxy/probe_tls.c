@@ -5,7 +5,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +35,7 @@ int probe_tls_new(struct probe_tls **out, int fd, const char *name, struct err *
 		SSL_CTX_set_security_level(t->ctx, 0);
 		t->ssl = SSL_new(t->ctx);
 	}
-	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1 || SSL_set_tlsext_host_name(t->ssl, t->name) != 1) {
+	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1 || (*t->name && SSL_set_tlsext_host_name(t->ssl, t->name) != 1)) {
 		probe_tls_free(t);
 		return no_memory(err);
 	}
@@ -71,6 +70,28 @@ int probe_tls_step(struct probe_tls *t, short *wants, struct err *err)
 	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? -EAGAIN : failed(why, err);
 }
 
+ssize_t probe_tls_recv(struct probe_tls *t, void *out, size_t cap, short *wants)
+{
+	size_t n = 0;
+
+	ERR_clear_error();
+	if (SSL_read_ex(t->ssl, out, cap, &n) == 1)
+		return (ssize_t)n;
+	int why = SSL_get_error(t->ssl, 0);
+	*wants = why == SSL_ERROR_WANT_WRITE ? EV_WRITE : EV_READ;
+	if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+		return -EAGAIN;
+	return why == SSL_ERROR_ZERO_RETURN ? 0 : -ECONNRESET;
+}
+
+bool probe_tls_send(struct probe_tls *t, const void *bytes, size_t len)
+{
+	size_t n = 0;
+
+	ERR_clear_error();
+	return SSL_write_ex(t->ssl, bytes, len, &n) == 1 && n == len;
+}
+
 void probe_tls_said(struct probe_tls *t, char out[PROBE_SAID_MAX])
 {
 	X509 *cert = SSL_get1_peer_certificate(t->ssl);
@@ -79,11 +100,14 @@ void probe_tls_said(struct probe_tls *t, char out[PROBE_SAID_MAX])
 
 	if (!cert)
 		return;
-	bool names = X509_check_host(cert, t->name, strlen(t->name), 0, NULL) == 1;
-	n += snprintf(out + n, PROBE_SAID_MAX - (size_t)n, ", the certificate is %s it", names ? "for" : "NOT for");
+	bool names = *t->name && X509_check_host(cert, t->name, strlen(t->name), 0, NULL) == 1;
+	if (*t->name)
+		n += snprintf(out + n, PROBE_SAID_MAX - (size_t)n, ", the certificate is %s it", names ? "for" : "NOT for");
+	else
+		n += snprintf(out + n, PROBE_SAID_MAX - (size_t)n, ", a certificate");
 	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1)
-		snprintf(out + n, PROBE_SAID_MAX - (size_t)n, "%s until %04d-%02d-%02d", names ? "," : ", but", tm.tm_year + 1900,
-			 tm.tm_mon + 1, tm.tm_mday);
+		snprintf(out + n, PROBE_SAID_MAX - (size_t)n, "%s until %04d-%02d-%02d", names || !*t->name ? "," : ", but",
+			 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
 	X509_free(cert);
 }
 

@@ -15,7 +15,29 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 socketserver.TCPServer((sys.argv[1], int(sys.argv[2])), Answer).serve_forever()
 END
-echo 'listener "redis" { address = "192.0.2.11" port = 8300 protocol = "tcp" local = "127.0.0.1:8080" transit-port = 80 }' | proxy_conf
+# A mail server, as its visitors meet it: what it says first, and what is said to it is logged.
+cat >"$W/bin/greets" <<'END'
+import socketserver, ssl, sys
+socketserver.TCPServer.allow_reuse_address = True
+class Greet(socketserver.StreamRequestHandler):
+    def handle(self):
+        s = self.request
+        if sys.argv[4:]:
+            c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            c.load_cert_chain(*sys.argv[4:])
+            s = c.wrap_socket(s, server_side=True)
+        s.sendall(sys.argv[3].encode() + b"\r\n")
+        print(s.recv(100), flush=True)
+        s.sendall(b"bye\r\n")
+socketserver.TCPServer((sys.argv[1], int(sys.argv[2])), Greet).serve_forever()
+END
+{
+	echo 'listener "mx" { address = "192.0.2.11" port = 25 protocol = "tcp" local = "127.0.0.1:9" }'
+	echo 'listener "imaps" { address = "192.0.2.11" port = 993 protocol = "tls" local = "127.0.0.1:9" }'
+} >"$W/mail.conf"
+echo 'listener "redis" { address = "192.0.2.11" port = 8300 protocol = "tcp" local = "127.0.0.1:8080" transit-port = 80 }' | cat - "$W/mail.conf" | proxy_conf
+start mx t python3 "$W/bin/greets" 198.51.100.11 25 "220 mx ready"
+start imaps t python3 "$W/bin/greets" 198.51.100.11 993 "* OK ready" "$W/cert.pem" "$W/key.pem"
 proxy_start
 import
 
@@ -29,6 +51,22 @@ unlike "and not at carol's address" "$found" '198\.51\.100\.11'
 found=$(ask probe '{"name":"carol","side":"transit"}')
 like "carol at her own" "$found" '"web11"[^}]*198\.51\.100\.11:80'
 like "and her port" "$found" '"redis", "protocol": "tcp", "name": null, [^}]*"ok": true[^}]*"connected"'
+like "by what is spoken at a port" "$found" '"mx"[^}]*"spoken": "smtp"[^}]*"ok": true[^}]*"said": "220 mx ready"'
+like "behind TLS, too" "$found" '"imaps"[^}]*"spoken": "imap"[^}]*"ok": true[^}]*"said": "\* OK ready; TLSv1\.[23], the certificate is for it'
+like "of HTTPS its answer" "$found" '"https11"[^}]*"spoken": "http"[^}]*"said": "200; TLSv1'
+like "and takes leave" "$(cat "$W/log/mx")$(cat "$W/log/imaps")" 'QUIT.*a LOGOUT'
+stop mx
+start mx t python3 "$W/bin/greets" 198.51.100.11 25 "554 not yet"
+stop imaps
+start imaps t python3 "$W/bin/answers" 198.51.100.11 993 200
+wait_for in_ns t curl -s -o "$W/o" http://198.51.100.11:993/
+found=$(ask probe '{"name":"carol","side":"transit"}')
+like "one that refuses" "$found" '"mx"[^}]*"ok": false[^}]*"said": "554 not yet"'
+like "one that is another" "$found" '"imaps"[^}]*"ok": false[^}]*no TLS handshake'
+stop mx
+stop imaps
+start mx t python3 "$W/bin/greets" 198.51.100.11 25 "220 mx ready"
+start imaps t python3 "$W/bin/greets" 198.51.100.11 993 "* OK ready" "$W/cert.pem" "$W/key.pem"
 like "alice answers on client" "$(ask probe '{"name":"alice","side":"client"}')" '"answers": true.*127\.0\.0\.1:8080'
 
 say "the transit server is down, or answers with errors"

@@ -111,6 +111,10 @@ rm "$W/c/home/alice/www/deep/er/private"
 imap c view >"$W/mails"
 like "the mailbox of this story" "$(cat "$W/mails")" 'UID 2 '
 move migrate alice
+probed=$(shunt --json log alice)
+for service in '"spoken":"mysql"' '"said":"answers, with(out)? TLS","spoken":"postgresql"' '"said":"\* OK [^"]*","spoken":"imap"'; do
+	like "the proxy has asked before the switch" "$probed" "\"ok\":true,[^}]*$service"
+done
 like "progress of the copy" "$(paste -sd ' ' "$W/copied")" 'progress [1-9][0-9]?% .*progress 100%$'
 served_by t
 same "the files" "$(files_of t)" "$(files_of c)"
