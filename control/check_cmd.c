@@ -196,6 +196,27 @@ static void changes_text(const json_t *domain, char *out, size_t cap)
 		snprintf(out + at, cap - at, "; %zu name%s elsewhere, left alone", elsewhere, elsewhere == 1 ? "" : "s");
 }
 
+/* As accounts have them, without the last dot. */
+static void put_bare(json_t *o, const char *key)
+{
+	const char *s = text_of(o, key);
+	size_t len = strlen(s);
+	if (len > 1 && s[len - 1] == '.')
+		json_object_set_new(o, key, json_stringn(s, len - 1));
+}
+
+static void put_bare_names(json_t *domains)
+{
+	size_t i, k;
+	json_t *d, *name;
+	json_array_foreach (domains, i, d) {
+		put_bare(d, "domain");
+		put_bare(d, "zone");
+		json_array_foreach (json_object_get(d, "names"), k, name)
+			put_bare(name, "name");
+	}
+}
+
 static void show_domain(struct app *a, const json_t *domain)
 {
 	char changes[NAMES_SHOWN * 320 + 200] = "";
@@ -224,6 +245,7 @@ static void show(struct app *a, const struct job *j, struct sum *s)
 {
 	size_t i;
 	json_t *domain;
+	put_bare_names(j->domains);
 	json_t *o = json_pack("{s:s, s:s, s:O, s:b, s:O*, s:s*}", "account", j->def->name, "side", side_name(j->def->side), "domains",
 			      j->domains, "refused", j->refused, "plan", j->plan, "why", j->why);
 	progress_clear(&a->progress);

@@ -1,5 +1,6 @@
 #include "control/dnsdebt.h"
 
+#include "control/homeward.h"
 #include "control/publish.h"
 
 #include <errno.h>
@@ -21,12 +22,15 @@ static int64_t mono_ms(void)
 
 static int forget(struct app *a, const char *name, struct err *err)
 {
-	char mark[sizeof(MARK_DNS) + ACCOUNT_NAME_MAX];
+	char mark[sizeof(MARK_DNS) + ACCOUNT_NAME_MAX], home[sizeof(MARK_HOME) + ACCOUNT_NAME_MAX];
 	snprintf(mark, sizeof(mark), MARK_DNS "%s", name);
+	snprintf(home, sizeof(home), MARK_HOME "%s", name);
 	int rc = journal_begin(a->db, err);
 	if (rc < 0)
 		return rc;
 	rc = journal_set_mark(a->db, mark, false, err);
+	if (rc == 0)
+		rc = journal_set_mark(a->db, home, false, err);
 	if (rc == 0)
 		rc = journal_note(a->db, name, 0, TRAIL_DNS "is not owed any more: the account was removed", NULL, err);
 	if (rc < 0) {

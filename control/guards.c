@@ -200,11 +200,11 @@ static void would(struct app *a, json_t *list, bool holds, const char *text)
 	json_array_append_new(list, json_string(text));
 }
 
-void guards_plan(struct app *a, const char *command)
+void guards_plan(struct app *a, const char *command, const char *key)
 {
 	json_t *list = json_array();
 	bool intercepts = app_intercepts(a), alone = a->opt.without_client;
-	out_set(&a->out, "dry-run", list);
+	out_set(&a->out, key, list);
 	out_line(&a->out, "%s would do this, nothing is changed:", command);
 	if (strcmp(command, "start") == 0) {
 		bool done = network_started(a);

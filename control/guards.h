@@ -15,5 +15,5 @@ enum exit_code guards_start(struct app *a, struct err *err);
 enum exit_code guards_return(struct app *a, struct err *err);
 enum exit_code guards_finish(struct app *a, struct err *err);
 
-/* Prints the steps of "start", "reinstall", "return" or "finish": lines, and "dry-run". */
-void guards_plan(struct app *a, const char *command);
+/* Prints the steps of "start", "reinstall", "return" or "finish": lines, and a list as that key. */
+void guards_plan(struct app *a, const char *command, const char *key);

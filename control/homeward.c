@@ -93,17 +93,7 @@ int homeward_lead_back(struct move *m, struct err *err)
 		return rc == -ENOENT ? 0 : rc;
 	rc = publish_again(m, DNS_PUSH, m->row.from, &evidence, err);
 	m->evidence = evidence;
-	if (rc < 0)
-		return rc;
-	return journal_set_mark(m->with->db, mark, false, err);
-}
-
-int homeward_over(struct move *m, struct err *err)
-{
-	char mark[sizeof(MARK_HOME) + ACCOUNT_NAME_MAX];
-
-	mark_of(m, mark);
-	return m->row.to == SIDE_CLIENT ? journal_set_mark(m->with->db, mark, false, err) : 0;
+	return rc; /* the mark goes when it is true, or with the debt */
 }
 
 void homeward_text(const struct move *m, char *out, size_t cap)

@@ -4,6 +4,7 @@
 #include "control/app.h"
 #include "control/batch.h"
 #include "control/clocks.h"
+#include "control/guards.h"
 #include "control/moved.h"
 #include "control/network.h"
 #include "control/price.h"
@@ -524,6 +525,7 @@ static json_t *dry_steps(struct app *a, const struct kind *k, const struct accou
 	json_t *list = json_array();
 	fill_row(a, k, account, &row);
 	app_mover(a, &with);
+	with.unproved = a->opt.force;
 	move_init(&m, &with, &row);
 	*rc = publish_plan(&m, err);
 	out_line(&a->out, "%s: %s -> %s, nothing is changed", m.row.account, side_name(k->from), side_name(k->to));
@@ -550,11 +552,22 @@ static void dry_batch(struct app *a, const struct kind *k, char **names, size_t 
 	batch_done(&b);
 }
 
+/* The first migrate starts, if nobody did. */
+static enum exit_code dry_start(struct app *a, struct err *err)
+{
+	if (network_started(a))
+		return EXIT_DONE;
+	guards_plan(a, "start", "start");
+	return guards_start(a, err);
+}
+
 static enum exit_code dry_run(struct app *a, const struct kind *k, char **names, int n, struct err *err)
 {
 	json_t *moves = json_array();
 	enum exit_code worst = EXIT_DONE;
 	int bad = 0;
+	if (k == &migrate && n)
+		worst = dry_start(a, err);
 	out_set(&a->out, "dry-run", moves);
 	for (int i = 0; i < n; i++) {
 		struct account_row account = {0};

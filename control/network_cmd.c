@@ -30,7 +30,7 @@ static enum exit_code dry_run(struct app *a, const char *command, enum exit_code
 	enum exit_code x = app_read(a, err);
 	if (x)
 		return x;
-	guards_plan(a, command);
+	guards_plan(a, command, "dry-run");
 	return guards(a, err);
 }
 

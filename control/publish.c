@@ -284,13 +284,16 @@ void publish_plan_text(const struct move *m, char *out, size_t cap)
 
 static int record(const struct publication *p, bool owed, const json_t *evidence, struct err *err)
 {
-	char mark[sizeof(MARK_DNS) + ACCOUNT_NAME_MAX], what[60];
+	char mark[sizeof(MARK_DNS) + ACCOUNT_NAME_MAX], home[sizeof(MARK_HOME) + ACCOUNT_NAME_MAX], what[60];
 	snprintf(mark, sizeof(mark), MARK_DNS "%s", p->account);
+	snprintf(home, sizeof(home), MARK_HOME "%s", p->account);
 	snprintf(what, sizeof(what), "%s", owed ? TRAIL_OWED : p->verb == DNS_UNDO ? TRAIL_DNS "undone" : TRAIL_DNS "published");
 	int rc = journal_begin(p->db, err);
 	if (rc < 0)
 		return rc;
 	rc = journal_set_mark(p->db, mark, owed, err);
+	if (rc == 0 && !owed) /* DNS leads to where the account is, whoever saw to it */
+		rc = journal_set_mark(p->db, home, false, err);
 	if (rc == 0)
 		rc = journal_note(p->db, p->account, p->move, what, evidence, err);
 	if (rc < 0) {
@@ -342,15 +345,20 @@ int publish_ask(struct move *m, enum side to, json_t **evidence, char *why, size
 	return rc;
 }
 
+static struct publication of_move(const struct move *m, enum dns_verb verb, enum side to)
+{
+	return (struct publication){.db = m->with->db,
+				    .dns = m->with->dns,
+				    .wait_s = m->with->dns_wait,
+				    .account = m->row.account,
+				    .move = m->row.id,
+				    .verb = verb,
+				    .to = to};
+}
+
 int publish_again(struct move *m, enum dns_verb verb, enum side to, json_t **evidence, struct err *err)
 {
-	struct publication p = {.db = m->with->db,
-				.dns = m->with->dns,
-				.wait_s = m->with->dns_wait,
-				.account = m->row.account,
-				.move = m->row.id,
-				.verb = verb,
-				.to = to};
+	struct publication p = of_move(m, verb, to);
 	int rc = know_account(m, err);
 	p.who = m->dns_account;
 	if (rc == 0)
@@ -387,30 +395,20 @@ static int publish_nothing(const struct publication *p, struct move *m, struct e
 
 int publish_move(struct move *m, struct err *err)
 {
-	struct publication p = {.db = m->with->db,
-				.dns = m->with->dns,
-				.wait_s = m->with->dns_wait,
-				.account = m->row.account,
-				.move = m->row.id,
-				.verb = verb_of(m),
-				.to = m->row.to};
+	struct publication p = of_move(m, verb_of(m), m->row.to);
 	if (!publish_concerns(m)) {
 		m->evidence = json_pack("{s:s}", "nothing", m->row.no_dns ? "--no-dns" : "no shunt-dnsupdate is configured");
 		return 0;
 	}
 	if (m->dns_home) { /* it was led home before anybody waited */
 		m->evidence = json_incref(m->dns_home);
-		int gone = record(&p, false, m->evidence, err);
-		gone = gone < 0 ? gone : homeward_over(m, err);
-		m->unwritten = m->unwritten || gone < 0;
+		m->unwritten = record(&p, false, m->evidence, err) < 0 || m->unwritten;
 		return 0;
 	}
 	int rc = know_account(m, err);
 	p.who = m->dns_account;
 	if (rc == 0)
 		rc = p.verb == DNS_PUSH && none_is_ours(m->dns_plan) ? publish_nothing(&p, m, err) : publish(&p, &m->evidence, err);
-	if (rc == 0)
-		rc = homeward_over(m, err);
 	if (rc != 0)
 		snprintf(m->owed, sizeof(m->owed), "%.790s", err->text);
 	m->unwritten = m->unwritten || rc < 0; /* nobody would know of the debt: the move stays open for it, and visitors are let go */

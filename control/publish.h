@@ -39,8 +39,9 @@ int publish_account(struct journal *db, const char *name, json_t **out, struct e
 int publish(const struct publication *p, json_t **evidence, struct err *err);
 
 /* ---- for homeward.h ---- */
-int publish_ask(struct move *m, enum side to, json_t **evidence, char *why, size_t cap);                 /* -errno of dnslink.h */
-int publish_again(struct move *m, enum dns_verb verb, enum side to, json_t **evidence, struct err *err); /* what fails is owed: 0, and m->owed says why */
+int publish_ask(struct move *m, enum side to, json_t **evidence, char *why, size_t cap); /* -errno of dnslink.h */
+int publish_again(struct move *m, enum dns_verb verb, enum side to, json_t **evidence,
+		  struct err *err);               /* what fails is owed: 0, and m->owed says why */
 json_int_t publish_changes(const json_t *answer); /* record sets, of an answer or of evidence */
 
 /* What an answer says, without its record sets: shunt-dnsupdate's own journal has these. New. did: "published", "undone", .. */

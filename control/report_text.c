@@ -171,6 +171,7 @@ static void say_price(FILE *f, const json_t *r)
 
 /* ---- the steps ---- */
 
+#define SEALED 5
 static const struct {
 	const char *step, *done, *nothing, *undone;
 } words[] = {
@@ -179,7 +180,7 @@ static const struct {
 	{"draining", "requests in flight have ended", NULL, "nothing to take back"},
 	{"fenced", "nothing reaches the old server", NULL, "nothing to take back"},
 	{"copying", "the rest was copied", "nothing was to be copied", "nothing to take back"},
-	{"sealed", "the old server refuses it", "-", "the old server serves it again"},
+	[SEALED] = {"sealed", "the old server refuses it", "-", "the old server serves it again"},
 	{"switched", "the new server is asked", NULL, "the old server is asked"},
 	{"published", "DNS: see below", "DNS: left as it is", "nothing to take back"},
 	{"released", "service on the new server", NULL, NULL},
@@ -188,7 +189,8 @@ static const struct {
 static const char *outcome_of(const json_t *step)
 {
 	bool undo = json_is_true(json_object_get(step, "undo"));
-	bool nothing = json_object_get(json_object_get(step, "evidence"), "nothing") != NULL;
+	const json_t *evidence = json_object_get(step, "evidence");
+	bool nothing = json_object_get(evidence, "nothing") != NULL;
 	if (is(step, "result", "failed"))
 		return "FAILED";
 	if (is(step, "result", "interrupted"))
@@ -198,6 +200,8 @@ static const char *outcome_of(const json_t *step)
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		if (!is(step, "step", words[i].step))
 			continue;
+		if (!undo && i == SEALED && json_array_size(json_object_get(json_object_get(evidence, "probe"), "probes")))
+			return nothing ? "the new server answers" : "old refuses it, new answers";
 		const char *w = undo ? words[i].undone : nothing && words[i].nothing ? words[i].nothing : words[i].done;
 		return w ? w : "done";
 	}

@@ -529,8 +529,9 @@ enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)
 	json_array_foreach (list, i, e) {
 		const json_t *evidence = json_object_get(e, "evidence");
 		char *text = json_is_object(evidence) ? json_dumps(evidence, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-		out_line(&a->out, "%s  %s  %s: %s%s%s", text_of(e, "at", "?"), text_of(e, "who", "?"), text_of(e, "account", "-"),
-			 text_of(e, "what", "?"), text ? "  " : "", text ? text : "");
+		out_line(&a->out, "%6lld  %s  %s  %s: %s%s%s", (long long)json_integer_value(json_object_get(e, "id")),
+			 text_of(e, "at", "?"), text_of(e, "who", "?"), text_of(e, "account", "-"), text_of(e, "what", "?"),
+			 text ? "  " : "", text ? text : "");
 		free(text);
 	}
 	if (json_array_size(list) == 0)

@@ -181,8 +181,9 @@ static void plan_seal(const struct move *m, char *out, size_t cap)
 	char s[300], v[300];
 	plan_hook("seal", m->with->conf->hook_seal, ": the old side refuses the account from here on", s, sizeof(s));
 	plan_hook("verify", m->with->conf->hook_verify, "", v, sizeof(v));
-	snprintf(out, cap, "%s; %s%s%s", s, v, m->with->conf->probe ? "; then the proxy asks whether it answers there: " : "",
-		 m->with->conf->probe ? side_name(m->row.to) : "");
+	bool asks = m->with->conf->probe && !m->with->unproved;
+	snprintf(out, cap, "%s; %s%s%s", s, v, asks ? "; then the proxy asks whether it answers there: " : "",
+		 asks ? side_name(m->row.to) : "");
 }
 
 #define RESET_MS 15000 /* visitors wait meanwhile */

@@ -41,6 +41,11 @@ start imaps t python3 "$W/bin/greets" 198.51.100.11 993 "* OK ready" "$W/cert.pe
 proxy_start
 import
 
+say "the first migrate starts, and its dry run says so"
+shunt migrate --dry-run alice >"$W/out"
+like "first" "$(sed -n 1,2p "$W/out" | paste -sd' ')" '^start would do this, nothing is changed: +start the clock of the transit server'
+like "then" "$(cat "$W/out")" '^alice: client -> transit, nothing is changed$'
+
 say "what the proxy finds"
 found=$(ask probe '{"name":"alice","side":"transit"}')
 like "alice answers on transit" "$found" '"answers": ?true'
@@ -80,6 +85,7 @@ fails_with 3 shunt --json migrate alice
 like "an answer that is none" "$OUT" 'web \(http, alice\.example at 198\.51\.100\.10:80\): 503'
 like "in evidence" "$(shunt --json log alice)" '"probes":\[\{"at":"198\.51\.100\.10:80"'
 same "still nobody" "$(side_of https://alice.example/)" client
+unlike "nothing is asked by force" "$(shunt migrate --dry-run --force alice)" 'the proxy asks'
 like "said before" "$(shunt migrate --dry-run alice)" 'sealed .*the proxy asks whether it answers there: transit'
 shunt migrate --force alice
 like "by force" "$(shunt status alice)" '^side +transit'

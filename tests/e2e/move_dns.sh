@@ -122,10 +122,10 @@ same "visitors with an old resolver, before" "$(visited stale 4)" "$(at_home ali
 
 say "check and dry run"
 shunt check >"$W/check"
-like "alice" "$(cat "$W/check")" '^  alice\.example\. +managed: switched by DNS: .*A 192\.0\.2\.10 -> 198\.51\.100\.10'
-like "carol" "$(cat "$W/check")" '^  carol\.example\. +external: covered by the proxy until its owner changes the record$'
-like "dave's one" "$(cat "$W/check")" '^  dave\.example\. +managed: '
-like "dave's other" "$(cat "$W/check")" '^  dave\.test\. +WARNING mixed: .*others. and may go on answering the old address'
+like "alice" "$(cat "$W/check")" '^  alice\.example +managed: switched by DNS: .*A 192\.0\.2\.10 -> 198\.51\.100\.10'
+like "carol" "$(cat "$W/check")" '^  carol\.example +external: covered by the proxy until its owner changes the record$'
+like "dave's one" "$(cat "$W/check")" '^  dave\.example +managed: '
+like "dave's other" "$(cat "$W/check")" '^  dave\.test +WARNING mixed: .*others. and may go on answering the old address'
 like "in all" "$(tail -n 1 "$W/check")" '^7 domains of 6 accounts: 5 managed, 1 mixed, 1 external$'
 shunt migrate --dry-run alice dave carol erin >"$W/dry"
 like "a dry run tells" "$(cat "$W/dry")" 'published +DNS: 15 record sets in 1 zone change$'

@@ -80,6 +80,7 @@ same "the order of what visitors saw" "$times" "$(sort <<<"$times")"
 [[ $(field "$json" $v.last-byte-old) < $(field "$json" $v.fenced-at) ]] || die "a byte went to the old side after the fence: $json"
 
 # the chain: a head that was kept, and a line that is changed past the triggers
+like "lines have the numbers that --verify names" "$(shunt log | head -n 2)" '^ +1  20.*Z  root '
 head=$(shunt log --head)
 like "log --verify" "$(shunt log --verify "$head")" '^[0-9]+ lines, unbroken, head [0-9a-f]{64}$'
 cp "$W/shunt.db" "$W/good.db"

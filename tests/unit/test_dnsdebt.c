@@ -1,6 +1,7 @@
 /* DNS beyond one move, against a shunt-dnsupdate in memory: debts and who settles them, what finish asks, what status and check say. */
 #include "control/check.h"
 #include "control/dnsdebt.h"
+#include "control/homeward.h"
 #include "control/network.h"
 #include "control/publish.h"
 #include "tests/unit/fake_dnsupdate.h"
@@ -123,7 +124,9 @@ static void test_settled_by_side_and_kind(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		move(h, cases[i].kind, cases[i].to, true);
 		owe(h, "alice");
+		assert_int_equal(journal_set_mark(h->app.db, MARK_HOME "alice", true, NULL), 0);
 		assert_int_equal(dnsdebt_settle(&h->app, NULL, false, &err), EXIT_DONE);
+		assert_int_equal(journal_mark(h->app.db, MARK_HOME "alice", NULL, NULL), -ENOENT);
 		assert_string_equal(h->dns->wish, cases[i].wish);
 		assert_int_equal(h->dns->wait, 4);
 		assert_false(owed(h, "alice"));

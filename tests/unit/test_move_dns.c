@@ -230,6 +230,7 @@ static void test_dns_is_not_led_back(void **state)
 	assert_non_null(strstr(err.text, "but DNS still leads home: "));
 	assert_settled(w, SIDE_TRANSIT);
 	assert_true(owed(w));
+	assert_true(led_home(w)); /* it is known until the debt is settled */
 }
 
 /* What was never published is not published by an undo. */
