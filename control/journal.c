@@ -4,6 +4,7 @@
 
 #include "control/db.h"
 #include "control/lock.h"
+#include "control/share.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,6 +177,7 @@ static int make(const char *path, struct err *err)
 		rc = err_errno(err, -errno, "cannot make %s", fresh);
 		goto out;
 	}
+	share_file(fd, fresh);
 	close(fd);
 	rc = open_db(&db, fresh, SQLITE_OPEN_READWRITE, err);
 	if (rc == 0)
@@ -205,7 +207,8 @@ static int trusted(const char *path, struct err *err)
 	if (st.st_uid != geteuid() && st.st_uid != 0)
 		return err_set(err, -EACCES, "%s belongs to uid %u, expected %u or root", path, (unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & 022)
-		return err_set(err, -EACCES, "%s may be written by others (mode %04o), expected 0600", path, (unsigned)st.st_mode & 07777);
+		return err_set(err, -EACCES, "%s may be written by others (mode %04o), expected 0640 or 0600", path,
+			       (unsigned)st.st_mode & 07777);
 	if (st.st_size == 0)
 		return err_set(err, -EBADMSG, "%s is empty: its content was lost", path);
 	return 0;
@@ -252,8 +255,10 @@ static int open_file(struct journal *j, unsigned flags, struct err *err)
 	rc = trusted(j->path, err);
 	if (rc < 0)
 		return rc;
-	/* Readers open for writing too: they may have to take back what a killed writer left. */
+	/* Readers open for writing too where they may: they may have to take back what a killed writer left. */
 	rc = open_db(&j->db, j->path, SQLITE_OPEN_READWRITE, err);
+	if (rc == 0 && !(flags & JOURNAL_READ) && sqlite3_db_readonly(j->db, "main") == 1)
+		rc = err_set(err, -EACCES, "only its owner may change it; members of its group may do what only reads");
 	return rc == 0 ? check(j->db, flags, err) : rc;
 }
 

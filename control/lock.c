@@ -1,5 +1,7 @@
 #include "control/lock.h"
 
+#include "control/share.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +12,16 @@ struct locks {
 	int fd;
 };
 
+static int open_or_make(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		share_file(fd, path);
+	else if (errno == EEXIST)
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	return fd;
+}
+
 int locks_open(struct locks **out, const char *state, struct err *err)
 {
 	char path[4096];
@@ -19,7 +31,9 @@ int locks_open(struct locks **out, const char *state, struct err *err)
 	struct locks *l = malloc(sizeof(*l));
 	if (!l)
 		return err_set(err, -ENOMEM, "out of memory");
-	l->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	l->fd = open_or_make(path);
+	if (l->fd < 0 && errno == EACCES) /* enough to see who holds one */
+		l->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (l->fd < 0) {
 		int rc = err_errno(err, -errno, "cannot open %s", path);
 		free(l);

@@ -156,6 +156,28 @@ assert len(rows) > 2 and all("at" in r and "sides" in r for r in rows), rows[-1]
 assert any(r["proxy"] is None for r in rows) and rows[-1]["sides"]["transit"]["accounts"] == 3
 END
 
+say "a member of the directory's group may look, and nothing else"
+member() { # COMMAND..: nobody's user, in group 12345
+	in_ns c setpriv --reuid 65534 --regid 65534 --groups 12345 "$W/open/shunt" -c "$W/open/shunt.conf" "$@"
+}
+mkdir "$W/open"
+chmod 0711 "$W"
+chgrp 12345 "$W/open" && chmod 0751 "$W/open"
+sed "s|state = .*|state = \"$W/open/shunt.db\"|" "$W/shunt.conf" >"$W/open/shunt.conf"
+install -m 0755 "$SHUNT" "$W/open/shunt"
+chmod 0644 "$W/open/shunt.conf"
+in_ns c "$SHUNT" -c "$W/open/shunt.conf" account import "$W/accounts.json"
+like "status" "$(member status)" '^step '
+like "the log" "$(member log)" 'accounts|import'
+start member c setpriv --reuid 65534 --regid 65534 --groups 12345 "$W/open/shunt" --json -c "$W/open/shunt.conf" status --watch
+wait_for grep -q '"step"' "$W/log/member"
+stop member INT
+fails_with 2 member account remove alice
+like "no more" "$OUT" 'only its owner may change it'
+chmod 0600 "$W/open/shunt.db"
+fails_with 2 member status
+like "who is not one" "$OUT" 'Permission denied'
+
 say "the guards of reinstall, where shunt-netctl would be asked next"
 sed "s|^control {|& netctl-client = \"unix:$W/none-c\" netctl-transit = \"unix:$W/none-t\"|" "$W/shunt.conf" >"$W/netctl.conf"
 reinstall() { in_ns c "$SHUNT" -c "$W/netctl.conf" --yes reinstall "$@"; }
