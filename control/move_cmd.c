@@ -539,6 +539,16 @@ static json_t *dry_steps(struct app *a, const struct kind *k, const struct accou
 	return list;
 }
 
+static void dry_price(struct app *a, const struct account_row *account, json_t *o)
+{
+	json_t *prices = json_object();
+	price_ask(a, account, 1, prices);
+	json_t *price = json_object_get(prices, account->def.name);
+	out_line(&a->out, "  %-10s %s", "price", price_text(price));
+	json_object_set(o, "price", price);
+	json_decref(prices);
+}
+
 static void dry_batch(struct app *a, const struct kind *k, char **names, size_t n)
 {
 	struct batch b;
@@ -578,12 +588,9 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 			json_object_set_new(o, "already", json_true());
 			out_line(&a->out, "%s: is on %s already", names[i], side_name(k->to));
 		} else if (rc == 0) {
-			json_t *price = k == &rollback ? price_ask(a, &account) : NULL;
 			json_object_set_new(o, "steps", dry_steps(a, k, &account, &rc, &e));
-			if (price)
-				out_line(&a->out, "  %-10s %s", "price", price_text(price));
-			if (price)
-				json_object_set_new(o, "price", price);
+			if (k == &rollback)
+				dry_price(a, &account, o);
 		}
 		if (rc < 0) {
 			result(o, exit_of(rc), &e);
@@ -607,13 +614,23 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 /* The price of each that can go back; the others are refused, with the reason, when it is their turn. */
 static enum exit_code agree_to_prices(struct app *a, const struct kind *k, char **names, int n, struct err *err)
 {
+	struct account_row *rows = calloc((size_t)n + 1, sizeof(*rows));
+	size_t can = 0;
 	a->prices = json_object();
-	for (int i = 0; i < n; i++) {
-		struct account_row account = {0};
-		if (dry_guards(a, k, names[i], &account, NULL) == 0)
-			json_object_set_new(a->prices, names[i], price_ask(a, &account));
-		account_row_done(&account);
+	if (!rows) {
+		err_set(err, -ENOMEM, "out of memory, nothing changed");
+		return EXIT_REFUSED;
 	}
+	for (int i = 0; i < n; i++) {
+		if (dry_guards(a, k, names[i], &rows[can], NULL) == 0)
+			can++;
+		else
+			account_row_done(&rows[can]);
+	}
+	price_ask(a, rows, can, a->prices);
+	for (size_t i = 0; i < can; i++)
+		account_row_done(&rows[i]);
+	free(rows);
 	enum exit_code x = price_consent(a, a->prices, err);
 	if (x)
 		out_set(&a->out, "prices", json_incref(a->prices));

@@ -304,14 +304,29 @@ json_t *price_from(struct app *a, const struct account_row *account, const json_
 	return price_of(&f);
 }
 
-json_t *price_ask(struct app *a, const struct account_row *account)
+struct asked {
+	struct app *app;
+	const struct account_row *accounts;
+	json_t *out;
+};
+
+static void on_answer(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
 {
-	struct err why = {0};
-	json_t *answer = NULL;
-	proxylink_ask(a->proxy, "account", json_pack("{s:s}", "name", account->def.name), 0, &answer, &why);
-	json_t *price = price_from(a, account, answer, why.text);
-	json_decref(answer);
-	return price;
+	const struct asked *q = arg;
+	const struct account_row *account = &q->accounts[i];
+	(void)rc;
+	json_object_set_new(q->out, account->def.name, price_from(q->app, account, answer, err->text));
+}
+
+void price_ask(struct app *a, const struct account_row *accounts, size_t n, json_t *out)
+{
+	struct asked q = {a, accounts, out};
+	const char **names = calloc(n + 1, sizeof(*names));
+	for (size_t i = 0; names && i < n; i++)
+		names[i] = accounts[i].def.name;
+	if (names)
+		proxylink_accounts(a->proxy, names, n, on_answer, &q);
+	free(names);
 }
 
 /* ---- consent ---- */

@@ -28,7 +28,8 @@ struct price_facts {
 };
 json_t *price_of(const struct price_facts *f); /* pure */
 
-json_t *price_ask(struct app *a, const struct account_row *account); /* asks the proxy */
+/* Asks the proxy, for all of them at once: out, an object, gets the price of each by name. */
+void price_ask(struct app *a, const struct account_row *accounts, size_t n, json_t *out);
 /* The same from its answer to `account`; NULL: it does not answer, and why. */
 json_t *price_from(struct app *a, const struct account_row *account, const json_t *answer, const char *why);
 const char *price_text(const json_t *price); /* borrowed */

@@ -101,8 +101,8 @@ static int ask_once(struct proxylink *l, const char *cmd, json_t *fields, int ti
 {
 	enum ctl_code code;
 	int rc = l->connected ? 0 : connect_fresh(l, err);
-	if (rc < 0)
-		return rc;
+	if (rc < 0) /* nothing was asked yet: what took too long may be tried again */
+		return rc == -ETIMEDOUT ? -EHOSTUNREACH : rc;
 	*answer = NULL;
 	rc = l->ops->request(l->self, cmd, json_incref(fields), timeout_ms, answer, &code, l->cancel_fd, err);
 	if (rc < 0 && rc != -EPROTO)
@@ -112,16 +112,19 @@ static int ask_once(struct proxylink *l, const char *cmd, json_t *fields, int ti
 
 static int ask_patiently(struct proxylink *l, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, struct err *err)
 {
-	int64_t until = mono_ms() + l->patience_ms;
+	int64_t until = mono_ms() + (l->waited ? 0 : l->patience_ms);
 	for (bool again = false;; again = true) {
 		bool was = l->connected;
 		int rc = ask_once(l, cmd, fields, timeout_ms, answer, err);
+		l->waited = l->waited && rc < 0 && rc != -EPROTO;
 		if (rc >= 0 || rc == -ETIMEDOUT || !proxylink_is_away(rc))
 			return rc;
 		if (was && !again)
 			continue; /* an idle connection may have gone stale: that costs no patience */
-		if (l->in_fresh || mono_ms() >= until)
+		if (l->in_fresh || mono_ms() >= until) {
+			l->waited = l->waited || (!l->in_fresh && l->patience_ms);
 			return rc;
+		}
 		struct pollfd p = {.fd = l->cancel_fd, .events = POLLIN};
 		if (poll(&p, 1, 50) > 0)
 			return err_set(err, -EINTR, "interrupted");
@@ -161,6 +164,55 @@ int proxylink_tell(struct proxylink *l, const char *cmd, json_t *fields, struct 
 	return rc;
 }
 
+static json_t *naming(const char *name)
+{
+	return json_pack("{s:s}", "name", name);
+}
+
+/* So many as can be asked ahead, from the first-th on; those are told to each by their own number. */
+struct ahead {
+	ctl_each *each;
+	void *arg;
+	size_t first;
+};
+
+static void on_each(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	const struct ahead *h = arg;
+	h->each(h->arg, h->first + i, rc, answer, err);
+}
+
+static size_t ask_ahead(struct proxylink *l, const char *const *names, size_t n, ctl_each *each, void *arg, size_t first)
+{
+	struct ahead h = {each, arg, first};
+	json_t **fields = n && l->connected && l->ops->request_many ? calloc(n, sizeof(*fields)) : NULL;
+	size_t done = 0;
+	if (!fields)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		fields[i] = naming(names[i]);
+	if (l->ops->request_many(l->self, "account", fields, n, ASK_MS, on_each, &h, &done, NULL) < 0)
+		drop(l);
+	free(fields);
+	return done;
+}
+
+void proxylink_accounts(struct proxylink *l, const char *const *names, size_t n, ctl_each *each, void *arg)
+{
+	int rc = 0;
+	struct err err = {0};
+	for (size_t i = 0; i < n;) { /* the first of them has the patience that it takes to connect */
+		json_t *answer = NULL;
+		if (!proxylink_is_away(rc))
+			rc = proxylink_ask(l, "account", naming(names[i]), 0, &answer, &err);
+		each(arg, i, rc, answer, &err);
+		json_decref(answer);
+		i++;
+		if (!proxylink_is_away(rc))
+			i += ask_ahead(l, names + i, n - i, each, arg, i);
+	}
+}
+
 static int state_of(const json_t *o, enum side *side, enum gate *gate, struct err *err)
 {
 	const char *s = json_string_value(json_object_get(o, "side")), *g = json_string_value(json_object_get(o, "gate"));
@@ -172,7 +224,7 @@ static int state_of(const json_t *o, enum side *side, enum gate *gate, struct er
 int proxylink_account(struct proxylink *l, const char *name, enum side *side, enum gate *gate, struct err *err)
 {
 	json_t *answer = NULL;
-	int rc = proxylink_ask(l, "account", json_pack("{s:s}", "name", name), 0, &answer, err);
+	int rc = proxylink_ask(l, "account", naming(name), 0, &answer, err);
 	if (rc < 0)
 		return rc;
 	rc = state_of(json_object_get(answer, "account"), side, gate, err);

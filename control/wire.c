@@ -46,6 +46,14 @@ static int on_request(void *self, const char *cmd, json_t *fields, int timeout_m
 	return ctl_request(w->client, cmd, fields, timeout_ms, answer, code, err);
 }
 
+static int on_request_many(void *self, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg, size_t *done,
+			   struct err *err)
+{
+	struct wire *w = self;
+	ctl_cancel_on(w->client, -1);
+	return ctl_request_many(w->client, cmd, fields, n, timeout_ms, each, arg, done, err);
+}
+
 static void on_disconnect(void *self)
 {
 	struct wire *w = self;
@@ -62,4 +70,4 @@ static void on_free(void *self)
 	free(w);
 }
 
-const struct wire_ops wire_ops = {on_connect, on_request, on_disconnect, on_free};
+const struct wire_ops wire_ops = {on_connect, on_request, on_request_many, on_disconnect, on_free};

@@ -14,6 +14,9 @@ struct wire_ops {
 	/* As ctl_request() after ctl_cancel_on(): fields are taken, *answer is new. */
 	int (*request)(void *self, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code, int cancel_fd,
 		       struct err *err);
+	/* As ctl_request_many(); NULL: one after the other. */
+	int (*request_many)(void *self, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg, size_t *done,
+			    struct err *err);
 	void (*disconnect)(void *self); /* twice is fine */
 	void (*free)(void *self);
 };

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,13 @@ static void conn_refuse(struct ctl_conn *c, const json_t *request, struct err *e
 	put_line(c, ctl_failure(request, CTL_USAGE, err->text));
 }
 
+/* Has the peer closed altogether? One that has only shut its half still reads. */
+static bool has_gone(const struct ctl_conn *c)
+{
+	struct pollfd p = {.fd = bufferevent_getfd(c->bev)};
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
 static void dispatch(struct ctl_conn *c, char *line, size_t len)
 {
 	struct err err;
@@ -180,6 +188,9 @@ static void conn_turn(struct ctl_conn *c)
 	if (len > CTL_LINE_MAX) {
 		err_set(&err, -EMSGSIZE, "the line has more than %u bytes", CTL_LINE_MAX);
 		conn_refuse(c, NULL, &err);
+	} else if (end.pos >= 0 && has_gone(c)) {
+		log_info("control: %s went before its request was begun", c->peer);
+		ctl_conn_free(c);
 	} else if (end.pos >= 0) {
 		char *line = malloc(len + 1);
 		evtimer_del(&c->timer);

@@ -11,7 +11,8 @@
  * Requests of one connection are answered in order, one at a time; what follows waits in the socket. An answer too is at most
  * CTL_LINE_MAX: a longer one becomes a failure that says so. What is no request at all is answered with "usage" and closed.
  * When all connections are taken, root also gets the place of one that is idle (no call, no session).
- * Where the group does not exist only root is let in.
+ * Where the group does not exist only root is let in. A peer of the network that is not heard of for 30 s is gone.
+ * A request whose connection has ended before its turn came is not begun: nobody knows of it any more.
  * Ownership: the server owns its connections. Threads: the loop's own. The program must ignore SIGPIPE. */
 #include "lib/err.h"
 
@@ -69,7 +70,9 @@ void ctl_fail(struct ctl_call *call, enum ctl_code code, const char *fmt, ...) _
  * by then. */
 const char *ctl_peer(const struct ctl_call *call);
 
-/* ---- the asking side, blocking ---- */
+/* ---- the asking side, blocking ----
+ * From the network a server that does not acknowledge anything for 10 s ends the connection with -ECONNRESET, however long the answer may
+ * take. What was asked and then given up (ctl_disconnect(), or the end of the process) is not delivered later on. */
 struct ctl_client;
 /* To "unix:/PATH"; to "tls://HOST:PORT" as well, where HOST is an address or a name and must be in the server's certificate. Takes at most
  * 5 s, finding the name's addresses aside. Borrows tls until ctl_disconnect(). -ECONNREFUSED, -ENOENT: nobody there; -EACCES: one side
@@ -81,5 +84,13 @@ void ctl_disconnect(struct ctl_client *c);
  * "ok":true (returned new). A refusal is -EPROTO with its text in err and its code in *code (CTL_FAILED where nothing came back). */
 int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
 		struct err *err);
+/* n requests of one kind, CTL_AHEAD of them on their way at a time: over a long line they take the time of a few. They are answered in
+ * order, each(arg, i, rc, answer, err) for the i-th as ctl_request() would have ended, -EPROTO for a refusal; answer is borrowed. fields[i]
+ * are taken, also on failure; as many as are ahead must fit into a socket's buffer. Ends at the first error of the connection (negative;
+ * *done of them had been answered). timeout_ms counts for each answer. */
+#define CTL_AHEAD 32
+typedef void ctl_each(void *arg, size_t i, int rc, const json_t *answer, const struct err *err);
+int ctl_request_many(struct ctl_client *c, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg,
+		     size_t *done, struct err *err);
 /* From here on a request ends with -EINTR once fd is readable; whether it was done is unknown then. fd is borrowed, -1 is none. */
 void ctl_cancel_on(struct ctl_client *c, int fd);

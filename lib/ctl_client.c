@@ -119,17 +119,11 @@ static int refused(const json_t *answer, enum ctl_code *code, struct err *err)
 	return err_set(err, -EPROTO, "%s", error ? error : "refused without a reason");
 }
 
-int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
-		struct err *err)
+/* The answer to the request id; what comes before it is to requests whose deadline had passed. */
+static int await(struct ctl_client *c, const char *cmd, const char *id, int64_t deadline, json_t **answer, enum ctl_code *code,
+		 struct err *err)
 {
-	int64_t deadline = ctl_now_ms() + (timeout_ms > 0 ? timeout_ms : 0);
-	enum ctl_code unused;
-	char id[32];
-	code = code ? code : &unused;
-	*answer = NULL;
-	*code = CTL_FAILED;
-	snprintf(id, sizeof(id), "%d-%u", (int)getpid(), ++c->asked);
-	int rc = send_request(c, cmd, fields, id, deadline, err);
+	int rc = 0;
 	while (rc == 0) {
 		char *line = NULL;
 		size_t len = 0;
@@ -144,7 +138,7 @@ int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeo
 		if (!json_is_object(o)) {
 			rc = err_set(err, -EPROTO, "%s: the answer to %s is not a JSON object", c->name, cmd);
 		} else if (got && strcmp(got, id) != 0) {
-			json_decref(o); /* to a request whose deadline had passed */
+			json_decref(o);
 			continue;
 		} else if (json_is_true(json_object_get(o, "ok"))) {
 			*answer = o;
@@ -154,5 +148,62 @@ int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeo
 		}
 		json_decref(o);
 	}
+	return rc;
+}
+
+#define ID_MAX 32
+
+static const char *id_of(unsigned n, char out[ID_MAX])
+{
+	snprintf(out, ID_MAX, "%d-%u", (int)getpid(), n);
+	return out;
+}
+
+static int64_t deadline_of(int timeout_ms)
+{
+	return ctl_now_ms() + (timeout_ms > 0 ? timeout_ms : 0);
+}
+
+int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
+		struct err *err)
+{
+	int64_t deadline = deadline_of(timeout_ms);
+	enum ctl_code unused;
+	char id[ID_MAX];
+	code = code ? code : &unused;
+	*answer = NULL;
+	*code = CTL_FAILED;
+	id_of(++c->asked, id);
+	int rc = send_request(c, cmd, fields, id, deadline, err);
+	return rc < 0 ? rc : await(c, cmd, id, deadline, answer, code, err);
+}
+
+int ctl_request_many(struct ctl_client *c, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg,
+		     size_t *done, struct err *err)
+{
+	size_t sent = 0;
+	unsigned first = c->asked + 1;
+	char id[ID_MAX];
+	int rc = 0;
+	for (*done = 0; rc == 0 && *done < n;) {
+		enum ctl_code code;
+		json_t *answer = NULL;
+		struct err why = {0};
+		int64_t deadline = deadline_of(timeout_ms);
+		for (; rc == 0 && sent < n && sent - *done < CTL_AHEAD; sent++)
+			rc = send_request(c, cmd, fields[sent], id_of(++c->asked, id), deadline, err);
+		if (rc < 0)
+			break;
+		rc = await(c, cmd, id_of(first + (unsigned)*done, id), deadline, &answer, &code, &why);
+		if (rc == 0 || rc == -EPROTO) {
+			each(arg, (*done)++, rc, answer, &why);
+			rc = 0;
+		} else {
+			err_set(err, rc, "%s", why.text);
+		}
+		json_decref(answer);
+	}
+	while (sent < n)
+		json_decref(fields[sent++]);
 	return rc;
 }

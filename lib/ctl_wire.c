@@ -16,6 +16,12 @@
 #define HOST_MAX  253
 #define TRIES_MAX 8 /* addresses of one name */
 
+/* A server that is gone without a word, or a line that is cut: what it does not acknowledge for so long, requests and the kernel's own
+ * questions while we wait, ends the connection (tcp(7)). */
+#define SILENT_S    10
+#define KEEP_IDLE_S 5
+#define KEEP_EACH_S 2
+
 int64_t ctl_now_ms(void)
 {
 	struct timespec ts;
@@ -86,15 +92,29 @@ static bool split(const char *text, char host[HOST_MAX + 1], const char **port)
 	return digits <= 5 && !(*port)[digits] && atoi(*port) >= 1 && atoi(*port) <= 65535;
 }
 
+static void set_options(int fd)
+{
+	const int on = 1, idle = KEEP_IDLE_S, each = KEEP_EACH_S;
+	const unsigned silent = SILENT_S * 1000;
+	/* Whoever closes has given up what was not answered. The kernel must not go on sending it for minutes: it would arrive after what
+	 * is asked over the next connection. */
+	const struct linger discard = {.l_onoff = 1, .l_linger = 0};
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each, sizeof(each));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silent, sizeof(silent));
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &discard, sizeof(discard));
+}
+
 static int connect_to(struct ctl_wire *w, const struct addrinfo *to, int64_t deadline, struct err *err)
 {
-	const int on = 1;
 	int error = 0;
 	socklen_t len = sizeof(error);
 	w->fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (w->fd < 0)
 		return system_error(errno, err);
-	setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	set_options(w->fd);
 	if (connect(w->fd, to->ai_addr, to->ai_addrlen) == 0)
 		return 0;
 	if (errno != EINPROGRESS)
@@ -176,10 +196,16 @@ void ctl_wire_close(struct ctl_wire *w)
 
 /* ---- bytes ---- */
 
+/* The kernel's ETIMEDOUT is not our deadline's: the connection is gone, and another one may do. */
+static ssize_t lost(ssize_t n, struct err *err)
+{
+	return n == -ETIMEDOUT ? err_set(err, -ECONNRESET, "nothing was heard of it for %d s", SILENT_S) : n;
+}
+
 static ssize_t send_some(struct ctl_wire *w, const char *bytes, size_t len, short *wants, struct err *err)
 {
 	if (w->tls)
-		return tls_send(w->tls, bytes, len, wants, err);
+		return lost(tls_send(w->tls, bytes, len, wants, err), err);
 	ssize_t n = send(w->fd, bytes, len, MSG_NOSIGNAL);
 	*wants = POLLOUT;
 	return n < 0 ? system_error(errno, err) : n;
@@ -209,7 +235,7 @@ int ctl_wire_send(struct ctl_wire *w, const char *bytes, size_t len, int64_t dea
 static ssize_t receive_some(struct ctl_wire *w, char *into, size_t cap, short *wants, struct err *err)
 {
 	if (w->tls)
-		return tls_receive(w->tls, into, cap, wants, err);
+		return lost(tls_receive(w->tls, into, cap, wants, err), err);
 	ssize_t n = recv(w->fd, into, cap, 0);
 	*wants = POLLIN;
 	return n > 0 ? n : system_error(n == 0 ? ECONNRESET : errno, err);

@@ -80,4 +80,4 @@ static void on_disconnect(void *self)
 	(void)self;
 }
 
-const struct wire_ops fake_peer_ops = {on_connect, on_request, on_disconnect, on_disconnect};
+const struct wire_ops fake_peer_ops = {on_connect, on_request, NULL, on_disconnect, on_disconnect};

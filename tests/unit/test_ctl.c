@@ -269,6 +269,52 @@ static void a_late_answer_is_not_taken_for_the_next(void **state)
 	ctl_disconnect(other);
 }
 
+#define MANY 1000
+
+static void on_refusal(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	(void)i;
+	assert_int_equal(rc, -EPROTO);
+	assert_null(answer);
+	assert_string_equal(err->text, "no ? thanks");
+	++*(int *)arg;
+}
+
+static void on_echo(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	size_t *n = arg;
+	(void)err;
+	assert_int_equal(i, (*n)++);
+	assert_int_equal(rc, 0);
+	assert_int_equal(json_integer_value(json_object_get(answer, "got")), i);
+}
+
+static void many_are_asked_ahead(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_client *c = client(f);
+	struct err err = {0};
+	json_t *fields[MANY];
+	size_t n = 0, done = 0;
+	for (size_t i = 0; i < MANY; i++)
+		fields[i] = json_pack("{s:i}", "say", (int)i);
+	assert_int_equal(ctl_request_many(c, "echo", fields, MANY, PATIENCE_MS, on_echo, &n, &done, &err), 0);
+	assert_int_equal(done, MANY);
+	assert_int_equal(n, MANY);
+	int refused = 0;
+	for (int i = 0; i < 2; i++)
+		fields[i] = json_pack("{s:i}", "as", CTL_REFUSED);
+	assert_int_equal(ctl_request_many(c, "refuse", fields, 2, PATIENCE_MS, on_refusal, &refused, &done, &err), 0);
+	assert_int_equal(refused, 2);
+	ask(c, "echo", json_pack("{s:s}", "say", "as before"));
+	assert_int_equal(ctl_request_many(c, "keep", (json_t *[]){NULL, NULL}, 2, 50, on_refusal, &refused, &done, &err), -ETIMEDOUT);
+	assert_int_equal(done, 0);
+	ctl_disconnect(c);
+	c = client(f);
+	ask(c, "release", NULL); /* the second of them is not begun: there is nothing that it could leave behind */
+	ctl_disconnect(c);
+}
+
 static void lines_come_as_they_like(void **state)
 {
 	static const char request[] = "{\"v\":1,\"id\":\"a\",\"cmd\":\"echo\",\"say\":1}\n";
@@ -372,6 +418,24 @@ static void a_client_may_go_before_its_answer(void **state)
 	ask(c, "release", NULL);
 	ctl_disconnect(c);
 	assert_int_equal(atomic_load(&f->calls), calls + 2);
+}
+
+/* What waits behind a request that takes long must not be begun when nobody is there any more: the asker has given it up, and asked
+ * something else since. */
+static void a_request_whose_client_is_gone_is_not_begun(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_client *other = client(f);
+	int fd = dial(f);
+	SAY(fd, "{\"v\":1,\"cmd\":\"keep\"}\n{\"v\":1,\"cmd\":\"count\"}\n");
+	while (atomic_load(&f->calls) == 0)
+		poll(NULL, 0, 1);
+	close(fd);
+	ask(other, "release", NULL);
+	ask(other, "echo", json_pack("{s:s}", "say", "the loop has turned"));
+	assert_int_equal(atomic_load(&f->calls), 3);
+	assert_int_equal(atomic_load(&f->sessions), 0);
+	ctl_disconnect(other);
 }
 
 static void who_does_not_read_is_cut_off(void **state)
@@ -565,11 +629,13 @@ int main(void)
 #define PLACED(t) cmocka_unit_test_setup_teardown(t, make_place, remove_place)
 		SERVED(requests_are_answered),
 		SERVED(a_late_answer_is_not_taken_for_the_next),
+		SERVED(many_are_asked_ahead),
 		SERVED(lines_come_as_they_like),
 		SERVED(bad_lines_end_the_connection),
 		SERVED(an_endless_line_is_cut_off),
 		SERVED(an_unfinished_line_is_not_waited_for),
 		SERVED(a_client_may_go_before_its_answer),
+		SERVED(a_request_whose_client_is_gone_is_not_begun),
 		SERVED(who_does_not_read_is_cut_off),
 		SERVED(a_session_lives_with_its_connection),
 		SERVED(root_gets_in_among_500),
