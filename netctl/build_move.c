@@ -571,6 +571,25 @@ static int return_by_tunnel(struct build *b)
 	return 0;
 }
 
+/* What a server that was reinstalled had not, and is its own from now on: it loses our tag, so that nobody takes it for a trace of ours. */
+static void hand_over_added(struct build *b, json_t *ops)
+{
+	size_t i, k;
+	json_t *stage, *op;
+
+	json_array_foreach (json_object_get(b->plan, "stages"), i, stage) {
+		if (json_object_get(stage, "ops") == ops)
+			break;
+		json_array_foreach (json_object_get(stage, "ops"), k, op) {
+			if (strcmp(json_string_value(json_object_get(op, "op")), "addr") != 0)
+				continue;
+			json_t *own = json_deep_copy(op);
+			json_object_set_new(own, "protocol", json_integer(0));
+			json_array_append_new(ops, own);
+		}
+	}
+}
+
 int build_return(struct build *b)
 {
 	json_t *ops;
@@ -585,6 +604,7 @@ int build_return(struct build *b)
 			return rc;
 		ops = ops_stage(b->plan, "settle", conf(b)->drain + SETTLE_MORE_S);
 		ops_settle(ops, "give");
+		hand_over_added(b, ops);
 		ops_absent(ops_table(ops, "inet", KEEP, ""));
 		ops_last(b->plan, "forget");
 		return 0;
