@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define STATE_DEFAULT "/var/lib/shunt/shunt.db"
@@ -163,12 +164,26 @@ static void test_kill(const char *step, const char *when)
 	if (there && strcmp(here, there) == 0)
 		kill(getpid(), SIGKILL);
 }
+
+/* SHUNT_TEST_RUN=PROGRAM runs it as PROGRAM copying before, and waits for it. */
+static void test_run(const char *step, const char *when)
+{
+	const char *program = getenv("SHUNT_TEST_RUN");
+	pid_t pid = program ? fork() : -1;
+	if (pid == 0) {
+		execl(program, program, step, when, (char *)NULL);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
 #endif
 
 void app_at(const struct app *a, const char *step, const char *when)
 {
 #ifdef SHUNT_TEST_KILL
 	test_kill(step, when);
+	test_run(step, when);
 #endif
 	if (a->at)
 		a->at(a->at_arg, step, when);

@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# A controller on a third host asks shunt-proxy and both shunt-netctl by mutual TLS alone, over lines of 100 ms there and back, through the
+# whole procedure. The lines are cut, or lose one direction, in front of every phase of a move, and in the middle of reinstall and return,
+# for a while or until everybody has given up; controllers die meanwhile. Nothing waits for ever, whom visitors reach is right all the while,
+# and afterwards both ends agree. In step 6 the client server is wiped: what is known is on the controller.
+# An ordinary run takes one of the thirty cuts, --soak every fifth; CUTS=all takes all, and MANY=2000 so many accounts.
+# long
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/takeover_lib.sh"
+. "$(dirname "$0")/netctl_lib.sh"
+. "$(dirname "$0")/remote_lib.sh"
+GIVEN_UP_S=45 # 10 s until a line that is silent is noticed, 15 s of patience, 5 s for the last try, twice; and a busy machine
+FEW=${MANY:-12}
+HOWS=(cut mute deaf)
+CUT=0 # they are numbered through: 6 of moves, 12 of reinstall, 12 of return
+EVERY=30
+[ -z "${SHUNT_ROUNDS:-}" ] || EVERY=5
+[ "${CUTS:-}" != all ] || EVERY=1
+my_turn() { [ $(((CUT++ + SEED) % EVERY)) = 0 ]; }
+lab_up segment
+lines_up
+authority "$W/tls" "$(own_address cli)" "$(own_address tra)" controller
+authority "$W/strangers" controller
+weblog_up cli tra
+CONTROL="parallel = 32" remote_conf <<<'drain = 1 hold-max-wait = 1'
+snapshot tra >"$W/before.tra"
+for n in cli tra; do netctl_serve $n; done
+proxy_there
+pause_up
+python3 - "$FEW" >"$W/accounts.json" <<'END'
+import json, sys
+for i in range(int(sys.argv[1])):
+    print(json.dumps({"name": "a%d" % i, "domains": ["a%d.example" % i]}))
+END
+timed() { # WHAT COMMAND..
+	local began what=$1
+	shift
+	began=$(now_ms)
+	"$@" >"$W/log/timed" 2>&1 || die "$what: $(tail -n 5 "$W/log/timed")"
+	say "$what: $(($(now_ms) - began)) ms"
+}
+passed() { line frames | awk '{print $2 + $4}'; }
+everybody_is_on() { # SIDE
+	same "accounts that are not on $1" "$(states | grep -vc " $1 open" || :)" 0
+}
+
+say "over the line"
+timed "import" shunt account import "$W/accounts.json"
+timed "start" shunt start
+before=$(passed)
+timed "migrate one" shunt migrate a0
+frames=$(($(passed) - before))
+[ $frames -lt 80 ] || die "a move takes $frames frames: more questions than it should ask, each 100 ms long"
+timed "rollback one" shunt rollback a0
+sed "s|$W/tls/controller|$W/strangers/controller|g" "$W/net-k/conf" >"$W/net-k/strange"
+fails_with 2 in_ns k "$SHUNT" -c "$W/net-k/strange" --yes migrate a0
+like "a stranger" "$OUT" 'refused us: unknown ca; we showed "controller" of "shunt authority'
+wait_for grep -q 'control: refused peer=198.18.1.2:.* "controller" is from "shunt authority .*, which is not our ca' "$W/log/proxy"
+fails_with 1 in_ns k "$SHUNT" -c "$W/net-k/strange" --yes reinstall --without-client
+
+# ---- moves
+PHASES=(preparing holding draining fenced copying sealed switched published released)
+MOVES=() MOVED=(a9)
+for i in "${!PHASES[@]}"; do MOVES+=(m$i) MOVED+=(a$i); done
+# One move waits in front of each phase, a0 preparing, and so on; a9 copying. Then the line to the proxy is cut, and all go on.
+moves_meet() { # HOW
+	local i
+	for i in "${!PHASES[@]}"; do pause m$i "${PHASES[i]} before" migrate a$i; done
+	pause m9 "copying before" migrate a9
+	WAIT=30 wait_for all paused "${MOVES[@]}" m9
+	states >"$W/then"
+	line "$1" cli
+	go
+}
+killed() { # NAME: the controller's host has lost its power
+	local pid
+	stop "$1" KILL
+	for pid in $(ip netns pids "${NS}k"); do ! grep -qsa "PAUSE_NAME=$1" "/proc/$pid/environ" || kill -KILL "$pid"; done
+}
+was() { awk -v a="$1" '$1 == a {print $2, $3}' "$W/then"; }
+for_a_while() { # HOW
+	say "moves: $1 for a while"
+	moves_meet "$1"
+	longer 2000
+	line heal cli
+	WAIT=$GIVEN_UP_S wait_for all over "${MOVES[@]}" m9
+	for i in "${!PHASES[@]}"; do
+		like "${PHASES[i]}: it went on, or was undone" "$(rc_of m$i) $(state_of a$i)" '^(0 transit|3 client) open$'
+	done
+	both_agree "$1 for a while"
+}
+for_good() { # HOW
+	local i began
+	say "moves: $1 for good"
+	moves_meet "$1"
+	began=$(now_ms)
+	killed m9
+	for i in "${!PHASES[@]}"; do
+		case $(was a$i) in
+		*open) like "${PHASES[i]}: before its hold" "$(get a$i.example)" '^(cli|503)' ;;
+		*) same "${PHASES[i]}: held" "$(get a$i.example)" 503 ;;
+		esac
+	done
+	WAIT=$GIVEN_UP_S wait_for all over "${MOVES[@]}"
+	say "all were over after $(($(now_ms) - began)) ms"
+	for i in "${!PHASES[@]}"; do
+		same "${PHASES[i]}: exit" "$(rc_of m$i)" 4
+		like "${PHASES[i]}" "$(cat "$W/log/m$i")" 'does not answer at tls://203.0.113.5:7444.*It is on disk; the next shunt command goes on'
+	done
+	same "requests that were given up and would arrive later" "$(in_ns k ss -Htn state fin-wait-1)" ""
+	states >"$W/now"
+	for i in "${!PHASES[@]}"; do
+		case $(was a$i) in
+		*fenced) same "${PHASES[i]}: was fenced, and stays" "$(awk -v a=a$i '$1 == a {print $2, $3}' "$W/now")" "$(was a$i)" ;;
+		esac
+	done
+	if [ $EVERY != 30 ]; then # drain + 60 s
+		opened() { [ -z "$(states | grep ' held$')" ]; }
+		WAIT=90 wait_for opened
+		for i in "${!PHASES[@]}"; do
+			case $(was a$i) in *held) like "${PHASES[i]}: nobody fenced it" "$(get a$i.example)" '^cli' ;; esac
+		done
+	fi
+	line heal cli
+	like "status" "$(shunt status)" 'migrate'
+	shunt resume >"$W/log/resume" 2>&1 || die "resume: $(cat "$W/log/resume")"
+	both_agree "$1 for good"
+	for i in a9 a0 a1 a2 a3 a4 a5; do same "$i: undone" "$(state_of $i)" "client open"; done
+	for i in a7 a8; do same "$i: had been switched" "$(state_of $i)" "transit open"; done
+}
+for how in "${HOWS[@]}"; do
+	for what in for_a_while for_good; do
+		if my_turn; then
+			$what $how
+			[ $EVERY = 30 ] || shunt rollback "${MOVED[@]}" >"$W/log/rollback" 2>&1 || die "rollback: $(cat "$W/log/rollback")"
+		fi
+	done
+done
+
+# ---- addresses
+timed "migrate --all" shunt migrate --all
+everybody_is_on transit
+if [ -n "${MANY:-}" ]; then
+	timed "rollback of all" bash -c 'nsenter --net="/run/netns/$1k" "$2" -c "$3" --yes rollback $(seq -f a%g 0 $4)' - "$NS" "$SHUNT" "$W/net-k/conf" $((FEW - 1))
+	everybody_is_on client
+	timed "migrate --all again" shunt migrate --all
+fi
+# The line to the host that gains the addresses fails at a point; nobody confirms what is not confirmed by then.
+shift_meets() { # HOW POINT COMMAND HOST PLAN
+	local how=$1 point=$2 command=$3 host=$4 plan=$5
+	say "$command: $how at $point${6:+, for a while}"
+	pause shift "$point" "$command" --confirm 4
+	WAIT=30 wait_for paused shift
+	line "$how" "$host"
+	go
+	if [ -n "${6:-}" ]; then
+		longer 2000
+		line heal "$host"
+		WAIT=$GIVEN_UP_S wait_for over shift
+	else
+		WAIT=$GIVEN_UP_S wait_for over shift
+		not_pending() { ! is_in_force "$host" "$plan" pending; }
+		WAIT=15 wait_for not_pending
+		line heal "$host"
+		shunt resume >"$W/log/resume" 2>&1 || like "resume" "$(cat "$W/log/resume")" "$command"
+	fi
+	say "exit $(rc_of shift): $(tail -n 1 "$W/log/shift" | cut -c1-200)"
+	local ours=no theirs=no
+	! shunt log | grep -q "client server's addresses are $([ "$command" = return ] && echo home again || echo on the transit)" || ours=yes
+	! is_in_force "$host" "$plan" confirmed || theirs=yes
+	same "$command: the controller's view, and the host's" "$ours" "$theirs"
+	! grep -qE '^begin' <(shunt --json status | tr ',' '\n') || die "something is still open: $(shunt status)"
+}
+# Once it has come to be done there is nothing left to interrupt.
+shifts() { # COMMAND HOST PLAN
+	local how when long
+	for when in "apply before" "confirm before" "confirm after"; do
+		for how in cut mute; do
+			for long in "" yes; do
+				! my_turn || is_in_force "$2" "$3" confirmed || shift_meets $how "$1-$when" "$1" "$2" "$3" $long
+			done
+		done
+	done
+}
+shifts reinstall tra takeover
+timed "reinstall" shunt reinstall
+is_in_force tra takeover confirmed || die "takeover: $(in_force tra)"
+like "the transit server answers" "$(get a1.example)" "^tra ${S4[0]} "
+
+say "the client server is wiped"
+for n in proxy netctl-cli web-cli; do stop $n KILL; done
+ip netns del "${NS}cli"
+rm -rf "$W/net-cli/journal" "$W/proxy" "$W/net-cli/sock"
+OUT=$(shunt status 2>&1)
+like "who answers" "$OUT" "^proxy +AWAY"
+like "what is known" "$OUT" "^step +.*reinstall"
+fails_with 1 shunt return
+like "return, too early" "$OUT" "203.0.113.5.*does not answer|does not answer.*203.0.113.5"
+ip netns add "${NS}cli"
+ip -n "${NS}cli" link set lo up
+in_ns cli sysctl -qw net.ipv4.conf.all.rp_filter=1
+plug cli
+addresses cli eth0 203.0.113.5/24 2001:db8:1::5/64
+gateway cli 203.0.113.1 2001:db8:1::1
+wait_for no_tentative cli
+weblog_up cli
+"$SHUNT" pki renew 203.0.113.5 --dir "$W/tls" >"$W/log/renew" 2>&1 || die "$(cat "$W/log/renew")"
+mkdir "$W/proxy"
+netctl_serve cli
+proxy_there
+
+say "home again"
+like "the transit server answers" "$(get a1.example)" "^tra ${S4[0]} "
+shifts return cli return
+timed "return" shunt return
+same "accounts that the new proxy has not" "$(states | grep -vc ' transit open' || :)" 0
+like "the proxy forwards" "$(get a1.example)" "^tra ${T4[0]} "
+timed "relocate a0" shunt relocate a0
+like "a0" "$(get a0.example)" "^cli "
+like "a1" "$(get a1.example)" "^tra "
+timed "relocate --all" shunt relocate --all
+everybody_is_on client
+both_agree "in the end"
+nothing_to_come() { drained cli && drained tra && ! is_in_force tra takeover confirmed; }
+WAIT=40 wait_for nothing_to_come
+timed "finish" shunt finish
+same "the addresses are the new server's own" "$(ip -o -n "${NS}cli" addr show dev eth0 | grep -cE "(${S4[0]}/|${S6[3]}/)")" 2
+for n in cli tra; do nothing_in_force $n || die "left on $n: $(in_force $n)"; done
+unchanged tra "$W/before.tra"
