@@ -55,7 +55,7 @@ void plan_done(struct plan *p);
 struct plan_wish {
 	enum verb verb;
 	enum side to;     /* of VERB_PUSH; to the client is `relocate` */
-	bool leave_drift; /* drifted RRsets are left as found and forgotten, instead of refused */
+	bool leave_drift; /* drifted RRsets are left as found and forgotten, instead of refused; an undo also forgets a zone that is gone */
 };
 /* Sets next and pending of e's marks, adds marks; e is settled before. 0, also with drift (the caller refuses); -EPERM: a guard, err names
  * it and what would satisfy it; -ENOMEM. z NULL is the zone that is gone: -ENOENT. out is for plan_done() in any case; where a guard

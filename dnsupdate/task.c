@@ -468,11 +468,58 @@ static void count_applied(struct task *t, const struct zone *zone)
 	}
 }
 
+/* ---- a zone that is gone ---- */
+
+static void forget_all(struct task *t)
+{
+	struct err err = {0};
+
+	if (journal_remove(t->dns->journal, &t->entry, &err) < 0) {
+		end(t, TASK_FAILED, err.text);
+		return;
+	}
+	t->has_entry = false;
+	set_state(t);
+	t->published = true; /* there is nothing to be seen */
+	task_say(t, "its server does not have the zone any more: what was changed there is forgotten");
+	end(t, TASK_NOTHING, NULL);
+}
+
+static void on_looked_for(void *arg, const char *zone, const struct err *err)
+{
+	struct task *t = arg;
+	char text[sizeof(t->why.text) + 200];
+	bool gone = !(err && err->code) && !(zone && name_same(zone, t->zone));
+
+	t->call = NULL;
+	if (gone && t->wish->plan.leave_drift && t->wish->deed == DEED_CHANGE) {
+		forget_all(t);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s%s", t->why.text,
+		 gone ? "; its server says that it does not have the zone. Where it is gone for good, undo --leave-drift forgets what was "
+			"changed there"
+		      : "");
+	end(t, TASK_FAILED, text);
+}
+
+/* Nothing can be put back into a zone that is not there. Only its server's own word for that counts. */
+static bool looks_for_it(struct task *t, const struct err *err)
+{
+	if (t->sends || !t->has_entry || t->wish->plan.verb != VERB_UNDO || t->wish->deed == DEED_VERIFY)
+		return false;
+	t->why = *err;
+	t->call = backend_find(t->backend, t->zone, on_looked_for, t);
+	return t->call != NULL;
+}
+
 static void on_read(void *arg, struct zone *zone, const struct err *err)
 {
 	struct task *t = arg;
 
 	t->call = NULL;
+	if (!zone && looks_for_it(t, err))
+		return;
 	if (!zone) {
 		t->failures++;
 		if (t->sends && t->failures < READS_MOST)

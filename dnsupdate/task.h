@@ -94,7 +94,7 @@ struct task {
 	unsigned sends, failures;
 	size_t applied;        /* RRsets that were seen to have changed */
 	enum outcome answered; /* to the last change */
-	struct err why;        /* likewise */
+	struct err why;        /* likewise; before any, why the zone cannot be read */
 	bool unheard;          /* a change was sent of which nobody said anything: it may be carried out late */
 	struct zone content;
 	struct entry entry;

@@ -29,6 +29,7 @@ struct primary {
 	enum outcome outcomes[8]; /* of the changes that come, one after the other; only what is DONE is done */
 	size_t asked;
 	bool silent;      /* changes are not answered */
+	bool gone, away;  /* it has no such zone; nobody answers there */
 	const char *half; /* what becomes of the zone where the outcome is UNKNOWN; NULL: nothing */
 	struct event turn;
 	struct backend_call *call;
@@ -95,9 +96,13 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	p->call = NULL;
 	switch (c->kind) {
 	case CALL_FIND:
-		backend_found(c, p->zone.name, &none);
+		backend_found(c, p->gone || p->away ? NULL : p->zone.name, p->away ? &err : &none);
 		return;
 	case CALL_READ:
+		if (p->gone || p->away) {
+			backend_was_read(c, NULL, &err);
+			return;
+		}
 		copy_zone(&z, &p->zone);
 		backend_was_read(c, &z, &none);
 		return;
@@ -173,6 +178,7 @@ struct stand {
 	struct dns dns;
 	struct primary primary;
 	size_t under_way;
+	bool leave_drift;
 	enum exit_code last;
 	char said[1100];
 };
@@ -282,7 +288,13 @@ static void on_job(void *arg, enum exit_code x, json_t *answer, const struct err
 static struct job *begin(struct stand *s, enum job_kind kind)
 {
 	char *domains[] = {(char[]){"alice.example"}};
-	struct job_wish w = {.kind = kind, .to = SIDE_TRANSIT, .account = "alice", .domains = domains, .n_domains = 1, .urgent = true};
+	struct job_wish w = {.kind = kind,
+			     .to = SIDE_TRANSIT,
+			     .account = "alice",
+			     .domains = domains,
+			     .n_domains = 1,
+			     .urgent = true,
+			     .leave_drift = s->leave_drift};
 	struct job *j = job_start(&s->dns, &w, on_job, s);
 
 	assert_non_null(j);
@@ -460,6 +472,28 @@ static void a_zone_that_was_changed_elsewhere_is_refused(void **state)
 	entry_done(&e);
 }
 
+/* A zone that was given up: undo says how to forget it, and forgets it only where its server says itself that it is gone. */
+static void a_zone_that_is_gone_is_forgotten(void **state)
+{
+	struct stand *s = *state;
+	struct entry e;
+
+	assert_int_equal(command(s, JOB_PUSH), EXIT_DONE);
+	s->primary.gone = true;
+	assert_int_equal(command(s, JOB_UNDO), EXIT_UNDONE);
+	assert_non_null(strstr(s->said, "undo --leave-drift forgets what was changed there"));
+	s->leave_drift = true;
+	s->primary.gone = false;
+	s->primary.away = true;
+	assert_int_equal(command(s, JOB_UNDO), EXIT_UNDONE);
+	assert_int_equal(journal_read(s->dns.journal, "alice", APEX, &e, NULL), 0);
+	entry_done(&e);
+	s->primary.away = false;
+	s->primary.gone = true;
+	assert_int_equal(command(s, JOB_UNDO), EXIT_DONE);
+	assert_int_equal(journal_read(s->dns.journal, "alice", APEX, &e, NULL), -ENOENT);
+}
+
 /* A server that writes record by record stops after the first of two: it is gone on with, and undone. */
 static void half_of_an_rrset_is_gone_on_with(void **state)
 {
@@ -562,6 +596,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_entry_without_server_is_told_of, up, down),
 		cmocka_unit_test_setup_teardown(a_zone_that_was_changed_elsewhere_is_refused, up, down),
 		cmocka_unit_test_setup_teardown(half_of_an_rrset_is_gone_on_with, up, down),
+		cmocka_unit_test_setup_teardown(a_zone_that_is_gone_is_forgotten, up, down),
 		cmocka_unit_test(much_is_told_in_short),
 		cmocka_unit_test(a_long_status_is_told_in_short),
 		cmocka_unit_test_setup_teardown(a_cancelled_job_leaves_no_lock, up, down),
