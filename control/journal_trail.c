@@ -259,10 +259,31 @@ static int step(struct walk *w, sqlite3_stmt *st, struct err *err)
 	return 0;
 }
 
+/* Whoever takes away what keeps lines from being changed has had a reason, and could have cut off the end so that nothing else shows it. */
+static int verify_guards(struct journal *j, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(j->db, &st, err,
+			  "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN "
+			  "('journal_no_delete', 'journal_no_update', 'trail_head_no_delete', 'trail_head_forward')",
+			  "");
+	if (rc == 0)
+		rc = db_next(j->db, st, err);
+	bool all = rc == 1 && sqlite3_column_int64(st, 0) == 4;
+	sqlite3_finalize(st);
+	if (rc < 0 || all)
+		return rc < 0 ? rc : 0;
+	return err_set(
+		err, -EBADMSG,
+		"the lines fit, but what keeps them from being changed (triggers of the database) was removed: that none is missing at "
+		"the end shows only a head that was kept elsewhere");
+}
+
 static int verify_end(struct journal *j, const struct walk *w, struct err *err)
 {
 	struct trail_head head;
-	int rc = journal_head(j, &head, err);
+	int64_t last = 0;
+	int rc = read_head(j, &head, &last, err);
 	if (rc < 0)
 		return rc;
 	if (w->at.lines < head.lines)
@@ -278,7 +299,9 @@ static int verify_end(struct journal *j, const struct walk *w, struct err *err)
 	if (w->kept && w->kept->lines > w->at.lines)
 		return err_set(err, -EBADMSG, "line %" PRId64 " is missing: the head that was kept is of %" PRId64 " lines", w->id + 1,
 			       w->kept->lines);
-	return 0;
+	if (last > w->id)
+		return err_set(err, -EBADMSG, "line %" PRId64 " is missing: the numbers have come to %" PRId64, w->id + 1, last);
+	return verify_guards(j, err);
 }
 
 static int verify(struct journal *j, struct walk *w, struct err *err)

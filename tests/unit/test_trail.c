@@ -191,6 +191,24 @@ static void test_later_lines_mend_nothing(void **state)
 	journal_close(j);
 }
 
+#define ABORTS "BEGIN SELECT RAISE(ABORT, 'no'); END;"
+#define TRIGGERS_AGAIN                                                            \
+	"CREATE TRIGGER journal_no_update BEFORE UPDATE ON journal " ABORTS       \
+	"CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal " ABORTS       \
+	"CREATE TRIGGER trail_head_no_delete BEFORE DELETE ON trail_head " ABORTS \
+	"CREATE TRIGGER trail_head_forward BEFORE UPDATE ON trail_head WHEN NEW.lines <> OLD.lines + 1 " ABORTS
+
+static void says_broken(struct place *p, const char *why)
+{
+	struct trail_head found;
+	struct err err = {0};
+	struct journal *j = open_ok(p);
+	assert_int_equal(journal_verify(j, NULL, &found, &err), -EBADMSG);
+	if (!strstr(err.text, why))
+		fail_msg("found \"%s\", wanted \"%s\"", err.text, why);
+	journal_close(j);
+}
+
 /* Who cuts the end off and writes the head anew is found out by a head that was kept. */
 static void test_kept_head(void **state)
 {
@@ -208,6 +226,10 @@ static void test_kept_head(void **state)
 	journal_close(j);
 	sql(p->path, WITHOUT_TRIGGERS "DELETE FROM journal WHERE id > 4;"
 				      "UPDATE trail_head SET lines = 4, hash = (SELECT hash FROM journal WHERE id = 4)");
+	says_broken(p, "line 5 is missing: the numbers have come to 7");
+	sql(p->path, "UPDATE sqlite_sequence SET seq = 4 WHERE name = 'journal'");
+	says_broken(p, "what keeps them from being changed (triggers of the database) was removed");
+	sql(p->path, TRIGGERS_AGAIN);
 	j = open_ok(p);
 	unbroken(j, 4);
 	assert_int_equal(journal_verify(j, &kept, &found, &err), -EBADMSG);
