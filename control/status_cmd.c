@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- the server ---- */
 
@@ -211,12 +212,27 @@ static void show_certificate(struct app *a)
 	tls_free(t);
 }
 
+/* Else one who looks on another host is told that nothing has begun. */
+static bool state_is_missing(const struct app *a)
+{
+	return access(a->conf->control.state, F_OK) < 0 && errno == ENOENT;
+}
+
+static void show_missing(struct app *a)
+{
+	if (!state_is_missing(a))
+		return;
+	out_line(&a->out, "%-10s there is none at %s: nothing has begun, or shunt is run on another host", "state", a->conf->control.state);
+	out_set(&a->out, "state-missing", json_true());
+}
+
 static enum exit_code status_all(struct app *a)
 {
 	struct err e = {0};
 	json_t *status = NULL, *list = NULL;
 	if (a->conf->server)
 		out_line(&a->out, "%-10s %s", "server", a->conf->server);
+	show_missing(a);
 	show_clocks(a);
 	clocks_status(a);
 	if (proxylink_ask(a->proxy, "status", NULL, 0, &status, &e) == 0 && proxylink_list(a->proxy, &list, &e) == 0) {
@@ -511,6 +527,10 @@ enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)
 	long long since = 0;
 	json_t *list, *e;
 	size_t i;
+	if ((a->opt.verify || a->opt.head) && state_is_missing(a)) {
+		err_set(err, -ENOENT, "there is no trail at %s (state of section control)", a->conf->control.state);
+		return EXIT_REFUSED;
+	}
 	if (a->opt.verify && !a->opt.head && !a->opt.since)
 		return log_verify(a, n ? words[0] : NULL, err);
 	if (a->opt.head && !a->opt.verify && !a->opt.since && !n)

@@ -166,6 +166,9 @@ chgrp 12345 "$W/open" && chmod 0751 "$W/open"
 sed "s|state = .*|state = \"$W/open/shunt.db\"|" "$W/shunt.conf" >"$W/open/shunt.conf"
 install -m 0755 "$SHUNT" "$W/open/shunt"
 chmod 0644 "$W/open/shunt.conf"
+like "where there is none" "$(member status)" '^state +there is none at .*another host'
+fails_with 1 member log --verify
+like "nothing is unbroken" "$OUT" 'there is no trail at '
 in_ns c "$SHUNT" -c "$W/open/shunt.conf" account import "$W/accounts.json"
 like "status" "$(member status)" '^step '
 like "the log" "$(member log)" 'accounts|import'
