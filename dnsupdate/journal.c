@@ -318,8 +318,13 @@ static int visit_all(struct journal *j, int fd, const char *shown, visit_fn *fn,
 		return rc;
 	}
 	for (struct dirent *e; (e = readdir(d));) {
-		int r = e->d_name[0] == '.' ? 0 : fn(j, e->d_name, arg, rc == 0 ? err : NULL);
+		int r;
 
+		if (e->d_name[0] == '.') {
+			jsonfile_sweep(fd, e->d_name);
+			continue;
+		}
+		r = fn(j, e->d_name, arg, rc == 0 ? err : NULL);
 		if (rc == 0)
 			rc = r;
 	}

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SUM_LEN   17
@@ -230,4 +232,20 @@ int jsonfile_remove(int dir, const char *name, const char *shown_dir, struct err
 	if (fsync(dir) < 0)
 		return err_errno(err, -errno, "cannot sync %s", shown_dir);
 	return 0;
+}
+
+void jsonfile_sweep(int dir, const char *name)
+{
+	struct stat st;
+	long pid;
+	unsigned n;
+	int end = 0;
+
+	if (sscanf(name, ".new-%ld-%u%n", &pid, &n, &end) != 2 || name[end] || pid <= 0 || pid != (pid_t)pid)
+		return;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return;
+	if (time(NULL) - st.st_mtime < SWEEP_AFTER_S || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+		return;
+	unlinkat(dir, name, 0);
 }

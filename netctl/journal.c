@@ -237,7 +237,11 @@ int journal_all(struct journal *j, json_t **out, struct err *err)
 		json_t *plan;
 		int r;
 
-		if (*e->d_name == '.' || !ends_in(e->d_name, ".json")) /* the first: what jsonfile left behind */
+		if (*e->d_name == '.') {
+			jsonfile_sweep(j->dir, e->d_name);
+			continue;
+		}
+		if (!ends_in(e->d_name, ".json"))
 			continue;
 		r = read_file(j, e->d_name, &plan, rc == 0 ? err : NULL);
 		if (r == 0)

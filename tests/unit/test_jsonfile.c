@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -290,6 +291,41 @@ static void left_overs_are_in_nobodys_way(void **state)
 	assert_int_equal(files(p), 4); /* nor are they touched: another may be writing them */
 }
 
+/* What nobody writes any more is swept; what somebody may be writing, and what only looks like it, is not. */
+static void left_overs_are_swept(void **state)
+{
+	static const char *const others[] = {".new-", ".new-1-x", ".new-99-1x", ".new--5-0", ".news", "a"};
+	struct timespec long_ago[2] = {{.tv_sec = time(NULL) - SWEEP_AFTER_S - 1}, {.tv_sec = time(NULL) - SWEEP_AFTER_S - 1}};
+	struct place *p = *state;
+	char dead[64], fresh[64], mine[64];
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	snprintf(dead, sizeof dead, ".new-%ld-0", (long)pid);
+	snprintf(fresh, sizeof fresh, ".new-%ld-1", (long)pid);
+	snprintf(mine, sizeof mine, ".new-%ld-0", (long)getpid());
+	put(p, dead, "{", 1);
+	put(p, fresh, "{", 1);
+	put(p, mine, "{", 1);
+	assert_int_equal(utimensat(p->dir, dead, long_ago, 0), 0);
+	assert_int_equal(utimensat(p->dir, mine, long_ago, 0), 0);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		put(p, others[i], "{", 1);
+		assert_int_equal(utimensat(p->dir, others[i], long_ago, 0), 0);
+		jsonfile_sweep(p->dir, others[i]);
+	}
+	jsonfile_sweep(p->dir, dead);
+	jsonfile_sweep(p->dir, fresh);
+	jsonfile_sweep(p->dir, mine);
+	jsonfile_sweep(p->dir, ".new-1-1"); /* there is none */
+	assert_int_equal(files(p), 2 + sizeof others / sizeof *others);
+	assert_int_equal(faccessat(p->dir, dead, F_OK, 0), -1);
+	assert_int_equal(faccessat(p->dir, fresh, F_OK, 0), 0);
+	assert_int_equal(faccessat(p->dir, mine, F_OK, 0), 0);
+}
+
 /* Several write the same file at a time: what is there is always one of theirs, whole. */
 static void many_writers(void **state)
 {
@@ -338,6 +374,7 @@ int main(void)
 		CASE(a_link_is_not_written_through),
 		CASE(a_failed_write_leaves_the_old),
 		CASE(left_overs_are_in_nobodys_way),
+		CASE(left_overs_are_swept),
 		CASE(many_writers),
 	};
 
