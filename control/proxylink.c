@@ -74,6 +74,12 @@ bool proxylink_is_away(int rc)
 	}
 }
 
+/* The connection's own fault: nobody has refused, and the next one may be spared. */
+static bool broke(int rc)
+{
+	return rc == -EIO || rc == -ENOBUFS || rc == -ENOMEM;
+}
+
 static int64_t mono_ms(void)
 {
 	struct timespec ts;
@@ -117,7 +123,7 @@ static int ask_patiently(struct proxylink *l, const char *cmd, json_t *fields, i
 		bool was = l->connected;
 		int rc = ask_once(l, cmd, fields, timeout_ms, answer, err);
 		l->waited = l->waited && rc < 0 && rc != -EPROTO;
-		if (rc >= 0 || rc == -ETIMEDOUT || !proxylink_is_away(rc))
+		if (rc >= 0 || rc == -ETIMEDOUT || (!proxylink_is_away(rc) && !broke(rc)))
 			return rc;
 		if (was && !again)
 			continue; /* an idle connection may have gone stale: that costs no patience */
@@ -141,6 +147,8 @@ int proxylink_ask(struct proxylink *l, const char *cmd, json_t *fields, int time
 	json_decref(fields);
 	if (rc == -ETIMEDOUT)
 		err_set(err, rc, "the proxy at %s did not answer \"%s\" in time", l->address, cmd);
+	else if (broke(rc))
+		rc = err_set(err, -ECONNREFUSED, "the proxy at %s could not be asked (%s)", l->address, why.text);
 	else if (proxylink_is_away(rc))
 		err_set(err, -ECONNREFUSED, "the proxy does not answer at %s (%s): start it (systemctl start shunt-proxy)", l->address,
 			why.text);

@@ -1,8 +1,8 @@
 #pragma once
 /* proxylink - the proxy's control messages (proxy/control.h) as functions.
- * A connection is made when first needed and again when it breaks: all messages are idempotent, so one whose answer was lost is asked
- * again, for at most `patience_ms` (a proxy that was killed is back within a second; a line may be cut). After every new connection `fresh`
- * runs first: it is the place to give a proxy without a table its accounts. Errors: -EINTR by cancel_fd; -EPROTO is the proxy's own
+ * A connection is made when first needed and again when it breaks or fails: all messages are idempotent, so one whose answer was lost is
+ * asked again, for at most `patience_ms` (a proxy that was killed is back within a second; a line may be cut). After every new connection
+ * `fresh` runs first: it is the place to give a proxy without a table its accounts. Errors: -EINTR by cancel_fd; -EPROTO is the proxy's own
  * refusal; -ECONNREFUSED: it cannot be reached (proxylink_is_away()). Text in err. Ownership: the link owns its wire (wire.h). */
 #include "control/wire.h"
 #include "lib/acctdef.h"

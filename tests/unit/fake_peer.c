@@ -55,7 +55,7 @@ static int answer_to(struct fake_peer *p, const char *cmd, json_t *q, json_t **a
 		p->lose[0] = '\0';
 		json_decref(*answer);
 		*answer = NULL;
-		return err_set(err, -ECONNRESET, "it went away");
+		return err_set(err, p->lose_with ? p->lose_with : -ECONNRESET, "it went away");
 	}
 	return rc;
 }

@@ -13,6 +13,7 @@ struct fake_peer {
 	bool refuse_once;
 	enum ctl_code code;
 	char lose[40];       /* this is done, but its answer is lost, once */
+	int lose_with;       /* the error of that; 0: -ECONNRESET */
 	char go_away_at[40]; /* from this on nobody listens; it is not done */
 	/* By kind. Names a request for calls, refuse, lose and go_away_at; false: it changes nothing, and is not noted. */
 	bool (*name)(const char *cmd, const json_t *q, char *out, size_t cap);

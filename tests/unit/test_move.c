@@ -2,6 +2,7 @@
  * (fork and _exit at every point of the journal) is brought to an end by resume, with one owner. */
 #include "tests/unit/move_world.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -163,11 +164,13 @@ static void test_lost_answers(void **state)
 {
 	(void)state;
 	static const char *const lost[] = {"hold", "drain", "fence", "switch", "release"};
-	for (size_t i = 0; i < 5; i++) {
+	static const int with[] = {-ECONNRESET, -ENOBUFS, -ENOMEM, -EIO};
+	for (size_t i = 0; i < 20; i++) {
 		struct world *w;
 		enum move_state s;
 		setup((void **)&w);
-		strcpy(w->proxy->p.lose, lost[i]);
+		strcpy(w->proxy->p.lose, lost[i % 5]);
+		w->proxy->p.lose_with = with[i / 5];
 		assert_int_equal(run(w, false, &s), EXIT_DONE);
 		assert_settled(w, SIDE_TRANSIT);
 		teardown((void **)&w);
