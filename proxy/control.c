@@ -142,31 +142,30 @@ struct account *want_account_as(struct proxy *p, struct ctl_call *call, const js
 	return a;
 }
 
+/* A snapshot replaces whatever state the file is in, and says what is true now. */
+static int save_table(struct proxy *p, struct err *err)
+{
+	struct acctset set = {0};
+	int rc = table_defs(p->table, &set);
+
+	rc = rc < 0 ? err_set(err, rc, "out of memory") : store_save(p->store, &set, err);
+	if (rc < 0)
+		log_error("table=%s reason=\"%s\"", p->config->conf->proxy.table, err->text);
+	acctset_done(&set);
+	return rc;
+}
+
 /* On disk first. False: the disk refused, nothing has changed, and the call has been answered. */
 static bool change(struct proxy *p, struct ctl_call *call, struct account *a, enum side side, enum gate gate)
 {
-	struct err err = {0};
+	struct err err = {0}, why = {0}, again;
+	int saved = store_wants_save(p->store) ? save_table(p, &why) : 0; /* what failed earlier need not fail now */
 	int rc = store_change(p->store, a->name, side, gate, &err);
 
-	if (rc < 0 || store_wants_save(p->store)) {
-		struct acctset set = {0};
-		struct err again = {0};
-		int saved = table_defs(p->table, &set);
-
-		/* A snapshot replaces whatever state the file is in. It must say what is true before the change: that has not happened yet.
-		 */
-		for (size_t i = 0; saved == 0 && rc == 0 && i < set.n; i++) {
-			if (strcmp(set.defs[i].name, a->name) == 0) {
-				set.defs[i].side = side;
-				set.defs[i].gate = gate;
-			}
-		}
-		if (saved == 0)
-			saved = store_save(p->store, &set, &again);
-		if (saved < 0)
-			log_error("table=%s reason=\"%s\"", p->config->conf->proxy.table, again.text);
-		acctset_done(&set);
-	}
+	if (rc < 0 && saved < 0)
+		err = why; /* why it has to be written anew is known, why it cannot be is news */
+	else if (rc < 0)
+		save_table(p, &again); /* half a line, perhaps */
 	if (rc < 0) {
 		if (call)
 			ctl_fail(call, CTL_FAILED, "%s; nothing has changed", err.text);

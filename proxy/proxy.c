@@ -172,6 +172,9 @@ static int load_table(struct proxy *p, struct err *err)
 		return rc;
 	} else {
 		p->table_state = TABLE_OK;
+		if (store_wants_save(p->store))
+			log_warn("table=%s reason=\"%s\" advice=\"it is served as it was read, and written anew before the next change\"",
+				 p->config->conf->proxy.table, err->text);
 	}
 	rc = table_new(&p->table, &set, NULL, p->n_workers, err);
 	if (rc < 0)

@@ -311,7 +311,7 @@ struct reader {
 	struct acctset *set;
 	struct index names; /* made at the end of the snapshot, for the changes */
 	bool begun, whole;
-	struct err *err, later;
+	struct err *err;
 };
 
 static int damaged(struct reader *r, const char *found, const char *expected)
@@ -495,7 +495,7 @@ int store_load(struct store *s, struct acctset *out, struct err *err)
 	index_done(&r.names);
 	/* Changes go to a file that ends in a whole line, hence a new one. If the disk refuses now, the table is served all the same, and
 	 * changed later. */
-	if (rc == 0 && store_save(s, out, &r.later) < 0)
+	if (rc == 0 && store_save(s, out, err) < 0)
 		s->broken = true;
 	if (rc < 0)
 		acctset_done(out);

@@ -26,8 +26,9 @@ struct store_ops {
 int store_open(struct store **out, const char *path, struct err *err);
 int store_open_with(struct store **out, const char *path, const struct store_ops *ops, struct err *err);
 void store_close(struct store *s); /* NULL is fine */
-/* -ENOENT: there is no table yet. -EBADMSG: damaged, of a later version, or not ours (owner, or writable by others). */
-int store_load(struct store *s, struct acctset *out, struct err *err); /* returns new, sides and gates as of the last change */
+/* returns new, sides and gates as of the last change. -ENOENT: there is no table yet. -EBADMSG: damaged, of a later version, or not ours
+ * (owner, or writable by others). 0 with store_wants_save(): it can be read, and could not be written anew: err says why. */
+int store_load(struct store *s, struct acctset *out, struct err *err);
 int store_save(struct store *s, const struct acctset *defs, struct err *err);
 /* account is one of the last store_save() or store_load(). When write or fsync fails the file is in an unknown state: the error comes back,
  * the change is cut off again as far as the disk lets us, and until a store_save() has put a new snapshot there every store_change() fails
