@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int code_of(int sqlite)
 {
@@ -33,13 +35,45 @@ static int code_of(int sqlite)
 	}
 }
 
+/* What SQLite's own words ("disk I/O error") hide: which kind of access has failed, and where it is known, the system's reason. It is not
+ * known of what fails within COMMIT, nor of a journal that cannot be made: SQLite then tries to read one, and keeps the error of that. */
+static void reason(sqlite3 *db, const char *file, char *out, size_t cap)
+{
+	static const struct {
+		int code;
+		const char *text;
+	} kinds[] = {
+		{SQLITE_IOERR_READ, "read"},
+		{SQLITE_IOERR_SHORT_READ, "read"},
+		{SQLITE_IOERR_WRITE, "write"},
+		{SQLITE_IOERR_FSYNC, "fsync"},
+		{SQLITE_IOERR_DIR_FSYNC, "fsync of the directory"},
+		{SQLITE_IOERR_TRUNCATE, "truncate"},
+		{SQLITE_IOERR_DELETE, "removing its -journal"},
+		{SQLITE_READONLY_DIRECTORY, "no -journal may be made in its directory"},
+	};
+	int code = sqlite3_extended_errcode(db), why = sqlite3_system_errno(db);
+	const char *access_kind = NULL;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (kinds[i].code == code)
+			access_kind = kinds[i].text;
+	}
+	if ((code & 0xff) == SQLITE_CANTOPEN && why == ENOENT && file && access(file, F_OK) == 0)
+		snprintf(out, cap, " (its -journal beside it cannot be made)");
+	else if (access_kind)
+		snprintf(out, cap, " (%s%s%s)", access_kind, why ? ": " : "", why ? strerror(why) : "");
+	else if (why && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR))
+		snprintf(out, cap, " (%s)", strerror(why));
+}
+
 int db_error(sqlite3 *db, struct err *err, const char *doing)
 {
 	const char *file = sqlite3_db_filename(db, "main");
 	bool named = file && *file;
-	int why = (sqlite3_extended_errcode(db) & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
-	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s%s%s: %s%s%s%s", doing, named ? " " : "", named ? file : "",
-		       sqlite3_errmsg(db), why ? " (" : "", why ? strerror(why) : "", why ? ")" : "");
+	char why[128] = "";
+	reason(db, named ? file : NULL, why, sizeof(why));
+	return err_set(err, code_of(sqlite3_extended_errcode(db)), "%s%s%s: %s%s", doing, named ? " " : "", named ? file : "",
+		       sqlite3_errmsg(db), why);
 }
 
 int db_exec(sqlite3 *db, const char *sql, struct err *err)
