@@ -127,6 +127,9 @@ static int upgrade(sqlite3 *db, int64_t from, struct err *err)
 	return rc;
 }
 
+/* EXTRA, not FULL: a transaction is committed when its rollback journal is gone, and FULL does not wait until the directory says so on
+ * disk.
+ */
 static int open_db(sqlite3 **out, const char *path, int flags, struct err *err)
 {
 	if (sqlite3_open_v2(path, out, flags, NULL) != SQLITE_OK) {
@@ -137,7 +140,7 @@ static int open_db(sqlite3 **out, const char *path, int flags, struct err *err)
 	}
 	sqlite3_extended_result_codes(*out, 1);
 	sqlite3_busy_timeout(*out, BUSY_MS);
-	return db_exec(*out, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err);
+	return db_exec(*out, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA foreign_keys = ON", err);
 }
 
 static int sync_dir(const char *path)

@@ -1,6 +1,6 @@
 #pragma once
 /* journal - what the controller knows and did, on disk: accounts, moves, clocks, and the audit trail. One SQLite file.
- * synchronous=FULL and a rollback journal: what journal_commit() reported is there after a power cut. The file is made beside its
+ * synchronous=EXTRA and a rollback journal: what journal_commit() reported is there after a power cut. The file is made beside its
  * place and renamed into it whole, so an empty or cut one is damage, never "new": -EBADMSG, and nobody's side is guessed.
  * Schema: PRAGMA user_version counts up; older files are brought up to date in one transaction, newer ones refused (-EPROTONOSUPPORT).
  * The trail is append-only (triggers refuse anything else), and chained, so that going past the triggers shows.
