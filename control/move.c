@@ -227,7 +227,7 @@ static enum exit_code away(struct move *m, const char *why, struct err *err)
 /* From step `from` down to the first. Undoing goes on when the journal cannot be written: visitors wait, and the undos are idempotent. */
 static enum exit_code undo(struct move *m, int from, const char *why, struct err *err)
 {
-	struct err e = {0}, lost = {0};
+	struct err e = {0}, gap = {0};
 	char reason[sizeof(m->row.reason)];
 	int done = -1;
 
@@ -235,13 +235,12 @@ static enum exit_code undo(struct move *m, int from, const char *why, struct err
 	snprintf(m->row.reason, sizeof(m->row.reason), "%s", why);
 	if (m->evidence && from >= 0) { /* what the failing step said */
 		json_object_set(m->row.evidence, steps[from].name, m->evidence);
-		journal_note(m->with->db, m->row.account, m->row.id, "failed", m->evidence, NULL);
+		journal_note(m->with->db, m->row.account, m->row.id, "failed", m->evidence, &gap);
 	}
 	drop_evidence(m);
 	m->undoing = true;
 	for (int i = from; i >= 0; i--) {
-		if (put(m, done, i, &e) < 0)
-			lost = e;
+		put(m, done, i, &gap);
 		drop_evidence(m);
 		show(m, -1);
 		at(m, "undo-before");
@@ -255,11 +254,12 @@ static enum exit_code undo(struct move *m, int from, const char *why, struct err
 		done = i;
 	}
 	if (finish(m, MOVE_UNDONE, done, reason, &e) < 0)
-		lost = e;
-	if (lost.code)
 		err_set(err, -EIO,
 			"%s of %s failed and was undone (%.400s), but the journal could not be written (%.300s): shunt resume closes it",
-			m->row.kind, m->row.account, reason, lost.text);
+			m->row.kind, m->row.account, reason, e.text);
+	else if (gap.code)
+		err_set(err, -EIO, "%s of %s failed and was undone: %.400s (lines are missing in its trail: %.300s)", m->row.kind,
+			m->row.account, reason, gap.text);
 	else
 		err_set(err, -EIO, "%s of %s failed and was undone: %s", m->row.kind, m->row.account, reason);
 	if (!*m->owed)
@@ -362,7 +362,7 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 		done = i;
 	}
 	if (m->unwritten || finish(m, MOVE_DONE, done, NULL, &e) < 0) {
-		err_set(err, -EIO, "%s is served by %s, but the journal could not be written (%.500s): make room, then shunt resume",
+		err_set(err, -EIO, "%s is served by %s, but the journal could not be written (%.500s): mend that, then shunt resume",
 			m->row.account, side_name(m->row.to), e.text);
 		return EXIT_STUCK;
 	}
@@ -386,11 +386,24 @@ static int begin(struct move *m, struct err *err)
 	return rc;
 }
 
+/* A commit that has failed may be there all the same: when the directory could not be synced after its journal was gone. */
+static bool begun(const struct move *m)
+{
+	struct move_rows open;
+	if (!m->row.id || journal_moves_open(m->with->db, m->row.account, &open, NULL) < 0)
+		return false;
+	bool it_is = open.n && open.rows[0].id == m->row.id;
+	move_rows_done(&open);
+	return it_is;
+}
+
 enum exit_code move_run(struct move *m, struct err *err)
 {
 	struct err e = {0};
 	snprintf(m->row.step, sizeof(m->row.step), "%s", steps[0].name);
 	int rc = begin(m, &e);
+	if (rc < 0 && begun(m))
+		return undo(m, -1, e.text, err);
 	if (rc < 0) {
 		err_set(err, rc, rc == -EPERM ? "%s of %s refused: %s" : "%s of %s refused: its way back cannot be written (%s)",
 			m->row.kind, m->row.account, e.text);

@@ -247,7 +247,7 @@ static enum exit_code start_locked(struct app *a, struct err *err)
 {
 	enum exit_code x = intercepts_now(a) ? start_network(a, err) : EXIT_DONE;
 	if (x == EXIT_DONE && start_clock(a, err) < 0) {
-		err_wrap(err, "start is in force, but it could not be written down: make room, then shunt resume");
+		err_wrap(err, "start is in force, but it could not be written down: mend that, then shunt resume");
 		x = intercepts_now(a) ? EXIT_STUCK : EXIT_REFUSED;
 	}
 	return x;

@@ -98,7 +98,7 @@ static enum exit_code done(struct app *a, const struct shift *k, const json_t *s
 	json_decref(e);
 	if (rc == 0)
 		return EXIT_DONE;
-	err_wrap(err, "%s, but that could not be written: make room, then shunt resume", k->done);
+	err_wrap(err, "%s, but that could not be written: mend that, then shunt resume", k->done);
 	return EXIT_STUCK;
 }
 
