@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The tool of the stories fault_*.sh: exactly the Nth call of its class fails, of the named program alone, with the error that was asked for.
+[ ! -w /dev/shm ] || export TMPDIR=/dev/shm # there is much to sync, and nothing of it has to last
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/fault_lib.sh"
 NAMESPACES=()

@@ -1,6 +1,7 @@
 /* faultshim - makes the Nth system call of a kind fail: a shared object for LD_PRELOAD, for tests alone, never installed.
  *
  *   SHUNT_FAULT=PROGRAM:CLASS:N:ERRNO[:short]    shunt-netctl:fsync:7:EIO
+ *   SHUNT_FAULT=PROGRAM:count                    none fails; at its end the process notes how many there were, class by class
  *   SHUNT_FAULT_LOG=FILE                         where it is noted that the Nth call was reached, with its file or socket and who called
  *
  * One environment serves all: only processes named PROGRAM count (program_invocation_short_name), so that hooks, nft and servers are let
@@ -42,12 +43,14 @@ static const struct {
 	{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EPIPE", EPIPE},   {"ECONNRESET", ECONNRESET},  {"ENOBUFS", ENOBUFS},
 	{"EACCES", EACCES}, {"EROFS", EROFS},   {"ENOMEM", ENOMEM}, {"EMFILE", EMFILE}, {"ENETUNREACH", ENETUNREACH}};
 
-/* Set by the constructor, before any thread; -1: this process does not count. */
+/* Set by the constructor, before any thread. */
 static int class = -1, error;
+static bool active;
 static long nth;
 static bool by_halves;
 static const char *log_path;
-static atomic_long *calls; /* shared with forked children */
+static atomic_long *calls; /* CLASS_N of them, shared with forked children */
+static bool counts;        /* and fails none */
 
 static bool is_guard(void)
 {
@@ -79,8 +82,11 @@ static void __attribute__((constructor)) begin(void)
 
 	if (!spec)
 		return;
-	if (sscanf(spec, "%63[^:]:%15[^:]:%ld:%15[^:]:%7s", program, kind, &nth, code, rest) < 4 || nth < 1 ||
-	    (*rest && strcmp(rest, "short") != 0))
+	counts = strstr(spec, ":count");
+	if (counts)
+		sscanf(spec, "%63[^:]", program);
+	else if (sscanf(spec, "%63[^:]:%15[^:]:%ld:%15[^:]:%7s", program, kind, &nth, code, rest) < 4 || nth < 1 ||
+		 (*rest && strcmp(rest, "short") != 0))
 		nonsense(spec);
 	for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
 		if (strcmp(errors[i].name, code) == 0)
@@ -89,17 +95,38 @@ static void __attribute__((constructor)) begin(void)
 	for (int i = 0; i < CLASS_N; i++)
 		if (strcmp(names[i], kind) == 0)
 			wanted = i;
-	if (!error || wanted < 0 || (*rest && wanted != CLASS_WRITE && wanted != CLASS_SEND))
+	if (!counts && (!error || wanted < 0 || (*rest && wanted != CLASS_WRITE && wanted != CLASS_SEND)))
 		nonsense(spec);
-	if (strcmp(program, is_guard() ? "guard" : program_invocation_short_name) != 0)
+	if (strcmp(program, is_guard() ? "guard" : program_invocation_short_name) != 0) {
+		counts = false;
 		return;
+	}
 	by_halves = *rest;
 	log_path = getenv("SHUNT_FAULT_LOG");
-	calls = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	calls = mmap(NULL, CLASS_N * sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (calls == MAP_FAILED)
 		nonsense(spec);
 	backtrace(frames, 2); /* what it loads is loaded now, not in the midst of a call */
-	class = wanted;
+	class = counts ? -1 : wanted;
+	active = true;
+}
+
+static int open_log(void)
+{
+	return log_path ? (int)syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+}
+
+static void __attribute__((destructor)) end(void)
+{
+	char line[256];
+	int out = counts ? open_log() : -1, len = 0;
+
+	if (out < 0)
+		return;
+	for (int i = 0; i < CLASS_N; i++)
+		len += snprintf(line + len, sizeof line - (size_t)len, "%s %ld\n", names[i], atomic_load(&calls[i]));
+	syscall(SYS_write, out, line, (size_t)len);
+	syscall(SYS_close, out);
 }
 
 /* By system calls alone: nothing of it may count, or lock. */
@@ -107,7 +134,7 @@ static void note(const char *call, int fd, const char *path, long n)
 {
 	char line[1024], target[512] = "", link[40];
 	void *frames[FRAMES];
-	int out = log_path ? (int)syscall(SYS_openat, AT_FDCWD, log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+	int out = open_log();
 
 	if (out < 0)
 		return;
@@ -129,9 +156,11 @@ enum fate { FATE_DONE, FATE_FAILS, FATE_HALF };
 /* Counts a call; errno is set where it fails. */
 static enum fate fate(enum class of, const char *call, int fd, const char *path)
 {
+	if (!active)
+		return FATE_DONE;
+	long n = atomic_fetch_add(&calls[of], 1) + 1;
 	if ((int)of != class)
 		return FATE_DONE;
-	long n = atomic_fetch_add(calls, 1) + 1;
 	if (n != nth && !(by_halves && n == nth + 1))
 		return FATE_DONE;
 	int was = errno;
@@ -149,7 +178,7 @@ static enum fate fate_of_write(const char *call, int fd)
 	struct stat st;
 	int was = errno;
 
-	if (class < 0 || fd == STDOUT_FILENO || fd == STDERR_FILENO || fstat(fd, &st) < 0) {
+	if (!active || fd == STDOUT_FILENO || fd == STDERR_FILENO || fstat(fd, &st) < 0) {
 		errno = was;
 		return FATE_DONE;
 	}
