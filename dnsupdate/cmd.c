@@ -204,7 +204,7 @@ static enum exit_code run(const struct command *c, const struct options *o, char
 
 	if (conf_load(&conf, o->file, err) < 0)
 		return EXIT_USAGE;
-	log_level(c->run == RUN_SERVE ? LEVEL_INFO : LEVEL_ERROR);
+	log_level(c->run == RUN_SERVE ? LEVEL_INFO : LEVEL_WARN);
 	switch (c->run) {
 	case RUN_JOBS:
 		x = run_jobs(c->kind, o, conf, words, n, out, err);
