@@ -154,10 +154,23 @@ static void on_late(struct deadline *d)
 
 /* ---- what is said ---- */
 
-/* A new socket takes this much at once. */
-static bool say(struct probe *b, const void *bytes, size_t len)
+/* A new socket takes this much at once. 0 or -errno. */
+static int say(struct probe *b, const void *bytes, size_t len)
 {
-	return b->tls ? probe_tls_send(b->tls, bytes, len) : send(b->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len;
+	ssize_t n;
+
+	if (b->tls)
+		return probe_tls_send(b->tls, bytes, len) ? 0 : -ECONNRESET;
+	n = send(b->fd, bytes, len, MSG_NOSIGNAL);
+	return n < 0 ? -errno : n < (ssize_t)len ? -ENOBUFS : 0;
+}
+
+static void fails_to_say(struct probe *b, const char *what, int rc)
+{
+	char text[PROBE_SAID_MAX];
+
+	snprintf(text, sizeof text, "%s could not be sent: %s", what, strerror(-rc));
+	fails(b, text);
 }
 
 static ssize_t hear(struct probe *b, void *out, size_t cap, short *wants)
@@ -178,7 +191,7 @@ static void leave(struct probe *b)
 	char bytes[DOOR_SAY_MAX];
 	size_t len = door_leaving(b->door, bytes);
 
-	if (len == 0 || !say(b, bytes, len)) {
+	if (len == 0 || say(b, bytes, len) < 0) {
 		over(b, true);
 		return;
 	}
@@ -220,6 +233,7 @@ static void enter(struct probe *b)
 {
 	char bytes[DOOR_SAY_MAX], address[ADDR_TEXT_MAX], host[ADDR_TEXT_MAX + 2];
 	size_t len;
+	int rc;
 
 	if (b->door == DOOR_NONE) {
 		tell_answer(b, b->tls ? "" : "connected");
@@ -229,8 +243,11 @@ static void enter(struct probe *b)
 	snprintf(host, sizeof host, addr_family(&b->dst) == AF_INET6 ? "[%s]" : "%s", addr_text(&b->dst, address));
 	len = door_opening(b->door, *b->name ? b->name : host, bytes);
 	b->answer = malloc(ANSWER_MAX);
-	if (!b->answer || (len && !say(b, bytes, len))) {
-		fails(b, b->answer ? "closed before the request" : "out of memory");
+	rc = b->answer ? 0 : -ENOMEM;
+	if (rc == 0 && len)
+		rc = say(b, bytes, len);
+	if (rc < 0) {
+		fails_to_say(b, "the request", rc);
 		return;
 	}
 	b->state = READS;
@@ -239,7 +256,7 @@ static void enter(struct probe *b)
 
 /* ---- the connection ---- */
 
-static bool announced(struct probe *b)
+static int announce(struct probe *b)
 {
 	uint8_t header[PP_V2_MAX];
 	struct sockaddr_storage ss;
@@ -247,9 +264,11 @@ static bool announced(struct probe *b)
 	struct addr own, dst = b->dst;
 
 	if (b->listener->conf->source[b->set->side] != SOURCE_PROXY_V2)
-		return true;
-	if (getsockname(b->fd, (struct sockaddr *)&ss, &len) < 0 || !addr_from_sockaddr(&own, (struct sockaddr *)&ss))
-		return false;
+		return 0;
+	if (getsockname(b->fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	if (!addr_from_sockaddr(&own, (struct sockaddr *)&ss))
+		return -EAFNOSUPPORT;
 	addr_set_port(&dst, b->listener->conf->port);
 	return say(b, header, pp_write_v2(header, &own, &dst));
 }
@@ -272,13 +291,13 @@ static void shake(struct probe *b)
 static void connected(struct probe *b)
 {
 	struct err err = {0};
-	int error = 0;
+	int error = 0, rc;
 	socklen_t len = sizeof error;
 
 	if (getsockopt(b->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error) {
 		fails(b, strerror(error ? error : errno));
-	} else if (!announced(b)) {
-		fails(b, "closed before the PROXY header");
+	} else if ((rc = announce(b)) < 0) {
+		fails_to_say(b, "the PROXY header", rc);
 	} else if (!b->in_tls) {
 		enter(b);
 	} else if (probe_tls_new(&b->tls, b->fd, b->name, &err) < 0) {
