@@ -232,9 +232,25 @@ static void say_eta(struct task *t)
 	task_say(t, text);
 }
 
+/* An intent that could not be put on disk may be there all the same, where only the directory could not be synced. Nothing was sent, so it
+ * must not stay. */
+static bool intent_is_there(struct task *t)
+{
+	struct entry found;
+
+	if (journal_read(t->dns->journal, t->wish->scope.account, t->zone, &found, NULL) < 0)
+		return false;
+	t->to_take_back = found.busy;
+	entry_done(&found);
+	return t->to_take_back;
+}
+
+static void give_up(struct task *t, enum task_outcome outcome, const char *why);
+
 static void send_changes(struct task *t)
 {
 	struct err err = {0};
+	bool was_busy = t->entry.busy;
 
 	t->entry.busy = true;
 	t->entry.doing = t->wish->plan.verb;
@@ -242,7 +258,12 @@ static void send_changes(struct task *t)
 	t->entry.changed_ms = 0;
 	kill_point("nothing written");
 	if (collect_changes(t) < 0 || task_save(t, &err) < 0) {
-		end(t, t->sends ? TASK_UNKNOWN : TASK_REFUSED, *err.text ? err.text : "out of memory");
+		const char *why = *err.text ? err.text : "out of memory";
+
+		if (!t->sends && !was_busy && intent_is_there(t))
+			give_up(t, TASK_REFUSED, why);
+		else
+			end(t, t->sends ? TASK_UNKNOWN : TASK_REFUSED, why);
 		return;
 	}
 	kill_point("the intent is written");
@@ -357,7 +378,7 @@ static void give_up(struct task *t, enum task_outcome outcome, const char *why)
 	t->entry.busy = false;
 	if (!changed)
 		entry_compact(&t->entry);
-	if (t->sends && task_save(t, &err) < 0)
+	if ((t->sends || t->to_take_back) && task_save(t, &err) < 0)
 		end(t, TASK_UNKNOWN, err.text);
 	else
 		end(t, t->applied ? TASK_PARTLY : outcome, text);

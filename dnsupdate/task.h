@@ -99,6 +99,7 @@ struct task {
 	struct zone content;
 	struct entry entry;
 	bool has_entry;
+	bool to_take_back; /* the intent of what was never sent is on disk */
 	struct change *changes;
 	size_t n_changes;
 	struct rrset *expected; /* of each server */
