@@ -114,8 +114,10 @@ enum plan_end plan_apply(struct world *w, struct journal *j, json_t *plan, int c
 	if (o->guard && o->guard(o->conf, plan_name(plan), err) < 0)
 		return PLAN_REFUSED;
 	kill_point("nothing written");
-	if (journal_write(j, plan, err) < 0)
+	if (journal_write(j, plan, err) < 0) {
+		journal_remove(j, plan_name(plan), NULL); /* it may be there, where only the directory could not be synced */
 		return PLAN_REFUSED;
+	}
 	kill_point("begun");
 	rc = apply_now(w, j, plan, err);
 	if (rc == 0 && !confirm_s)
