@@ -79,7 +79,7 @@ judge() { # RC FROM TO
 	*) wrong "the exit code" "$rc: $out" ;;
 	esac
 	if [ "$rc" != 0 ] && met; then
-		like "the message ($(at_fault))" "$out" '^shunt: .*(/[a-z.-]+|proxy)'
+		like "the message ($(at_fault))" "$out" '^shunt: .*(/[a-z.-]+|proxy| at [0-9.]+:[0-9]+)'
 		may_be_unseen || like "the reason ($(at_fault))" "$out" "$REASON"
 	fi
 	unlike "assertions ($(at_fault))" "$out" 'Assertion|core dumped|Segmentation'
