@@ -53,15 +53,9 @@ enum exit_code worse(enum exit_code a, enum exit_code b)
 	return a > b ? a : b;
 }
 
-static int open_state(struct app *a, unsigned flags, struct err *err)
+static int open_links(struct app *a, struct err *err)
 {
-	int rc = journal_open(&a->db, app_state_path(a), flags, &a->who, err);
-	if (rc == 0 && !(flags & JOURNAL_READ))
-		rc = locks_open(&a->locks, app_state_path(a), err);
-	else if (rc == 0 && access(app_state_path(a), F_OK) == 0)
-		rc = locks_open(&a->locks, app_state_path(a), err); /* to see who is alive */
-	if (rc == 0)
-		rc = proxylink_open(&a->proxy, app_proxy_address(a), &a->conf->tls, err);
+	int rc = proxylink_open(&a->proxy, app_proxy_address(a), &a->conf->tls, err);
 	for (int side = SIDE_CLIENT; rc == 0 && side <= SIDE_TRANSIT; side++) {
 		const char *address = side == SIDE_CLIENT ? a->conf->control.netctl_client : a->conf->control.netctl_transit;
 		if (address)
@@ -70,6 +64,25 @@ static int open_state(struct app *a, unsigned flags, struct err *err)
 	if (rc == 0 && a->conf->control.dns)
 		rc = dnslink_open(&a->dns, a->conf->control.dns, &a->conf->tls, err);
 	return rc;
+}
+
+static int open_state(struct app *a, unsigned flags, struct err *err)
+{
+	int rc = journal_open(&a->db, app_state_path(a), flags, &a->who, err);
+	if (rc == 0 && !(flags & JOURNAL_READ))
+		rc = locks_open(&a->locks, app_state_path(a), err);
+	else if (rc == 0 && access(app_state_path(a), F_OK) == 0)
+		rc = locks_open(&a->locks, app_state_path(a), err); /* to see who is alive */
+	return rc == 0 ? open_links(a, err) : rc;
+}
+
+enum exit_code app_look(struct app *a, struct err *state, struct err *err)
+{
+	if (journal_open(&a->db, app_state_path(a), JOURNAL_READ | JOURNAL_QUICK, &a->who, state) < 0)
+		a->db = NULL;
+	else if (access(app_state_path(a), F_OK) == 0)
+		locks_open(&a->locks, app_state_path(a), NULL);
+	return exit_of(open_links(a, err));
 }
 
 bool app_intercepts(const struct app *a)

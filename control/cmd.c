@@ -154,6 +154,15 @@ static const struct command commands[] = {
 	 "Of all moves of the account, the newest first, or of one; also of an account that was removed since. From the trail alone: the "
 	 "proxy may be away.",
 	 0, 1, 2, NEED_READ, cmd_report},
+	{"top", "", "accounts by what they have to do now",
+	 "Of the accounts with traffic: requests and bytes a second, the side, errors, who waits behind a hold, what is in flight. On a "
+	 "terminal again each second: r, b, e, w, f sort by requests, bytes, errors, waiting, in flight; q ends it. Elsewhere, and with "
+	 "--json, one look of a second.",
+	 0, 0, 0, NEED_CONF, cmd_top},
+	{"metrics", "", "everything that is counted, for Prometheus",
+	 "In the text format 0.0.4, also for the textfile collector of node_exporter. What is away is said to be by a sample, "
+	 "shunt_proxy_up 0 and the like, and is no error. The alert rules that go with it, and a page on each, are shunt-alerts(7).",
+	 0, 0, 0, NEED_CONF, cmd_metrics},
 	{"pki init", "[DIR]", "make an authority whose certificates the hosts of shunt trust, for ten years",
 	 "DIR is made with mode 0700 and must not hold anything yet. Keep it where only root can read it.", O_DIR, 0, 1, NEED_NOTHING,
 	 cmd_pki_init},

@@ -73,7 +73,9 @@ enum exit_code cmd_pki_init(struct app *a, char **words, int n, struct err *err)
 enum exit_code cmd_pki_issue(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_pki_renew(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_pki_list(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err); /* server_cmd.c */
+enum exit_code cmd_metrics(struct app *a, char **words, int n, struct err *err); /* metrics_cmd.c */
+enum exit_code cmd_top(struct app *a, char **words, int n, struct err *err);     /* top_cmd.c */
+enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err);  /* server_cmd.c */
 enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err);
 

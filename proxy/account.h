@@ -26,6 +26,7 @@ struct shard {
 	struct drain *drains;                                        /* whoever waits for n_flows == 0 (flow.c) */
 	struct spread *spread;                                       /* a release under way (flow.c) */
 	struct tally *tally;                                         /* since the last hold (flow.c); NULL: none yet */
+	struct busy *busy;                                           /* while somebody looks (busy.h); NULL: not listed */
 	struct accepted *accepted;                                   /* since the last switch (accepted.h); NULL: nothing yet */
 };
 

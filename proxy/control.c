@@ -427,7 +427,8 @@ static const struct command {
 	{"list", cmd_list},       {"route", cmd_route},
 	{"account-put", cmd_put}, {"account-remove", cmd_remove},
 	{"reload", cmd_reload},   {"stragglers", cmd_stragglers},
-	{"probe", cmd_probe},
+	{"probe", cmd_probe},     {"metrics", cmd_metrics},
+	{"top", cmd_top},
 };
 
 static void on_request(struct ctl_call *call, const char *cmd, json_t *req, void **session, void *arg)

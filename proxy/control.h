@@ -63,6 +63,17 @@
  *                                     for it? Asked of its back ends as probe.h says, past the gate: nothing of the table changes. Takes
  *                                     4 s for each eight of them at most. came-to: where a visitor would come, who is led to at. answers: every one of the probes is ok (also where there is none).
  *                                     Refused for the side on which it is held or fenced, and ended when a hold begins there.
+ * metrics                          -> {"connections":N,"waits":{"bounds-ms":[N..],"counts":[N..],"sum-ms":N},"refused":{"held-too-long":N,
+ *                                     "too-many-held":N,"source":N},"answers":{"503":N,..},"held":{"held":N,"fenced":N,
+ *                                     "oldest":[{"name":S,"gate":G,"since":SECONDS}..]}}   what status does not count, since the start
+ *                                     (meter.h). connections: accepted. waits: of those who waited behind a hold and do not any more, one
+ *                                     count more than bounds. answers: our own, by status. held: accounts whose gate is closed, of which the
+ *                                     longest (100) are named; since: as a time of 1970.
+ * top     {"by":"requests"|"bytes"|"errors"|"waiting"|"flows"?,"limit":N?} -> {"interval-ms":N,"active":N,"left-out":N,"total":COUNTS,
+ *                                     "accounts":[{"name":S|null,"side","gate",COUNTS}..]}   COUNTS: "requests","bytes-up","bytes-down",
+ *                                     "errors","refused" in the interval, and "flows","parked" now: of accounts that had traffic, the
+ *                                     heaviest first, at most limit (100; 500). The interval reaches back to a look before (busy.h); 0: there
+ *                                     was none, and the next one will tell. name null: names of no account.
  * reload                           -> {"listeners":N}   as SIGHUP; refused with the file's error, nothing changed
  *
  * With table "damaged" (the file on disk was not as written) everything is refused until an import of the whole set has come: nobody's

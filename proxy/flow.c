@@ -1,5 +1,6 @@
 #include "proxy/flow.h"
 
+#include "proxy/busy.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -125,6 +126,7 @@ static void on_patience_lost(struct deadline *d)
 	struct shard *s = shard_of(f);
 
 	s->refused++;
+	f->worker->meter.held_too_long++;
 	if (s->tally) {
 		s->tally->refused++;
 		s->tally->gave_up--; /* flow_leave() will count it there */
@@ -146,6 +148,7 @@ static enum flow_entry park(struct flow *f, struct shard *s, const char **why)
 	if (atomic_fetch_add(&w->proxy->parked, 1) >= (unsigned)w->conf->hold_max_connections) {
 		atomic_fetch_sub(&w->proxy->parked, 1);
 		s->refused++;
+		w->meter.too_many_held++;
 		if (s->tally)
 			s->tally->refused++;
 		*why = "too many wait";
@@ -173,6 +176,7 @@ enum flow_entry flow_enter(struct flow *f, struct worker *w, struct account *a, 
 		*why = "out of memory";
 		return FLOW_REFUSED;
 	}
+	busy_touch(w, a);
 	f->ops = ops;
 	f->worker = w;
 	f->account = account_ref(a);
@@ -221,6 +225,7 @@ void flow_leave(struct flow *f)
 		s->n_parked--;
 		atomic_fetch_sub(&f->worker->proxy->parked, 1);
 		deadline_cancel(f->worker->loop, &f->deadline);
+		meter_wait(&f->worker->meter, waited);
 		if (s->tally) {
 			s->tally->gave_up++;
 			tally_wait(s->tally, waited);

@@ -21,6 +21,7 @@ struct flow_ops {
 	void (*cut)(struct flow *f);                     /* the drain is over: reset both ends */
 	void (*quiet)(struct flow *f, unsigned quiet_ms,
 		      bool last_call); /* while draining: end if nothing has moved for that long; may be NULL */
+	void (*bytes)(const struct flow *f, uint64_t *up, uint64_t *down); /* in flight: adds what has passed and is not counted yet */
 	int (*accepted)(const struct flow *f, struct accepted *sum); /* in flight: adds what is not counted yet (accepted.h); -ENOMEM */
 };
 

@@ -336,7 +336,15 @@ static int add_accepted(const struct flow *f, struct accepted *sum)
 	return s->state == STREAM_RELAY ? accepted_add_open(sum, l->name, l->protocol, s->up, visitor_active(&s->v)) : 0;
 }
 
-static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .quiet = quiet, .accepted = add_accepted};
+static void add_bytes(const struct flow *f, uint64_t *up, uint64_t *down)
+{
+	const struct stream *s = (const struct stream *)((const char *)f - offsetof(struct stream, v.flow));
+
+	*up += s->up;
+	*down += s->down;
+}
+
+static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .quiet = quiet, .bytes = add_bytes, .accepted = add_accepted};
 
 static void route_it(struct stream *s)
 {

@@ -206,6 +206,7 @@ void visit_refuse(struct visit *v, unsigned status, const struct account *moving
 	else if (status == 503)
 		p.retry_after_s = RETRY_AFTER_S;
 	p.moving = moving != NULL;
+	meter_answer(&v->v.flow.worker->meter, status);
 	n = page_write(out, &p);
 	v->x.status = status;
 	abandon(v, why, true);
@@ -284,7 +285,15 @@ static int add_accepted(const struct flow *f, struct accepted *sum)
 	return 0;
 }
 
-static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .accepted = add_accepted};
+static void add_bytes(const struct flow *f, uint64_t *up, uint64_t *down)
+{
+	const struct visit *v = (const struct visit *)((const char *)f - offsetof(struct visit, v.flow));
+
+	*up += v->x.up;
+	*down += v->x.down;
+}
+
+static const struct flow_ops ops = {.go = go, .refuse = refuse, .cut = cut, .bytes = add_bytes, .accepted = add_accepted};
 
 static char *copy_slice(struct slice s)
 {

@@ -2,6 +2,7 @@
 
 #include "lib/log.h"
 #include "proxy/alive.h"
+#include "proxy/busy.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
 #include "proxy/proxy.h"
@@ -72,6 +73,7 @@ void worker_add_conn(struct worker *w, struct conn_link *c)
 		c->next->link = &c->next;
 	w->conns = c;
 	w->n_conns++;
+	w->meter.connections++;
 	atomic_fetch_add_explicit(&w->proxy->conns, 1, memory_order_relaxed);
 }
 
@@ -189,6 +191,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	access_flush(w->access);
+	busy_second(w);
 }
 
 static void on_beat(evutil_socket_t fd, short what, void *arg)
@@ -218,6 +221,7 @@ static void free_worker(struct worker *w)
 	if (w->loop)
 		loop_free(w->loop);
 	access_free(w->access);
+	busy_end(w);
 	stragglers_free(w->stragglers);
 	pipes_free(w->pipes);
 	dialer_done(&w->dialer);
@@ -258,8 +262,7 @@ int worker_new(struct worker **out, struct proxy *p, unsigned index, struct err 
 	event_assign(&w->second_ev, loop_base(w->loop), -1, EV_PERSIST, on_second, w);
 	event_assign(&w->beat_ev, loop_base(w->loop), -1, EV_PERSIST, on_beat, w);
 	event_add(&w->beat_ev, &(struct timeval){.tv_usec = ALIVE_BEAT_MS * 1000});
-	if (access_wanted(w->access))
-		event_add(&w->second_ev, &(struct timeval){.tv_sec = 1});
+	event_add(&w->second_ev, &(struct timeval){.tv_sec = 1});
 	*out = w;
 	return 0;
 fail:

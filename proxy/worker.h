@@ -7,6 +7,7 @@
 #include "lib/loop.h"
 #include "proxy/access.h"
 #include "proxy/dial.h"
+#include "proxy/meter.h"
 #include "proxy/pipes.h"
 #include "proxy/source.h"
 #include "proxy/table.h"
@@ -59,8 +60,10 @@ struct worker {
 	struct conn_link *conns; /* every stream and visit, for shutdown */
 	uint64_t starved_at, warned_at, warnings_left_out, refused_sources;
 	struct slabs streams, visits, upstreams;
-	struct upstream *pooled;       /* between requests, whichever account's */
-	struct side_stats stats[2];    /* by side */
+	struct upstream *pooled;    /* between requests, whichever account's */
+	struct side_stats stats[2]; /* by side */
+	struct meter meter;
+	struct busy_list *busy;        /* NULL: nobody looks (busy.h) */
 	struct stragglers *stragglers; /* what of moved accounts still comes here, by name */
 	struct listener **listening;
 	size_t n_listening;

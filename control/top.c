@@ -1,0 +1,115 @@
+#include "control/top.h"
+
+#include <string.h>
+
+static const struct top_order orders[] = {{'r', "requests"}, {'b', "bytes"}, {'e', "errors"}, {'w', "waiting"}, {'f', "flows"}};
+
+const struct top_order *top_order(char key)
+{
+	for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+		if (!key || orders[i].key == key)
+			return &orders[i];
+	}
+	return NULL;
+}
+
+/* ---- rates ---- */
+
+static const struct {
+	const char *count, *rate;
+} rated[] = {{"requests", "requests-per-second"},
+	     {"bytes-up", "bytes-up-per-second"},
+	     {"bytes-down", "bytes-down-per-second"},
+	     {"errors", "errors-per-second"},
+	     {"refused", "refused-per-second"}};
+
+static json_t *rates_of(const json_t *counts, double seconds)
+{
+	json_t *o = json_object();
+	for (size_t i = 0; i < sizeof(rated) / sizeof(*rated); i++)
+		json_object_set_new(o, rated[i].rate, json_real(json_number_value(json_object_get(counts, rated[i].count)) / seconds));
+	json_object_set(o, "in-flight", json_object_get(counts, "flows"));
+	json_object_set(o, "waiting", json_object_get(counts, "parked"));
+	return o;
+}
+
+json_t *top_rates(const json_t *answer)
+{
+	static const char *const kept[] = {"name", "side", "gate"};
+	double seconds = json_number_value(json_object_get(answer, "interval-ms")) / 1000;
+	json_t *list = json_array(), *row;
+	size_t i;
+	seconds = seconds > 0 ? seconds : 1;
+	json_array_foreach (json_object_get(answer, "accounts"), i, row) {
+		json_t *o = rates_of(row, seconds);
+		for (size_t k = 0; k < sizeof(kept) / sizeof(*kept); k++)
+			json_object_set(o, kept[k], json_object_get(row, kept[k]));
+		json_array_append_new(list, o);
+	}
+	return json_pack("{s:f, s:O, s:O, s:o, s:o}", "interval-s", seconds, "active", json_object_get(answer, "active"), "left-out",
+			 json_object_get(answer, "left-out"), "total", rates_of(json_object_get(answer, "total"), seconds), "accounts",
+			 list);
+}
+
+/* ---- for people ---- */
+
+#define CELL 12
+
+/* "0", "0.4", "37", "1.2k", "35M" */
+static const char *amount(double v, char out[CELL])
+{
+	static const char units[] = " kMGT";
+	size_t u = 0;
+	while (v >= 999.5 && u + 2 < sizeof(units)) {
+		v /= 1000;
+		u++;
+	}
+	snprintf(out, CELL, v > 0 && v < 9.95 ? "%.1f" : "%.0f", v);
+	if (u)
+		strncat(out, (const char[]){units[u], '\0'}, CELL - 1 - strlen(out));
+	return out;
+}
+
+static double number(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+static const char *word(const json_t *o, const char *key, const char *none)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : none;
+}
+
+static void line(FILE *to, const char *name, const char *side, const char *gate, const json_t *o)
+{
+	char c[7][CELL];
+	fprintf(to, "%-20s %-8s %-7s %8s %8s %8s %8s %8s %8s %8s\n", name, side, gate, amount(number(o, "requests-per-second"), c[0]),
+		amount(number(o, "bytes-up-per-second"), c[1]), amount(number(o, "bytes-down-per-second"), c[2]),
+		amount(number(o, "errors-per-second"), c[3]), amount(number(o, "refused-per-second"), c[4]),
+		amount(number(o, "waiting"), c[5]), amount(number(o, "in-flight"), c[6]));
+}
+
+static const char *mark(const struct top_order *by, const char *word, const char *marked, const char *plain)
+{
+	return strcmp(by->word, word) == 0 ? marked : plain;
+}
+
+void top_table(const json_t *rates, const struct top_order *by, size_t most, FILE *to)
+{
+	const json_t *list = json_object_get(rates, "accounts");
+	char all[40];
+	size_t i;
+	json_t *o;
+	fprintf(to, "%-20s %-8s %-7s %8s %8s %8s %8s %8s %8s %8s\n", "account", "side", "gate", mark(by, "requests", ">req/s", "req/s"),
+		mark(by, "bytes", ">up B/s", "up B/s"), mark(by, "bytes", ">dn B/s", "down B/s"), mark(by, "errors", ">err/s", "err/s"),
+		mark(by, "errors", ">ref/s", "refus/s"), mark(by, "waiting", ">waiting", "waiting"),
+		mark(by, "flows", ">flying", "flying"));
+	snprintf(all, sizeof(all), "(all %.0f)", number(rates, "active"));
+	line(to, all, "", "", json_object_get(rates, "total"));
+	json_array_foreach (list, i, o) {
+		if (i + 2 >= most)
+			break;
+		line(to, word(o, "name", "(names of nobody)"), word(o, "side", "?"), word(o, "gate", "?"), o);
+	}
+}
