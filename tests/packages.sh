@@ -27,5 +27,6 @@ install_packages_without_services() { # LOG PACKAGE..: fails as apt-get does; LO
 		dovecot-core dovecot
 		postgresql postgresql
 		rsync rsync
+		prometheus prometheus
 	END
 }

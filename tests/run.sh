@@ -104,6 +104,8 @@ need_packages() {
 		mariadb-dump mariadb-client
 		doveadm dovecot-core
 		rsync rsync
+		promtool prometheus
+		groff groff-base
 	END
 	# A back end, a plug-in or a directory of versions is found by no name.
 	for p in pdns-backend-sqlite3 dovecot-imapd postgresql; do
