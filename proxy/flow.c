@@ -242,6 +242,11 @@ void flow_leave(struct flow *f)
 	account_unref(a);
 }
 
+uint32_t flow_waited_ms(const struct flow *f)
+{
+	return f->waited_ms + (f->where == FLOW_PARKED ? (uint32_t)loop_now(f->worker->loop) - f->parked_at : 0);
+}
+
 struct sent *flow_sent(struct flow *f)
 {
 	return &shard_of(f)->sent[f->side];

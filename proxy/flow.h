@@ -39,6 +39,8 @@ struct flow {
 enum flow_entry flow_enter(struct flow *f, struct worker *w, struct account *a, const struct flow_ops *ops, const char **why);
 void flow_leave(struct flow *f); /* also while parked, or out */
 
+uint32_t flow_waited_ms(const struct flow *f); /* behind the gate, until now */
+
 struct sent *flow_sent(struct flow *f);                                         /* in flight: of its side, for the end that goes there */
 void flow_count_request(struct flow *f);                                        /* in flight: for status */
 void flow_count_bytes(struct flow *f, uint64_t up, uint64_t down, bool failed); /* likewise, at its end */

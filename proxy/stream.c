@@ -73,7 +73,7 @@ static void log_end(struct stream *s, const char *why)
 		.name = s->name ? slice_of(s->name) : (struct slice){0},
 		.bytes_up = s->up,
 		.bytes_down = s->down,
-		.wait_ms = v->flow.waited_ms,
+		.wait_ms = flow_waited_ms(&v->flow),
 		.connect_ms = s->connect_ms,
 		.total_ms = visitor_now(v) - v->started,
 		.why = why,

@@ -74,7 +74,7 @@ void visit_log(struct visit *v, const char *why)
 		.body_up = body_bytes(&v->x.request, v->x.up),
 		.own = !v->x.answered,
 		.body_down = body_bytes(&v->x.answer, v->x.down),
-		.wait_ms = v->v.flow.waited_ms,
+		.wait_ms = flow_waited_ms(&v->v.flow),
 		.connect_ms = v->x.connect_ms,
 		.total_ms = visitor_now(&v->v) - v->x.began,
 		.why = why,

@@ -22,12 +22,14 @@ checked() { # the format, and the naming conventions
 # ---- traffic, holds, refusals
 for _ in 1 2 3; do visit -o "$W/o" http://alice.example/; done
 visit -o "$W/o" https://bob.example/
+visit -o "$W/o" -d hello 'http://alice.example/private?token=secret'
 same "a bad request" "$(visit -H 'Host: a b' -o "$W/o" -w '%{http_code}' http://alice.example/)" 400
 ask hold '{"name":"carol","max-wait":1}' >/dev/null
 same "held too long" "$(visit -o "$W/o" -w '%{http_code}' http://carol.example/)" 503
+wait_for grep -qE '"error.type":"503","shunt.account":"carol","shunt.why":"held too long","shunt.held_ms":1[0-9]{3},' "$W/access.log"
 metrics
 checked
-same "requests" "$(value 'shunt_proxy_requests_total{side="client"}')" 4
+same "requests" "$(value 'shunt_proxy_requests_total{side="client"}')" 5
 same "none at transit" "$(value 'shunt_proxy_requests_total{side="transit"}')" 0
 same "refused" "$(value 'shunt_proxy_refused_total{reason="held_too_long"}')" 1
 same "own answers" "$(value 'shunt_proxy_own_responses_total{code="503"}') $(value 'shunt_proxy_own_responses_total{code="400"}')" "1 1"
@@ -73,7 +75,11 @@ assert rows["bob"]["side"] == "client", rows
 assert top["total"]["requests-per-second"] >= rows["alice"]["requests-per-second"], top
 assert "carol" not in rows and top["step"] == "accounts move", top
 END
-like "a table where there is no terminal" "$(shunt top)" 'account +side +gate +>req/s'
+shunt top >"$W/top2" & looking=$!
+for _ in {1..20}; do visit -o "$W/o" http://alice.example/ -o "$W/o2" https://bob.example/; done
+wait $looking
+like "a table where there is no terminal" "$(cat "$W/top2")" 'account +side +gate +>req/s'
+like "and its rows" "$(cat "$W/top2")" '^alice +transit +open +[0-9.]+ '
 in_ns c python3 "$E2E/metrics_top.py" "$SHUNT" "$W/shunt.conf"
 
 # ---- whoever is away is a sample, at once
@@ -97,4 +103,20 @@ in_ns c "$SHUNT" -c "$W/broken.conf" metrics >"$W/metrics" 2>"$W/log/broken"
 checked
 same "a damaged journal" "$(value shunt_journal_up)" 0
 like "and why" "$(cat "$W/log/broken")" damaged
+
+# ---- the access log: lines of JSON, each of them, without queries
+python3 - "$W/access.log" <<'END'
+import json, re, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert len(lines) > 80, len(lines)
+for o in lines:
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", o["timestamp"]), o
+    assert o["client.address"].startswith("203.0.113.") and o["client.port"] > 0 and o["network.transport"] == "tcp", o
+asked = [o for o in lines if o.get("url.path") == "/private"]
+assert len(asked) == 1 and "secret" not in json.dumps(lines), asked
+assert asked[0]["http.request.method"] == "POST" and asked[0]["http.request.body.size"] == 5, asked
+assert asked[0]["http.response.status_code"] == 200 and asked[0]["network.protocol.version"] == "1.1", asked
+tls = [o for o in lines if o["shunt.protocol"] == "tls"]
+assert tls and all(o["server.address"] == "bob.example" and o["server.port"] == 443 and o["shunt.bytes_up"] > 100 for o in tls), tls
+END
 say "metrics are told, whoever is away"
