@@ -1,5 +1,6 @@
 #include "control/top.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 static const struct top_order orders[] = {{'r', "requests"}, {'b', "bytes"}, {'e', "errors"}, {'w', "waiting"}, {'f', "flows"}};
@@ -55,8 +56,8 @@ json_t *top_rates(const json_t *answer)
 
 #define CELL 12
 
-/* "0", "0.4", "37", "1.2k", "35M" */
-static const char *amount(double v, char out[CELL])
+/* "0", "0.4", "37", "1.2k", "35M"; whole: "4", not "4.0" */
+static const char *amount(double v, bool whole, char out[CELL])
 {
 	static const char units[] = " kMGT";
 	size_t u = 0;
@@ -64,7 +65,7 @@ static const char *amount(double v, char out[CELL])
 		v /= 1000;
 		u++;
 	}
-	snprintf(out, CELL, v > 0 && v < 9.95 ? "%.1f" : "%.0f", v);
+	snprintf(out, CELL, v > 0 && v < 9.95 && !(whole && !u) ? "%.1f" : "%.0f", v);
 	if (u)
 		strncat(out, (const char[]){units[u], '\0'}, CELL - 1 - strlen(out));
 	return out;
@@ -84,10 +85,11 @@ static const char *word(const json_t *o, const char *key, const char *none)
 static void line(FILE *to, const char *name, const char *side, const char *gate, const json_t *o)
 {
 	char c[7][CELL];
-	fprintf(to, "%-20s %-8s %-7s %8s %8s %8s %8s %8s %8s %8s\n", name, side, gate, amount(number(o, "requests-per-second"), c[0]),
-		amount(number(o, "bytes-up-per-second"), c[1]), amount(number(o, "bytes-down-per-second"), c[2]),
-		amount(number(o, "errors-per-second"), c[3]), amount(number(o, "refused-per-second"), c[4]),
-		amount(number(o, "waiting"), c[5]), amount(number(o, "in-flight"), c[6]));
+	fprintf(to, "%-20s %-8s %-7s %8s %8s %8s %8s %8s %8s %8s\n", name, side, gate,
+		amount(number(o, "requests-per-second"), false, c[0]), amount(number(o, "bytes-up-per-second"), false, c[1]),
+		amount(number(o, "bytes-down-per-second"), false, c[2]), amount(number(o, "errors-per-second"), false, c[3]),
+		amount(number(o, "refused-per-second"), false, c[4]), amount(number(o, "waiting"), true, c[5]),
+		amount(number(o, "in-flight"), true, c[6]));
 }
 
 static const char *mark(const struct top_order *by, const char *word, const char *marked, const char *plain)
