@@ -4,7 +4,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#define TOP_INTERVAL_MIN_MS 500 /* below it a rate says little */
+#define TOP_INTERVAL_MIN_MS 500  /* below it a rate says little */
+#define TOP_INTERVAL_MAX_MS 3000 /* above it, little of now */
 
 struct top_order {
 	char key;         /* on a terminal */

@@ -67,7 +67,7 @@ static bool pause_ms(const struct app *a, int ms, bool keys)
 	return poll(p, 3, ms) == 0;
 }
 
-/* The proxy tells what has come since a look before; without one, it is asked again a second later. */
+/* The proxy tells what has come since a look before; without one of just now, it is asked again a second later. */
 static int look(struct app *a, const struct top_order *by, struct look *out, struct err *err)
 {
 	json_t *answer = NULL;
@@ -75,7 +75,8 @@ static int look(struct app *a, const struct top_order *by, struct look *out, str
 	int rc = proxylink_ask(a->proxy, "status", NULL, ASK_MS, &out->status, err);
 	for (int tries = 0; rc == 0 && tries < 2; tries++) {
 		rc = proxylink_ask(a->proxy, "top", json_pack("{s:s, s:i}", "by", by->word, "limit", LIMIT), ASK_MS, &answer, err);
-		if (rc < 0 || json_integer_value(json_object_get(answer, "interval-ms")) >= TOP_INTERVAL_MIN_MS || tries)
+		json_int_t ms = json_integer_value(json_object_get(answer, "interval-ms"));
+		if (rc < 0 || (ms >= TOP_INTERVAL_MIN_MS && ms <= TOP_INTERVAL_MAX_MS) || tries)
 			break;
 		json_decref(answer);
 		answer = NULL;

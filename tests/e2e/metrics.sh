@@ -75,6 +75,14 @@ assert rows["bob"]["side"] == "client", rows
 assert top["total"]["requests-per-second"] >= rows["alice"]["requests-per-second"], top
 assert "carol" not in rows and top["step"] == "accounts move", top
 END
+# bytes count as they move, not when it is over
+in_ns v curl -s --limit-rate 2M --max-time 20 --resolve '*:80:192.0.2.10' -o "$W/download" 'http://bob.example/app/download?kb=100000' & loading=$!
+wait_for test -s "$W/download"
+shunt --json top >"$W/top3"
+kill $loading
+python3 -c 'import json, sys
+bob = {r["name"]: r for r in json.load(open(sys.argv[1]))["accounts"]}["bob"]
+assert bob["in-flight"] == 1 and 100e3 < bob["bytes-down-per-second"] < 100e6, bob' "$W/top3"
 shunt top >"$W/top2" & looking=$!
 for _ in {1..20}; do visit -o "$W/o" http://alice.example/ -o "$W/o2" https://bob.example/; done
 wait $looking

@@ -160,6 +160,13 @@ like "status of alice" "$(shunt status alice)" '^dns +published \(15 record sets
 like "status of carol" "$(shunt status carol)" '^dns +none \(external\)$'
 like "status of all" "$(shunt status)" '^dns +answers at unix:.*, has changed 34 record sets in 3 zones for 2 accounts$'
 like "and who does not show it" "$(shunt status)" '^dns +dave: dave\.test\. pushed, not seen yet: ns1\.foreign\.example\. '
+metrics_have() { # SAMPLE..
+	local sample
+	shunt metrics >"$W/metrics"
+	for sample; do grep -qxF "$sample" "$W/metrics" || die "metrics: no $sample in $(grep -E 'dns|_up' "$W/metrics")"; done
+}
+metrics_have 'shunt_dnsupdate_up 1' 'shunt_netctl_up{side="client"} 1' 'shunt_dnsupdate_zones{state="pushed"} 3' 'shunt_dnsupdate_record_sets 34' \
+	'shunt_dnsupdate_lagging_zones 1' 'shunt_dns_publish_delay_seconds_count 1' 'shunt_dns_publish_delay_seconds_bucket{le="60"} 1' 'shunt_dns_owed_accounts 0'
 
 say "who still comes to the old address"
 shunt check --stragglers >"$W/stragglers"
@@ -239,6 +246,7 @@ like "alice" "$OUT" 'alice is moved and served by transit, but its DNS is not pu
 rm "$W/in-copy" "$W/pid/dnsupdate"
 at_rest alice transit
 like "status" "$(shunt status)" '^dns +alice is owed: .*dns\.sock.*shunt resume tries again'
+metrics_have 'shunt_dnsupdate_up 0' 'shunt_dns_owed_accounts 1'
 unchanged "what is owed" alice.example
 moved=${home//www.alice.example 192.0.2.10>client 2001:db8::10>client/$(proxied www.alice.example)}
 moved=${moved//alice.example 192.0.2.10>client 2001:db8::10>client/$(proxied alice.example)}

@@ -46,6 +46,11 @@ led_to() { # ADDRESS: her name, on both name servers
 zone_as_before() {
 	axfr ${SECONDARY[knot]} alice.example | diff "$W/zone.before" - >"$W/diff" || die "$1: her zone is not as it was: $(cat "$W/diff")"
 }
+metrics_have() { # SAMPLE..
+	local sample
+	shunt metrics >"$W/metrics"
+	for sample; do grep -qxF "$sample" "$W/metrics" || die "metrics: no $sample in $(grep -E 'step|deadline|_up|plan' "$W/metrics")"; done
+}
 step() { shunt status | sed -n 's/^step *//p'; }
 cat >"$W/visitors.py" <<-'END'
 	import http.client, itertools, signal, sys, time
@@ -95,6 +100,9 @@ is_in_force tra reply confirmed || die "no way back for answers: $(in_force tra)
 shunt start >"$W/again"
 like "the same again" "$(cat "$W/again")" 'already'
 
+metrics_have 'shunt_step{step="moving"} 1' 'shunt_netctl_up{side="client"} 1' 'shunt_netctl_up{side="transit"} 1' 'shunt_dnsupdate_up 1' \
+	'shunt_netctl_plan{side="client",plan="intercept",state="confirmed"} 1' 'shunt_netctl_plan_drift{side="transit",plan="reply"} 0' 'shunt_proxy_intercept_alive 1'
+
 say "accounts move"
 shunt migrate alice
 served_by alice.example tra
@@ -115,6 +123,8 @@ shunt reinstall
 shunt reinstall >"$W/again"
 like "the same again" "$(cat "$W/again")" 'already|are on the transit'
 WAIT=5 wait_for served_by alice.example tra
+metrics_have 'shunt_step{step="reinstalling"} 1' 'shunt_netctl_plan{side="transit",plan="takeover",state="confirmed"} 1' 'shunt_rollback_accounts 0' \
+	'shunt_moves_total{kind="rollback",outcome="done"} 1' 'shunt_dns_publish_delay_seconds_count 3'
 fails_with 1 shunt rollback alice
 like "no way back now" "$OUT" 'reinstall'
 fails_with 1 shunt relocate alice
