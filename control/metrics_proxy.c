@@ -178,7 +178,7 @@ static void tell_stragglers(struct expo *e, const json_t *s)
 	expo_one(e, "shunt_straggler_recent_names", EXPO_GAUGE, "Of the 1000 heaviest of these, those that came within the last hour.",
 		 recent);
 	expo_one(e, "shunt_straggler_visits", EXPO_GAUGE,
-		 "Their requests (HTTP) and connections, since the proxy began or the account moved.", number(s, "count"));
+		 "Their requests (HTTP) and connections, since the proxy's first start or the account's move.", number(s, "count"));
 	if (isfinite(least))
 		expo_one(e, "shunt_straggler_last_seen_timestamp_seconds", EXPO_GAUGE, "When the last of them came.",
 			 ((double)now_ms() - least) / 1000);
