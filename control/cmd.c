@@ -43,6 +43,9 @@ enum option_bit {
 	O_VERIFY = 1 << 22,
 	O_HEAD = 1 << 23,
 	O_WATCH = 1 << 24,
+	O_OPERATOR = 1 << 25,
+	O_ACCOUNT = 1 << 26,
+	O_METRICS = 1 << 30,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
 #define O_MOVE   (O_DRY_RUN | O_DRAIN | O_MAX_WAIT | O_NO_DNS)
@@ -81,8 +84,12 @@ static const struct option_row {
 	{"address", 'a', LIST, O_ADDRESS, offsetof(struct options, addresses), "IP",
 	 "an address of its own; of a certificate, also a name"},
 	{"login", 'l', LIST, O_LOGIN, offsetof(struct options, logins), "L", "a login, or *@domain"},
-	{"days", 0, DAYS, O_DAYS, offsetof(struct options, days), "N", "days that a certificate holds; default 397"},
+	{"days", 0, DAYS, O_DAYS, offsetof(struct options, days), "N",
+	 "days that a certificate holds (default 397), or a token (default: until it is revoked)"},
 	{"dir", 0, TEXT, O_DIR, offsetof(struct options, dir), "DIR", "the authority's directory; default " PKI_DEFAULT_DIR},
+	{"operator", 0, FLAG, O_OPERATOR, offsetof(struct options, as_operator), NULL, "a token that may do everything"},
+	{"account", 0, TEXT, O_ACCOUNT, offsetof(struct options, account), "ACCOUNT", "a token that knows this account alone"},
+	{"metrics", 0, FLAG, O_METRICS, offsetof(struct options, metrics), NULL, "a token that may read /metrics alone"},
 	{"port", 'p', LIST, O_PORT, offsetof(struct options, ports), "N", "a port of its own"},
 };
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
@@ -173,7 +180,16 @@ static const struct command commands[] = {
 	 "Names and addresses stay. The certificates before hold until they end.", O_DIR | O_DAYS, 0, -1, NEED_NOTHING, cmd_pki_renew},
 	{"pki list", "[DIR]", "what was issued, for whom, until when", NULL, O_DIR, 0, 1, NEED_NOTHING, cmd_pki_list},
 	{"reload", "", "the proxy reads its configuration again", NULL, 0, 0, 0, NEED_READ, cmd_reload},
-	{"serve", "", "API, panel and timers", NULL, 0, 0, 0, NEED_READ, cmd_serve},
+	{"serve", "", "the API: every command by HTTP",
+	 "Where, and how often one may ask, is in section serve of shunt.conf; who may, shunt token says. Ends with SIGTERM; commands that "
+	 "it "
+	 "began go on, and the next serve knows of them.",
+	 0, 0, 0, NEED_CONF, cmd_serve},
+	{"token create", "NAME --operator | --account ACCOUNT | --metrics [--days N]", "let somebody use the API",
+	 "The token is printed once, on standard output; only its hash is kept. NAME is what the audit trail calls it.",
+	 O_OPERATOR | O_ACCOUNT | O_METRICS | O_DAYS, 1, 1, NEED_CONF, cmd_token_create},
+	{"token list", "", "who may, until when, and when it was used last", NULL, 0, 0, 0, NEED_CONF, cmd_token_list},
+	{"token revoke", "NAME", "a token ends at once", NULL, 0, 1, 1, NEED_CONF, cmd_token_revoke},
 	{"help", "[COMMAND]", "this text", NULL, 0, 0, 2, NEED_NOTHING, cmd_help},
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
@@ -480,6 +496,7 @@ int cmd_parse(int argc, char **argv, struct options *opt, const struct command *
 		return unknown_command(w[0], n > 1 ? w[1] : NULL, err);
 	*words = w + used;
 	*n_words = n - used;
+	opt->given_days = opt->given & O_DAYS;
 	return opt->help || opt->version ? 0 : check_words(*cmd, opt, *words, *n_words, err);
 }
 

@@ -16,10 +16,11 @@ struct options {
 	const char *file;
 	bool json, yes, help, version;
 	bool all, dry_run, no_dns, force;
-	bool without_client, stragglers, verify, head, watch;
+	bool without_client, stragglers, verify, head, watch, as_operator, metrics;
 	int drain, max_wait, confirm; /* seconds; -1: not given */
 	int days;
-	const char *since, *to, *dir;
+	bool given_days;
+	const char *since, *to, *dir, *account;
 	struct words domains, addresses, logins, ports;
 	unsigned given; /* bits of the option table */
 };
@@ -77,6 +78,9 @@ enum exit_code cmd_metrics(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_top(struct app *a, char **words, int n, struct err *err);     /* top_cmd.c */
 enum exit_code cmd_resume(struct app *a, char **words, int n, struct err *err);  /* server_cmd.c */
 enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err);        /* serve/serve_cmd.c */
+enum exit_code cmd_token_create(struct app *a, char **words, int n, struct err *err); /* serve/token_cmd.c */
+enum exit_code cmd_token_list(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_token_revoke(struct app *a, char **words, int n, struct err *err);
 
 int parse_since(const char *text, long long now_s, long long *since_s); /* RFC 3339, or 90m, 2h, 3d ago; -EINVAL */

@@ -64,7 +64,7 @@ void who_am_i(struct who *w)
 {
 	memset(w, 0, sizeof(*w));
 	struct passwd *pw = getpwuid(getuid());
-	const char *sudo = getenv("SUDO_USER");
+	const char *sudo = getenv("SUDO_USER"), *actor = getenv("SHUNT_ACTOR");
 	char name[40];
 	if (pw)
 		snprintf(name, sizeof(name), "%s", pw->pw_name);
@@ -72,6 +72,8 @@ void who_am_i(struct who *w)
 		snprintf(name, sizeof(name), "uid %u", (unsigned)getuid());
 	if (sudo && *sudo)
 		snprintf(w->user, sizeof(w->user), "%s (sudo: %.12s)", name, sudo);
+	else if (actor && *actor) /* shunt serve says for whom; who could set it could also write the state itself */
+		snprintf(w->user, sizeof(w->user), "%.20s (token: %.32s)", name, actor);
 	else
 		snprintf(w->user, sizeof(w->user), "%s", name);
 	w->pid = (int)getpid();

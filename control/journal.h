@@ -17,7 +17,7 @@
 struct journal;
 
 struct who {
-	char user[64]; /* "root", "root (sudo: anna)" */
+	char user[64]; /* "root", "root (sudo: anna)", "root (token: panel)" */
 	int pid;
 	char host[65];
 };
@@ -55,6 +55,10 @@ bool trail_head_parse(struct trail_head *h, const char *text); /* "LINES:HASH" *
 int journal_note(struct journal *j, const char *account, int64_t move, const char *what, const json_t *evidence, struct err *err);
 /* Oldest first; each {"id","at","at-ms","who","account","move","what","evidence","hash"}. account NULL: all; since 0: from the start. */
 int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err);
+/* For who follows the trail: lines after a place, max at the most, as above. by_count: the place is how many of the account's lines came
+ * before, else an id (0: from the start). account NULL: all, by id. */
+int journal_after(struct journal *j, const char *account, bool by_count, int64_t place, int max, json_t **out, struct err *err);
+int journal_count(struct journal *j, const char *account, int64_t upto, int64_t *count, struct err *err); /* of an account's, up to an id */
 /* The last line of an account whose `what` begins so, as above; -ENOENT: none. Walks back over that account's lines alone. */
 int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err);
 

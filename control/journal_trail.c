@@ -205,6 +205,39 @@ int journal_log(struct journal *j, const char *account, int64_t since, json_t **
 	return rc;
 }
 
+int journal_after(struct journal *j, const char *account, bool by_count, int64_t place, int max, json_t **out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	const char *sql = by_count  ? "SELECT " ENTRY_COLUMNS " FROM journal WHERE account = ?1 ORDER BY id LIMIT ?3 OFFSET ?2"
+			  : account ? "SELECT " ENTRY_COLUMNS " FROM journal WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
+				    : "SELECT " ENTRY_COLUMNS " FROM journal WHERE ?1 IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
+	int rc = db_query(j->db, &st, err, sql, "sii", account, place, (int64_t)max);
+	if (rc < 0)
+		return rc;
+	*out = json_array();
+	while ((rc = db_next(j->db, st, err)) == 1)
+		json_array_append_new(*out, entry_of(st));
+	sqlite3_finalize(st);
+	if (rc < 0) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+int journal_count(struct journal *j, const char *account, int64_t upto, int64_t *count, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(j->db, &st, err, "SELECT count(*) FROM journal WHERE account = ? AND id <= ?", "si", account, upto);
+	if (rc < 0)
+		return rc;
+	rc = db_next(j->db, st, err);
+	if (rc == 1)
+		*count = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return rc < 0 ? rc : 0;
+}
+
 int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err)
 {
 	sqlite3_stmt *st = NULL;

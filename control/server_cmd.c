@@ -57,12 +57,3 @@ enum exit_code cmd_reload(struct app *a, char **words, int n, struct err *err)
 	json_decref(answer);
 	return EXIT_DONE;
 }
-
-enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err)
-{
-	(void)a;
-	(void)words;
-	(void)n;
-	err_set(err, -ENOSYS, "serve refused: API and panel are not part of this version; every command works without it");
-	return EXIT_REFUSED;
-}

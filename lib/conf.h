@@ -132,6 +132,17 @@ struct conf_netctl {
 	int priority; /* likewise */
 };
 
+/* The HTTP API and the panel. */
+struct conf_serve {
+	bool present;
+	char *listen, *state;
+	char *cert, *key; /* NULL where not set */
+	char **names;     /* by which it is called, besides localhost and loopback addresses */
+	size_t n_names;
+	int body_max, rate, changes;
+	int line;
+};
+
 struct conf_tls {
 	bool present;
 	char *ca, *cert, *key;
@@ -147,6 +158,7 @@ struct conf {
 	struct conf_netctl netctl;
 	struct conf_dns dns;
 	struct conf_control control;
+	struct conf_serve serve;
 	struct conf_tls tls;
 };
 

@@ -200,6 +200,23 @@ static int check_zone_servers(struct conf *c, struct err *err)
 	return 0;
 }
 
+static int check_serve(const struct conf *c, struct err *err)
+{
+	const struct conf_serve *s = &c->serve;
+	bool tls = s->present && strncmp(s->listen, "tls://", 6) == 0;
+
+	if (tls && !(s->cert && s->key))
+		return bad(c, err, s->line,
+			   "found listen = \"tls://...\" in section serve without cert or key, expected both: the certificate that "
+			   "browsers are "
+			   "shown, and its key");
+	if (s->present && !tls && (s->cert || s->key))
+		return bad(c, err, s->line,
+			   "found cert or key in section serve whose listen is not tls://, expected listen = \"tls://ADDRESS:PORT\" with "
+			   "them");
+	return 0;
+}
+
 int conf_check(struct conf *c, struct err *err)
 {
 	struct conf_proxy *p = &c->proxy;
@@ -213,6 +230,8 @@ int conf_check(struct conf *c, struct err *err)
 			"\"...\" key = \"...\" }");
 	if (rc == 0)
 		rc = check_zone_servers(c, err);
+	if (rc == 0)
+		rc = check_serve(c, err);
 	for (size_t i = 0; rc == 0 && i < p->n_listeners; i++) {
 		struct conf_listener *l = &p->listeners[i];
 

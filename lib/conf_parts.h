@@ -28,6 +28,7 @@ enum conf_kind {                 /* what a key holds, and the field's type */
 		 KIND_SOCKET,    /* char *: unix:/path */
 		 KIND_PEER,      /* char *: unix:/path or tls://host:port */
 		 KIND_LISTEN,    /* char *: tls://address:port */
+		 KIND_SERVE,     /* char *: unix:/path, loopback address:port, or tls://address:port */
 		 KIND_ADDRESS,   /* char *: an address, without a port */
 		 KIND_HOST,      /* struct conf_host without a port */
 		 KIND_HOST_PORT, /* struct conf_host with a port */

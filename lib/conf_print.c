@@ -50,6 +50,7 @@ static bool is_set(const struct conf_key *k, const void *base)
 	case KIND_SOCKET:
 	case KIND_PEER:
 	case KIND_LISTEN:
+	case KIND_SERVE:
 	case KIND_ADDRESS:
 		break;
 	}
@@ -121,6 +122,7 @@ static void print_value(const struct conf_key *k, const void *base, FILE *to)
 	case KIND_SOCKET:
 	case KIND_PEER:
 	case KIND_LISTEN:
+	case KIND_SERVE:
 	case KIND_ADDRESS:
 		memcpy(&text, field, sizeof(text));
 		quoted(to, text);

@@ -270,6 +270,22 @@ static const struct conf_key control_keys[] = {
 	    "before an account moves, and before reinstall, the side it goes to must answer for it, through every listener"),
 	{0}};
 
+static const struct conf_key serve_keys[] = {
+	KEY(serve, "listen", SERVE, listen, "unix:/run/shunt/serve.sock",
+	    "where the API answers: a Unix socket, a loopback address, or any address with TLS (cert and key)",
+	    .hint = "an address that others reach takes tls://, with cert and key: the token of a request would pass the network in the "
+		    "clear"),
+	KEY(serve, "cert", FILE, cert, NULL, "with tls://: the certificate that browsers are shown, and its chain; read again at SIGHUP"),
+	KEY(serve, "key", FILE, key, NULL, "its private key"),
+	LIST(serve, "names", HOSTS, names,
+	     "names by which it is called, as by a web server in front of it; without tls:// the Host of a request must be one of them, "
+	     "localhost, or a loopback address"),
+	KEY(serve, "state", FILE, state, "/var/lib/shunt/serve.db", "tokens, operations, and their answers"),
+	INT(serve, "body-max", body_max, "1048576", 1024, 256 * 1024 * 1024, "bytes of a request's body"),
+	INT(serve, "rate", rate, "20", 1, 100000, "requests per second of one token; twice as many at once"),
+	INT(serve, "changes", changes, "60", 1, 100000, "changing requests per minute of one token"),
+	{0}};
+
 static const struct conf_key tls_keys[] = {
 	KEY(tls, "ca", FILE, ca, NULL, "certificates that peers' certificates must come from", .required = true),
 	KEY(tls, "cert", FILE, cert, NULL, "our certificate", .required = true),
@@ -297,6 +313,13 @@ const struct conf_section conf_sections[] = {
 	 .subs = netctl_subs},
 	{SECTION("dns", dns), PRESENT(dns), .help = "shunt-dnsupdate, on the control host.", .keys = dns_keys, .subs = dns_subs},
 	{SECTION("control", control), PRESENT(control), .help = "The shunt command, on the control host.", .keys = control_keys},
+	{.name = "serve",
+	 .at = offsetof(struct conf, serve),
+	 .title_at = CONF_NOWHERE,
+	 .line_at = offsetof(struct conf_serve, line),
+	 PRESENT(serve),
+	 .help = "shunt serve, on the control host: the API and the panel.",
+	 .keys = serve_keys},
 	{SECTION("tls", tls), PRESENT(tls), .help = "Certificates between hosts.", .keys = tls_keys},
 	{0}};
 
@@ -422,6 +445,15 @@ static bool is_listen(const char *text)
 	return strncmp(text, "tls://", 6) == 0 && addr_parse_port(&a, text + 6) && addr_port(&a) != 0;
 }
 
+/* In the clear only where no other host can listen. */
+static bool is_serve(const char *text)
+{
+	struct addr a;
+	if (addr_parse_port(&a, text) && addr_port(&a) != 0)
+		return addr_is_loopback(&a);
+	return is_listen(text) || is_socket(text);
+}
+
 /* Scheme, host and perhaps a port: what follows is ours to add. */
 static bool is_url(const char *text)
 {
@@ -523,6 +555,8 @@ int conf_set(const struct conf_key *k, void *base, const char *text, int line)
 		return set_text(field, is_peer(text), text);
 	case KIND_LISTEN:
 		return set_text(field, is_listen(text), text);
+	case KIND_SERVE:
+		return set_text(field, is_serve(text), text);
 	case KIND_ADDRESS:
 		return set_text(field, addr_parse(&addr, text), text);
 	case KIND_HOST:
@@ -563,6 +597,7 @@ void conf_unset(const struct conf_key *k, void *base)
 	case KIND_SOCKET:
 	case KIND_PEER:
 	case KIND_LISTEN:
+	case KIND_SERVE:
 	case KIND_ADDRESS:
 	case KIND_NETS:
 		memcpy(&text, field, sizeof(text));
@@ -609,6 +644,8 @@ const char *conf_expected(const struct conf_key *k, char out[CONF_TEXT_MAX])
 		return "unix:/PATH or tls://HOST:PORT";
 	case KIND_LISTEN:
 		return "tls://ADDRESS:PORT or tls://[IPv6]:PORT";
+	case KIND_SERVE:
+		return "unix:/PATH, a loopback ADDRESS:PORT, or tls://ADDRESS:PORT";
 	case KIND_ADDRESS:
 		return "an IPv4 or IPv6 address without a port";
 	case KIND_HOST:

@@ -1,5 +1,5 @@
 #pragma once
-/* ctl_parts - what the files of ctl share among themselves; nobody else includes it.
+/* ctl_parts - what the files of ctl share among themselves; of others only shunt serve includes it, for the file of its Unix socket.
  * The way of a peer: ctl_server.c accepts. On a Unix socket the kernel says who it is, and it is let in or turned away at once. From the
  * network it first goes through ctl_shake.c, until its certificate says who it is. Who is let in becomes a ctl_conn (ctl.c). */
 #include "lib/addr.h"

@@ -143,6 +143,23 @@ static bool make_strict(SSL_CTX *ctx)
 	       SSL_CTX_set_num_tickets(ctx, 0) == 1 && SSL_CTX_set_alpn_protos(ctx, alpn, ALPN_LEN) == 0;
 }
 
+int tls_use_files(SSL_CTX *ctx, const char *cert, const char *key, struct err *err)
+{
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return file_error(cert, "certificate", err);
+	return use_key(ctx, key, cert, err);
+}
+
+struct tls *tls_wrap(SSL_CTX *ctx)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+	if (t)
+		t->ctx = ctx;
+	else
+		SSL_CTX_free(ctx);
+	return t;
+}
+
 int tls_new(struct tls **out, const char *ca, const char *cert, const char *key, struct err *err)
 {
 	struct tls *t = calloc(1, sizeof(*t));
@@ -155,10 +172,8 @@ int tls_new(struct tls **out, const char *ca, const char *cert, const char *key,
 		rc = err_set(err, -ENOMEM, "OpenSSL cannot be set up: %s", tls_words(ERR_peek_error()));
 	if (rc == 0 && SSL_CTX_load_verify_file(t->ctx, ca) != 1)
 		rc = file_error(ca, "ca", err);
-	if (rc == 0 && SSL_CTX_use_certificate_chain_file(t->ctx, cert) != 1)
-		rc = file_error(cert, "certificate", err);
 	if (rc == 0)
-		rc = use_key(t->ctx, key, cert, err);
+		rc = tls_use_files(t->ctx, cert, key, err);
 	ERR_clear_error();
 	if (rc < 0) {
 		tls_free(t);

@@ -37,6 +37,12 @@ const char *tls_why(struct bufferevent *bev, char out[TLS_TEXT_MAX]);        /* 
 const char *tls_subject(struct bufferevent *bev, char out[TLS_TEXT_MAX]);    /* the peer's common name, in quotes, printable */
 void tls_last_words(struct bufferevent *bev, const void *bytes, size_t len); /* sends as far as that needs no waiting */
 
+/* ---- for browsers ---- */
+/* TLS 1.2 and 1.3 with a certificate that browsers trust; they show none. ALPN "http/1.1". Errors as tls_new(). */
+int tls_web_new(struct tls **out, const char *cert, const char *key, struct err *err);
+/* An answering end without a socket, which gets one by bufferevent_setfd(); NULL: out of memory. */
+struct bufferevent *tls_web_end(const struct tls *t, struct event_base *base);
+
 /* ---- the asking end, without a loop: each call does what needs no waiting ---- */
 struct tls_stream;
 /* Borrows fd, a connected non-blocking socket. host is what was dialled: an address or a name. */

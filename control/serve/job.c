@@ -1,0 +1,343 @@
+#include "control/serve/job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LOOK_MS 300 /* whether an adopted child still lives */
+#define PROGRAM "/proc/self/exe"
+
+struct job {
+	struct job *next; /* in its lane's queue, or among those that run */
+	struct jobs *jobs;
+	enum lane lane;
+	char **argv;
+	char actor[96]; /* SHUNT_ACTOR=.. */
+	int out, pidfd, deadline_ms;
+	pid_t pid; /* 0: not begun; -1: adopted */
+	bool late;
+	struct event *ended;
+	struct deadline deadline;
+	void (*began)(void *arg);
+	void (*fn)(void *arg, const struct job_end *end);
+	void *arg;
+};
+
+struct row { /* of jobs */
+	struct job *first, **last;
+	unsigned n;
+};
+
+struct jobs {
+	struct loop *loop;
+	int limits[N_LANES], queues[N_LANES];
+	struct row waiting[N_LANES], running[N_LANES];
+	struct event *next; /* begins what may begin, from the loop */
+};
+
+/* ---- rows ---- */
+
+static void row_add(struct row *r, struct job *j)
+{
+	j->next = NULL;
+	*r->last = j;
+	r->last = &j->next;
+	r->n++;
+}
+
+static void row_remove(struct row *r, struct job *j)
+{
+	struct job **p = &r->first;
+	while (*p != j)
+		p = &(*p)->next;
+	*p = j->next;
+	if (!j->next)
+		r->last = p;
+	r->n--;
+}
+
+static void job_free(struct job *j)
+{
+	if (!j)
+		return;
+	deadline_cancel(j->jobs->loop, &j->deadline);
+	if (j->ended)
+		event_free(j->ended);
+	if (j->pidfd >= 0)
+		close(j->pidfd);
+	if (j->out >= 0)
+		close(j->out);
+	for (size_t i = 0; j->argv && j->argv[i]; i++)
+		free(j->argv[i]);
+	free(j->argv);
+	free(j);
+}
+
+/* ---- the end ---- */
+
+static char *answer_of(int fd, size_t *len)
+{
+	struct stat st;
+	*len = 0;
+	if (fstat(fd, &st) < 0 || st.st_size > JOB_ANSWER_MAX)
+		return NULL;
+	char *text = malloc((size_t)st.st_size + 1);
+	while (text && *len < (size_t)st.st_size) {
+		ssize_t n = pread(fd, text + *len, (size_t)st.st_size - *len, (off_t)*len);
+		if (n <= 0)
+			break;
+		*len += (size_t)n;
+	}
+	if (text)
+		text[*len] = '\0';
+	return text;
+}
+
+static void finish(struct job *j, int exit)
+{
+	size_t len;
+	char *text = answer_of(j->out, &len);
+	struct job_end end = {.exit = exit, .text = text ? text : "", .len = len, .late = j->late};
+	row_remove(&j->jobs->running[j->lane], j);
+	event_active(j->jobs->next, EV_TIMEOUT, 0);
+	j->fn(j->arg, &end);
+	free(text);
+	job_free(j);
+}
+
+static void on_ended(evutil_socket_t fd, short what, void *arg)
+{
+	struct job *j = arg;
+	int status = 0;
+	(void)fd;
+	(void)what;
+	while (waitpid(j->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	finish(j, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+}
+
+static void on_late(struct deadline *d)
+{
+	struct job *j = (struct job *)(void *)((char *)d - offsetof(struct job, deadline));
+	j->late = true;
+	kill(-j->pid, SIGKILL);
+}
+
+static void on_look(struct deadline *d)
+{
+	struct job *j = (struct job *)(void *)((char *)d - offsetof(struct job, deadline));
+	if (flock(j->out, LOCK_EX | LOCK_NB) == 0)
+		finish(j, -1);
+	else
+		deadline_arm(j->jobs->loop, d, on_look, LOOK_MS);
+}
+
+/* ---- the beginning ---- */
+
+static const char *const passed_on[] = {"TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+#ifdef SHUNT_TEST_KILL
+					"SHUNT_TEST_KILL",
+#endif
+					NULL};
+
+#define N_PASSED (sizeof(passed_on) / sizeof(*passed_on))
+
+static void environment(struct job *j, char *env[N_PASSED + 3], char room[N_PASSED][256])
+{
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", locale[] = "LC_ALL=C.UTF-8";
+	size_t n = 0;
+	env[n++] = path;
+	env[n++] = locale;
+	env[n++] = j->actor;
+	for (size_t i = 0; passed_on[i]; i++) {
+		const char *v = getenv(passed_on[i]);
+		if (v && snprintf(room[i], sizeof(room[i]), "%s=%s", passed_on[i], v) < (int)sizeof(room[i]))
+			env[n++] = room[i];
+	}
+	env[n] = NULL;
+}
+
+static int spawn(struct job *j)
+{
+	char *env[N_PASSED + 3], room[N_PASSED][256];
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t set;
+	environment(j, env, room);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, j->out, STDOUT_FILENO);
+	posix_spawn_file_actions_addclosefrom_np(&files, 3);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(&attr, 0);
+	sigemptyset(&set);
+	posix_spawnattr_setsigmask(&attr, &set);
+	sigfillset(&set);
+	posix_spawnattr_setsigdefault(&attr, &set);
+	int rc = -posix_spawn(&j->pid, PROGRAM, &files, &attr, j->argv, env);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&files);
+	return rc;
+}
+
+static void begin(struct job *j)
+{
+	row_add(&j->jobs->running[j->lane], j);
+	if (j->began)
+		j->began(j->arg); /* first: what is not on disk as begun has not begun */
+	int rc = spawn(j);
+	if (rc == 0) {
+		j->pidfd = pidfd_open(j->pid, 0);
+		j->ended = j->pidfd < 0 ? NULL : event_new(loop_base(j->jobs->loop), j->pidfd, EV_READ, on_ended, j);
+	}
+	if (rc < 0 || !j->ended || event_add(j->ended, NULL) < 0) {
+		if (rc == 0) {
+			kill(-j->pid, SIGTERM);
+			waitpid(j->pid, NULL, 0);
+		}
+		finish(j, -1);
+		return;
+	}
+	if (j->deadline_ms)
+		deadline_arm(j->jobs->loop, &j->deadline, on_late, (uint64_t)j->deadline_ms);
+}
+
+static void on_next(evutil_socket_t fd, short what, void *arg)
+{
+	struct jobs *j = arg;
+	(void)fd;
+	(void)what;
+	for (int lane = 0; lane < N_LANES; lane++) {
+		while (j->waiting[lane].first && j->running[lane].n < (unsigned)j->limits[lane]) {
+			struct job *job = j->waiting[lane].first;
+			row_remove(&j->waiting[lane], job);
+			begin(job);
+		}
+	}
+}
+
+static int fill(struct job *j, const struct job_spec *spec)
+{
+	size_t n = 0;
+	while (spec->argv[n])
+		n++;
+	snprintf(j->actor, sizeof(j->actor), "SHUNT_ACTOR=%s", spec->actor);
+	j->argv = calloc(n + 2, sizeof(*j->argv));
+	if (!j->argv || !(j->argv[0] = strdup("shunt")))
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (!(j->argv[i + 1] = strdup(spec->argv[i])))
+			return -ENOMEM;
+	}
+	if (j->out < 0)
+		j->out = memfd_create("answer", MFD_CLOEXEC);
+	return j->out < 0 ? -errno : 0;
+}
+
+int job_start(struct jobs *jobs, const struct job_spec *spec, struct err *err)
+{
+	struct job *j = jobs_has_room(jobs, spec->lane) ? calloc(1, sizeof(*j)) : NULL;
+	if (!j) {
+		if (spec->out >= 0)
+			close(spec->out);
+		return err_set(err, -EBUSY, "too many calls are waiting");
+	}
+	*j = (struct job){.jobs = jobs,
+			  .lane = spec->lane,
+			  .out = spec->out,
+			  .pidfd = -1,
+			  .deadline_ms = spec->deadline_ms,
+			  .began = spec->began,
+			  .fn = spec->fn,
+			  .arg = spec->arg};
+	int rc = fill(j, spec);
+	if (rc < 0) {
+		job_free(j);
+		return err_errno(err, rc, "cannot prepare a command");
+	}
+	row_add(&jobs->waiting[j->lane], j);
+	event_active(jobs->next, EV_TIMEOUT, 0);
+	return 0;
+}
+
+int job_adopt(struct jobs *jobs, enum lane lane, int out, void (*fn)(void *arg, const struct job_end *end), void *arg, struct err *err)
+{
+	struct job *j = calloc(1, sizeof(*j));
+	if (!j) {
+		close(out);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	*j = (struct job){.jobs = jobs, .lane = lane, .out = out, .pidfd = -1, .pid = -1, .fn = fn, .arg = arg};
+	row_add(&jobs->running[lane], j);
+	deadline_arm(jobs->loop, &j->deadline, on_look, 1);
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+bool jobs_has_room(const struct jobs *j, enum lane lane)
+{
+	return j->waiting[lane].n < (unsigned)j->queues[lane];
+}
+
+unsigned jobs_running(const struct jobs *j, enum lane lane)
+{
+	return j->running[lane].n;
+}
+
+unsigned jobs_waiting(const struct jobs *j, enum lane lane)
+{
+	return j->waiting[lane].n;
+}
+
+int jobs_new(struct jobs **out, struct loop *l, const int limits[N_LANES], const int queues[N_LANES], struct err *err)
+{
+	struct jobs *j = calloc(1, sizeof(*j));
+	*out = NULL;
+	if (j)
+		j->next = event_new(loop_base(l), -1, 0, on_next, j);
+	if (!j || !j->next) {
+		free(j);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	j->loop = l;
+	memcpy(j->limits, limits, sizeof(j->limits));
+	memcpy(j->queues, queues, sizeof(j->queues));
+	for (int lane = 0; lane < N_LANES; lane++) {
+		j->waiting[lane].last = &j->waiting[lane].first;
+		j->running[lane].last = &j->running[lane].first;
+	}
+	*out = j;
+	return 0;
+}
+
+void jobs_free(struct jobs *j)
+{
+	struct job *job;
+	if (!j)
+		return;
+	for (int lane = 0; lane < N_LANES; lane++) {
+		struct row *rows[] = {&j->waiting[lane], &j->running[lane]};
+		for (size_t i = 0; i < 2; i++) {
+			while ((job = rows[i]->first)) {
+				row_remove(rows[i], job);
+				if (lane == LANE_READ && job->pid > 0)
+					kill(-job->pid, SIGTERM);
+				job_free(job);
+			}
+		}
+	}
+	event_free(j->next);
+	free(j);
+}

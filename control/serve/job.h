@@ -1,0 +1,43 @@
+#pragma once
+/* job - one run of our own program as a child, in a lane with a bounded number at once and a bounded queue.
+ * The child gets its arguments as they are (no shell), standard input from /dev/null, an environment of its own, and a process group of its
+ * own. Its standard output is a file: nobody has to read while it runs, and a child that outlives serve still leaves its whole answer. The
+ * file is locked (flock) by serve before the child inherits it, and such a lock belongs to the open file: it is held exactly as long as the
+ * child or one of its own children lives, which is how a later serve sees whether it still runs.
+ * Ownership: a job belongs to its jobs, and is gone when fn has been called. Errors: 0 or -errno. Units: ms. Threads: the loop's. */
+#include "control/serve/route.h"
+#include "lib/err.h"
+#include "lib/loop.h"
+
+#define JOB_ANSWER_MAX (64 * 1024 * 1024)
+
+struct jobs;
+struct job;
+
+struct job_end {
+	int exit;         /* of the program; -1: it was killed, or what it became is not known */
+	const char *text; /* its standard output; NUL at the end */
+	size_t len;
+	bool late; /* its time was over, and it was killed */
+};
+
+struct job_spec {
+	enum lane lane;
+	char *const *argv;        /* without the program's name; copied */
+	const char *actor;        /* the token's name, for the trail; copied */
+	int out;                  /* taken, also on failure; -1: a file without a name */
+	int deadline_ms;          /* from the start of the child; 0: none. Only for what changes nothing */
+	void (*began)(void *arg); /* right before the child is; or NULL */
+	void (*fn)(void *arg, const struct job_end *end);
+	void *arg;
+};
+
+int jobs_new(struct jobs **out, struct loop *l, const int limits[N_LANES], const int queues[N_LANES], struct err *err);
+void jobs_free(struct jobs *j); /* reads are killed; changes go on by themselves; no fn is called */
+bool jobs_has_room(const struct jobs *j, enum lane lane);
+int job_start(struct jobs *j, const struct job_spec *spec,
+	      struct err *err); /* -EBUSY: the queue is full; fn comes later, never from within */
+/* A child of an earlier serve, by its file (taken): fn is called when it has ended, or soon where it has. */
+int job_adopt(struct jobs *j, enum lane lane, int out, void (*fn)(void *arg, const struct job_end *end), void *arg, struct err *err);
+unsigned jobs_running(const struct jobs *j, enum lane lane);
+unsigned jobs_waiting(const struct jobs *j, enum lane lane);

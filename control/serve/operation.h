@@ -1,0 +1,46 @@
+#pragma once
+/* operation - a changing call, from before it begins until days after its end: what is on disk of it.
+ * A row is written before the command is started, so that a key answers the same whatever happens to serve meanwhile.
+ * Keys belong to a token and are forgotten KEY_HOURS after the call; operations KEPT_DAYS after it.
+ * Errors: 0 or -errno, text in err. Units: ms since 1970 UTC. */
+#include "control/serve/store.h"
+#include "control/serve/token.h"
+
+#include <jansson.h>
+
+#define OPERATION_ID_MAX  33 /* 128 random bits, hexadecimal, NUL */
+#define OPERATION_KEY_MAX 64
+#define KEY_HOURS         24
+#define KEPT_DAYS         7
+#define OPERATIONS_SHOWN  100
+
+struct operation {
+	char id[OPERATION_ID_MAX];
+	int64_t token;
+	char token_name[TOKEN_NAME_MAX + 1];
+	char account[ACCOUNT_NAME_MAX + 1]; /* "": of the server */
+	char command[24];
+	char *request, *argv; /* JSON; owned */
+	int lane;
+	char key[OPERATION_KEY_MAX + 1]; /* "": none */
+	char digest[65];                 /* of what was asked, to tell whether a key is used again for the same */
+	char state[8];                   /* queued, running, done */
+	int64_t trail;                   /* the last line of the trail before it began */
+	int64_t created, started, ended; /* 0: not yet */
+	int exit;
+	char *answer; /* JSON, of the command; owned; NULL: none yet */
+};
+void operation_done(struct operation *o);
+void operation_digest(const char *what, const json_t *fields, char out[65]);
+
+int operation_add(struct store *s, struct operation *o, struct err *err); /* sets id, created, state; -EEXIST: the key is used */
+int operation_find(struct store *s, const char *id, struct operation *out, struct err *err);                   /* -ENOENT */
+int operation_by_key(struct store *s, int64_t token, const char *key, struct operation *out, struct err *err); /* -ENOENT */
+int operation_began(struct store *s, const char *id, struct err *err);
+int operation_end(struct store *s, const char *id, int exit, const char *answer, struct err *err);
+/* Those that are not over, the oldest first; at most max of them. Returns how many, or -errno. */
+int operation_open(struct store *s, struct operation *out, int max, struct err *err);
+/* account NULL: all; the newest first, OPERATIONS_SHOWN at the most. New. */
+int operation_list(struct store *s, const char *account, json_t **out, struct err *err);
+int operation_forget(struct store *s, int64_t now, struct err *err); /* keys and rows whose time is over */
+json_t *operation_json(const struct operation *o);                   /* without its answer; new */

@@ -1,0 +1,83 @@
+#pragma once
+/* serve - `shunt serve`: what its parts share. The API answers below /v1 and /metrics; what lies elsewhere goes to `other`, where the panel
+ * is to be.
+ *   web        HTTP        route  the table of calls     call   a request as a command line     job  children
+ *   token      who         limit  how often              scope  what an owner is shown          operation, store  what is on disk
+ * An exchange is one request from its first look to its answer. Threads: one loop. */
+#include "control/app.h"
+#include "control/serve/call.h"
+#include "control/serve/job.h"
+#include "control/serve/limit.h"
+#include "control/serve/operation.h"
+#include "control/serve/scope.h"
+#include "control/serve/web.h"
+
+struct events;
+
+struct server {
+	struct app *app; /* configuration and options; its own database handle is not used */
+	struct loop *loop;
+	struct store store;
+	struct journal *state; /* for looking; NULL while it cannot be opened. state_now() */
+	uint64_t state_dev, state_ino;
+	struct jobs *jobs;
+	struct web *web;
+	struct events *events;
+	struct limit by_token, changes, failures;
+	struct running *running; /* operations that are not over; operate.c */
+	struct deadline tidy;
+	bool draining;
+	json_t *openapi;
+	/* What is neither /v1 nor /metrics; NULL: 404. It answers by web_..(). */
+	void (*other)(struct server *s, struct evhttp_request *req);
+	void *other_arg;
+};
+
+struct exchange {
+	struct server *s;
+	struct evhttp_request *req;
+	struct match match;
+	const struct route *route;
+	struct token token;
+	bool owner;
+	struct call call;
+	json_t *fields; /* owned */
+	char source[WEB_SOURCE_MAX];
+	char *path;
+	uint64_t began;
+	bool consent_missing; /* the command runs dry, to tell what would happen */
+};
+
+/* ---- serve_cmd.c ---- */
+struct journal *state_now(struct server *s); /* opened again where the file was made or replaced; NULL: it cannot be */
+const char *state_server_name(const struct server *s);
+
+/* ---- api.c: who asks for what ---- */
+void api_request(void *server, struct evhttp_request *req); /* a web_fn */
+/* Each ends the exchange and frees it. */
+void exchange_json(struct exchange *x, int status, const json_t *body);
+void exchange_problem(struct exchange *x, int status, json_t *extra, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The answer of a command: its object with 200, or a problem that carries it. operation: its id, or NULL. */
+void exchange_command(struct exchange *x, int exit, const char *text, const char *operation);
+void exchange_end(struct exchange *x, int status); /* it was answered otherwise */
+struct scope exchange_scope(struct exchange *x);
+int api_status(int exit); /* HTTP's for an exit code */
+/* "shunt -c FILE --json [--yes] WORDS.. ARGS..", without the program; new, NULL at the end; free_words(). */
+char **api_argv(const struct server *s, const char *command, const struct call *c, bool dry_run, bool json);
+void free_words(char **w);
+
+/* ---- operate.c: changing calls ---- */
+void operate(struct exchange *x);
+int operate_recover(struct server *s, struct err *err); /* what an earlier serve has left */
+void operate_end(struct server *s);
+void operate_show(struct exchange *x); /* GET /v1/operations/{id} */
+void operate_list(struct exchange *x);
+bool operation_is_visible(const struct exchange *x, const struct operation *o);
+
+/* ---- events.c ---- */
+int events_new(struct events **out, struct server *s, struct err *err);
+void events_free(struct events *e);
+void events_subscribe(struct exchange *x); /* by the route's id */
+
+/* ---- openapi.c ---- */
+json_t *openapi_document(const char *version); /* new */

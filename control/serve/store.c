@@ -1,0 +1,135 @@
+#include "control/serve/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STORE_VERSION  1
+#define APPLICATION_ID 0x73686174 /* "shat" */
+#define BUSY_MS        2000
+
+static const char *const migrations[STORE_VERSION] = {
+	"CREATE TABLE tokens ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL CHECK (kind IN ('operator', 'account', "
+	"'metrics')),"
+	"  account TEXT, lookup TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,"
+	"  used INTEGER NOT NULL, made_by TEXT NOT NULL, CHECK ((kind = 'account') = (account IS NOT NULL))) STRICT;"
+	"CREATE INDEX tokens_lookup ON tokens(lookup);"
+	"CREATE TABLE operations ("
+	"  id TEXT PRIMARY KEY, token INTEGER NOT NULL, token_name TEXT NOT NULL, account TEXT, command TEXT NOT NULL,"
+	"  request TEXT NOT NULL, argv TEXT NOT NULL, lane INTEGER NOT NULL, key TEXT, digest TEXT NOT NULL,"
+	"  state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done')), trail INTEGER NOT NULL, created INTEGER NOT NULL,"
+	"  started INTEGER NOT NULL, ended INTEGER NOT NULL, exit INTEGER NOT NULL, answer TEXT) STRICT;"
+	"CREATE UNIQUE INDEX operations_key ON operations(token, key) WHERE key IS NOT NULL;"
+	"CREATE INDEX operations_open ON operations(state) WHERE state <> 'done';"
+	"CREATE INDEX operations_account ON operations(account, created);"
+	"CREATE INDEX operations_created ON operations(created);",
+};
+
+static int pragma(sqlite3 *db, const char *sql, int64_t *out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(db, &st, err, sql, "");
+	if (rc == 0 && (rc = db_next(db, st, err)) == 1) {
+		*out = sqlite3_column_int64(st, 0);
+		rc = 0;
+	}
+	sqlite3_finalize(st);
+	return rc;
+}
+
+static int upgrade(sqlite3 *db, struct err *err)
+{
+	int64_t id = 0, version = 0;
+	int rc = db_exec(db, "BEGIN IMMEDIATE", err);
+	if (rc < 0)
+		return rc;
+	rc = pragma(db, "PRAGMA application_id", &id, err);
+	if (rc == 0)
+		rc = pragma(db, "PRAGMA user_version", &version, err);
+	if (rc == 0 && version && id != APPLICATION_ID)
+		rc = err_set(err, -EBADMSG, "this is not a file of shunt serve");
+	if (rc == 0 && version > STORE_VERSION)
+		rc = err_set(err, -EPROTONOSUPPORT, "version %lld was written by a newer shunt, this one knows up to %d",
+			     (long long)version, STORE_VERSION);
+	for (; rc == 0 && version < STORE_VERSION; version++)
+		rc = db_exec(db, migrations[version], err);
+	char sql[80];
+	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID, STORE_VERSION);
+	if (rc == 0)
+		rc = db_exec(db, sql, err);
+	if (rc < 0)
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}
+
+static int trusted(int fd, struct err *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, -errno, "cannot look at it");
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return err_set(err, -EACCES, "it belongs to uid %u, expected %u or root", (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & 077)
+		return err_set(err, -EACCES, "others may use it (mode %04o), expected no rights of theirs", (unsigned)st.st_mode & 07777);
+	return 0;
+}
+
+static int open_file(struct store *s, struct err *err)
+{
+	int fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_errno(err, -errno, "cannot open");
+	int rc = trusted(fd, err);
+	close(fd);
+	if (rc < 0)
+		return rc;
+	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+		return s->db ? db_error(s->db, err, "cannot open") : err_set(err, -ENOMEM, "out of memory");
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	rc = db_exec(s->db, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL", err);
+	return rc == 0 ? upgrade(s->db, err) : rc;
+}
+
+static int open_run_dir(struct store *s, struct err *err)
+{
+	if (mkdir(s->run_dir, 0700) < 0 && errno != EEXIST)
+		return err_errno(err, -errno, "cannot make %s", s->run_dir);
+	int fd = open(s->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return err_errno(err, -errno, "%s", s->run_dir);
+	int rc = trusted(fd, err);
+	close(fd);
+	return rc < 0 ? err_wrap(err, "%s", s->run_dir) : 0;
+}
+
+int store_open(struct store *s, const char *path, struct err *err)
+{
+	*s = (struct store){.path = strdup(path)};
+	if (!s->path || asprintf(&s->run_dir, "%s.run", path) < 0) {
+		s->run_dir = NULL;
+		store_close(s);
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	int rc = open_file(s, err);
+	if (rc == 0)
+		rc = open_run_dir(s, err);
+	if (rc < 0) {
+		err_wrap(err, "%s (state of section serve)", path);
+		store_close(s);
+	}
+	return rc;
+}
+
+void store_close(struct store *s)
+{
+	sqlite3_close(s->db);
+	free(s->path);
+	free(s->run_dir);
+	*s = (struct store){0};
+}
