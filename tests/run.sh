@@ -108,7 +108,7 @@ need_packages() {
 		groff groff-base
 	END
 	# A back end, a plug-in or a directory of versions is found by no name.
-	for p in pdns-backend-sqlite3 dovecot-imapd postgresql; do
+	for p in pdns-backend-sqlite3 dovecot-imapd postgresql python3-jsonschema; do
 		dpkg-query -W -f '${Status}' $p 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
 	done
 	python3 -c 'import asyncio, ssl, json, sqlite3' 2>/dev/null || missing+=(python3)

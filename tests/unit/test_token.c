@@ -1,0 +1,210 @@
+/* Tokens, operations with their keys, and limits: what is on disk of them, and what is not. */
+#include "control/serve/limit.h"
+#include "control/serve/operation.h"
+#include "control/serve/token.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char dir[] = "/tmp/test_token.XXXXXX", path[64];
+
+static int set_up(void **state)
+{
+	struct store *s = malloc(sizeof(*s));
+	struct err err = {0};
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/serve.db", dir);
+	if (store_open(s, path, &err) < 0)
+		fail_msg("%s", err.text);
+	*state = s;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	char run[80];
+	store_close(*state);
+	free(*state);
+	unlink(path);
+	snprintf(run, sizeof(run), "%s.run", path);
+	rmdir(run);
+	return rmdir(dir);
+}
+
+static struct token make(struct store *s, const char *name, enum token_kind kind, const char *account, char text[TOKEN_TEXT_MAX])
+{
+	struct token t = {.kind = kind};
+	struct err err = {0};
+	snprintf(t.name, sizeof(t.name), "%s", name);
+	snprintf(t.account, sizeof(t.account), "%s", account);
+	if (token_create(s, &t, "root", text, &err) < 0)
+		fail_msg("%s", err.text);
+	return t;
+}
+
+static void test_found_and_revoked(void **state)
+{
+	char text[TOKEN_TEXT_MAX], other[TOKEN_TEXT_MAX];
+	struct err err = {0};
+	struct token t = make(*state, "panel", TOKEN_OPERATOR, "", text), found;
+	make(*state, "alice-web", TOKEN_ACCOUNT, "alice", other);
+	assert_int_equal(strlen(text), TOKEN_TEXT_MAX - 1);
+	assert_int_equal(strncmp(text, TOKEN_PREFIX, 6), 0);
+	assert_int_equal(token_find(*state, text, 1000, &found, &err), 0);
+	assert_int_equal(found.id, t.id);
+	assert_int_equal(found.kind, TOKEN_OPERATOR);
+	assert_int_equal(token_find(*state, other, 1000, &found, &err), 0);
+	assert_int_equal(found.kind, TOKEN_ACCOUNT);
+	assert_string_equal(found.account, "alice");
+	for (size_t i = 0; i < strlen(text); i++) {
+		char wrong[TOKEN_TEXT_MAX];
+		strcpy(wrong, text);
+		wrong[i] ^= 1;
+		assert_int_equal(token_find(*state, wrong, 1000, &found, &err), -ENOENT);
+	}
+	assert_int_equal(token_find(*state, "", 1000, &found, &err), -ENOENT);
+	assert_int_equal(token_create(*state, &t, "root", other, &err), -EEXIST);
+	assert_int_equal(token_revoke(*state, "panel", &err), 0);
+	assert_int_equal(token_find(*state, text, 1000, &found, &err), -ENOENT);
+	assert_false(token_is_good(*state, t.id, 1000));
+	assert_int_equal(token_revoke(*state, "panel", &err), -ENOENT);
+}
+
+static void test_expires(void **state)
+{
+	char text[TOKEN_TEXT_MAX];
+	struct token t = {.name = "brief", .kind = TOKEN_METRICS, .expires = 5000}, found;
+	struct err err = {0};
+	assert_int_equal(token_create(*state, &t, "root", text, &err), 0);
+	assert_int_equal(token_find(*state, text, 4999, &found, &err), 0);
+	assert_true(token_is_good(*state, t.id, 4999));
+	assert_int_equal(token_find(*state, text, 5000, &found, &err), -ENOENT);
+	assert_false(token_is_good(*state, t.id, 5000));
+}
+
+static void test_not_at_rest(void **state)
+{
+	char text[TOKEN_TEXT_MAX], *file = NULL;
+	size_t cap = 0;
+	make(*state, "panel", TOKEN_OPERATOR, "", text);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	fseek(f, 0, SEEK_END);
+	size_t len = (size_t)ftell(f);
+	rewind(f);
+	file = malloc(len);
+	assert_int_equal(fread(file, 1, len, f), len);
+	assert_non_null(memmem(file, len, "panel", 5));
+	assert_null(memmem(file, len, text + strlen(TOKEN_PREFIX), 32));
+	fclose(f);
+	free(file);
+	(void)cap;
+	struct stat st;
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	static const char *const good[] = {"a", "panel-2", "alice.web_1", "0"}, *const bad[] = {"",    "-a",  ".a",      "A",
+												"a b", "a/b", "\xc3\xa9"};
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		assert_true(token_name_ok(good[i]));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(token_name_ok(bad[i]));
+	assert_false(token_name_ok("123456789012345678901234567890123"));
+}
+
+static struct operation operation(int64_t token, const char *key)
+{
+	struct operation o = {.token = token, .token_name = "panel", .account = "alice", .command = "migrate", .digest = "d"};
+	o.request = strdup("{}");
+	o.argv = strdup("[]");
+	snprintf(o.key, sizeof(o.key), "%s", key);
+	return o;
+}
+
+static void test_keys(void **state)
+{
+	struct operation a = operation(1, "k"), again = operation(1, "k"), others = operation(2, "k"), none = operation(1, ""), found;
+	struct err err = {0};
+	assert_int_equal(operation_add(*state, &a, &err), 0);
+	assert_int_equal(operation_add(*state, &again, &err), -EEXIST);
+	assert_int_equal(operation_add(*state, &others, &err), 0);
+	assert_int_equal(operation_add(*state, &none, &err), 0);
+	assert_int_equal(operation_by_key(*state, 1, "k", &found, &err), 0);
+	assert_string_equal(found.id, a.id);
+	assert_string_equal(found.state, "queued");
+	operation_done(&found);
+	assert_int_equal(operation_began(*state, a.id, &err), 0);
+	assert_int_equal(operation_end(*state, a.id, 3, "{\"ok\":false}", &err), 0);
+	assert_int_equal(operation_end(*state, a.id, 0, "{\"ok\":true}", &err), 0); /* the first end stays */
+	assert_int_equal(operation_find(*state, a.id, &found, &err), 0);
+	assert_string_equal(found.state, "done");
+	assert_int_equal(found.exit, 3);
+	assert_string_equal(found.answer, "{\"ok\":false}");
+	int64_t created = found.created;
+	operation_done(&found);
+	assert_int_equal(operation_forget(*state, created + KEY_HOURS * 3600000LL, &err), 0);
+	assert_int_equal(operation_by_key(*state, 1, "k", &found, &err), 0);
+	operation_done(&found);
+	assert_int_equal(operation_forget(*state, created + KEY_HOURS * 3600000LL + 1, &err), 0);
+	assert_int_equal(operation_by_key(*state, 1, "k", &found, &err), -ENOENT);
+	assert_int_equal(operation_by_key(*state, 2, "k", &found, &err), 0); /* is not over */
+	operation_done(&found);
+	assert_int_equal(operation_forget(*state, created + KEPT_DAYS * 86400000LL + 1, &err), 0);
+	assert_int_equal(operation_find(*state, a.id, &found, &err), -ENOENT);
+	assert_int_equal(operation_find(*state, none.id, &found, &err), 0);
+	operation_done(&found);
+	operation_done(&a);
+	operation_done(&again);
+	operation_done(&others);
+	operation_done(&none);
+}
+
+static void test_limits(void **state)
+{
+	struct limit *l = malloc(sizeof(*l));
+	int retry;
+	(void)state;
+	limit_init(l, 0.5, 3);
+	for (int i = 0; i < 3; i++)
+		assert_true(limit_take(l, "a", 1000, NULL));
+	assert_false(limit_take(l, "a", 1000, &retry));
+	assert_int_equal(retry, 2);
+	assert_true(limit_has(l, "b", 1000, NULL));
+	assert_false(limit_take(l, "a", 2900, NULL));
+	assert_true(limit_take(l, "a", 3000, NULL));
+	assert_false(limit_has(l, "a", 3000, NULL));
+	for (int i = 0; i < 100000; i++) { /* a flood of others does not give it any */
+		char name[16];
+		snprintf(name, sizeof(name), "x%d", i);
+		limit_take(l, name, 3000, NULL);
+	}
+	assert_false(limit_has(l, "a", 3000, NULL));
+	free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_found_and_revoked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_expires, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_not_at_rest, set_up, tear_down),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
+		cmocka_unit_test(test_limits),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
