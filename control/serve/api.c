@@ -75,20 +75,21 @@ int api_status(int exit)
 	}
 }
 
-struct scope exchange_scope(struct exchange *x)
+json_t *exchange_scoped(struct exchange *x, const char *keeps, json_t *answer)
 {
-	return (struct scope){.account = x->token.account, .state = state_now(x->s), .store = &x->s->store};
+	struct scope scope;
+	if (!x->owner || !answer)
+		return answer;
+	scope_open(&scope, x->token.account, state_now(x->s), &x->s->store);
+	json_t *own = scope_answer(&scope, keeps, answer);
+	scope_close(&scope);
+	json_decref(answer);
+	return own;
 }
 
 void exchange_command(struct exchange *x, int exit, const char *text, const char *operation)
 {
-	json_t *answer = json_loads(text, 0, NULL);
-	if (answer && x->owner) {
-		struct scope scope = exchange_scope(x);
-		json_t *own = scope_answer(&scope, x->route->owner_keeps, answer);
-		json_decref(answer);
-		answer = own;
-	}
+	json_t *answer = exchange_scoped(x, x->route->owner_keeps, json_loads(text, 0, NULL));
 	int status = answer && exit >= 0 ? api_status(exit) : 500;
 	if (status == 200 && !x->consent_missing) {
 		exchange_json(x, 200, answer);
@@ -201,6 +202,9 @@ static void here(struct exchange *x)
 		return;
 	case HERE_OPERATION:
 		operate_show(x);
+		return;
+	case HERE_CANCEL:
+		operate_cancel(x);
 		return;
 	case HERE_OPERATION_EVENTS:
 	case HERE_ACCOUNT_EVENTS:
@@ -359,7 +363,13 @@ static unsigned role_of(const struct token *t)
 	return t->kind == TOKEN_OPERATOR ? ROLE_FOR_OPERATOR : t->kind == TOKEN_ACCOUNT ? ROLE_FOR_OWNER : ROLE_FOR_METRICS;
 }
 
-/* Whether an account is there is asked only where nobody else can learn it. */
+/* The account that the token was made for, and not another that was called the same after it. */
+static bool is_still_there(struct exchange *x)
+{
+	struct journal *state = state_now(x->s);
+	return state && state_account(state, x->token.account) == x->token.account_id;
+}
+
 static bool may(struct exchange *x)
 {
 	const struct route *r = x->route;
@@ -368,11 +378,17 @@ static bool may(struct exchange *x)
 		exchange_problem(x, 403, NULL, "a token of this kind may not do that");
 		return false;
 	}
+	if (x->owner) {
+		if ((of_account && strcmp(x->match.arg, x->token.account) != 0) || !is_still_there(x)) {
+			exchange_problem(x, 404, NULL, NO_SUCH_THING);
+			return false;
+		}
+		return true;
+	}
 	/* What was removed has a trail still, and is added by name. */
 	bool may_be_gone =
 		r->command && (strcmp(r->command, "log") == 0 || strcmp(r->command, "report") == 0 || r->method == EVHTTP_REQ_PUT);
-	if (of_account && ((x->owner && strcmp(x->match.arg, x->token.account) != 0) ||
-			   (!may_be_gone && state_now(x->s) && !state_knows(x->s->state, x->match.arg)))) {
+	if (of_account && !may_be_gone && state_now(x->s) && !state_account(x->s->state, x->match.arg)) {
 		exchange_problem(x, 404, NULL, NO_SUCH_THING);
 		return false;
 	}

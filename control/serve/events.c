@@ -73,31 +73,27 @@ static void say(struct stream *t, const char *event, int64_t id, const json_t *d
 	free(text);
 }
 
-static struct scope scope_of(const struct stream *t)
-{
-	return (struct scope){.account = t->account, .state = t->events->s->state, .store = &t->events->s->store};
-}
-
 /* ---- what there is to tell ---- */
 
 static void tell_lines(struct stream *t, struct journal *j)
 {
 	json_t *lines, *line;
+	struct scope scope;
 	size_t i;
 	if (journal_after(j, *t->account ? t->account : NULL, t->owner, t->place, LINES_MAX, &lines, NULL) < 0)
 		return;
+	scope_open(&scope, t->account, t->owner && json_array_size(lines) ? j : NULL, &t->events->s->store);
 	json_array_foreach (lines, i, line) {
 		json_t *told = line;
 		t->place = t->owner ? t->place + 1 : json_integer_value(json_object_get(line, "id"));
 		json_object_del(line, "evidence"); /* may be long; the log has it */
-		if (t->owner) {
-			struct scope scope = scope_of(t);
+		if (t->owner)
 			told = scope_event(&scope, line);
-		}
 		say(t, "log", t->place, told);
 		if (t->owner)
 			json_decref(told);
 	}
+	scope_close(&scope);
 	json_decref(lines);
 }
 
@@ -282,6 +278,7 @@ void events_subscribe(struct exchange *x)
 	case HERE_TOKEN:
 	case HERE_OPERATIONS:
 	case HERE_OPERATION:
+	case HERE_CANCEL:
 	case HERE_OPENAPI:
 		begin(x, x->owner ? x->token.account : NULL, NULL);
 		return;

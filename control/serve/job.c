@@ -1,5 +1,8 @@
 #include "control/serve/job.h"
 
+#include "lib/exits.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -42,6 +45,7 @@ struct jobs {
 	struct loop *loop;
 	int limits[N_LANES], queues[N_LANES];
 	struct row waiting[N_LANES], running[N_LANES];
+	bool paused;
 	struct event *next; /* begins what may begin, from the loop */
 };
 
@@ -219,7 +223,7 @@ static void on_next(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (int lane = 0; lane < N_LANES; lane++) {
-		while (j->waiting[lane].first && j->running[lane].n < (unsigned)j->limits[lane]) {
+		while (j->waiting[lane].first && j->running[lane].n < (unsigned)j->limits[lane] && !(j->paused && lane != LANE_READ)) {
 			struct job *job = j->waiting[lane].first;
 			row_remove(&j->waiting[lane], job);
 			begin(job);
@@ -284,7 +288,63 @@ int job_adopt(struct jobs *jobs, enum lane lane, int out, void (*fn)(void *arg, 
 	return 0;
 }
 
+/* ---- ending one before its time ---- */
+
+/* Of a child of an earlier serve: whose standard output the file is. */
+static pid_t writer_of(int out)
+{
+	struct stat file, theirs;
+	DIR *proc = opendir("/proc");
+	pid_t found = 0;
+	if (!proc || fstat(out, &file) < 0) {
+		if (proc)
+			closedir(proc);
+		return 0;
+	}
+	for (struct dirent *e; !found && (e = readdir(proc));) {
+		char path[300];
+		snprintf(path, sizeof(path), "/proc/%s/fd/1", e->d_name);
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && stat(path, &theirs) == 0 && theirs.st_ino == file.st_ino &&
+		    theirs.st_dev == file.st_dev)
+			found = (pid_t)strtol(e->d_name, NULL, 10);
+	}
+	closedir(proc);
+	return found;
+}
+
+static void refuse(struct job *j)
+{
+	static const char text[] = "{\"ok\":false,\"exit\":1,\"error\":\"it was cancelled before it began. Nothing changed\"}\n";
+	struct job_end end = {.exit = EXIT_REFUSED, .text = text, .len = sizeof(text) - 1};
+	row_remove(&j->jobs->waiting[j->lane], j);
+	j->fn(j->arg, &end);
+	job_free(j);
+}
+
+int job_cancel(struct jobs *jobs, const void *arg)
+{
+	for (int lane = 0; lane < N_LANES; lane++) {
+		for (struct job *j = jobs->waiting[lane].first; j; j = j->next) {
+			if (j->arg == arg) {
+				refuse(j);
+				return 0;
+			}
+		}
+		for (struct job *j = jobs->running[lane].first; j; j = j->next) {
+			pid_t pid = j->arg != arg ? 0 : j->pid > 0 ? j->pid : writer_of(j->out);
+			if (pid)
+				return kill(pid, SIGTERM) < 0 ? -errno : 0;
+		}
+	}
+	return -ENOENT;
+}
+
 /* ---- all of them ---- */
+
+void jobs_pause(struct jobs *j)
+{
+	j->paused = true;
+}
 
 bool jobs_has_room(const struct jobs *j, enum lane lane)
 {

@@ -34,6 +34,9 @@ struct job_spec {
 
 int jobs_new(struct jobs **out, struct loop *l, const int limits[N_LANES], const int queues[N_LANES], struct err *err);
 void jobs_free(struct jobs *j); /* reads are killed; changes go on by themselves; no fn is called */
+/* As Ctrl-C, by the arg of its spec: what waits ends as refused, what runs gets SIGTERM. -ENOENT, -ESRCH: it is not to be found. */
+int job_cancel(struct jobs *j, const void *arg);
+void jobs_pause(struct jobs *j); /* nothing that changes something is begun any more */
 bool jobs_has_room(const struct jobs *j, enum lane lane);
 int job_start(struct jobs *j, const struct job_spec *spec,
 	      struct err *err); /* -EBUSY: the queue is full; fn comes later, never from within */

@@ -111,6 +111,12 @@ static json_t *responses_of(const struct route *r)
 		json_object_set_new(o, "504", ref("#/components/responses/problem"));
 	if (has_body(r))
 		json_object_set_new(o, "415", ref("#/components/responses/problem"));
+	if (r->here == HERE_CANCEL) {
+		json_object_del(o, "200");
+		json_object_set_new(o, "202", ref("#/components/responses/accepted"));
+		json_object_set_new(o, "400", ref("#/components/responses/problem"));
+		json_object_set_new(o, "409", ref("#/components/responses/problem"));
+	}
 	if (r->kind == ROUTE_CHANGE) {
 		json_object_set_new(o, "202", ref("#/components/responses/accepted"));
 		json_object_set_new(o, "422", ref("#/components/responses/problem"));
@@ -198,7 +204,7 @@ static const char fixed[] =
 	"\"#/components/schemas/Problem\"}}}},"
 	"\"accepted\": {\"description\": \"it goes on; Location says where to look\", \"headers\": {\"Location\": {\"schema\": {\"type\": "
 	"\"string\"}}}, \"content\": {\"application/json\": {\"schema\": {\"type\": \"object\", \"required\": [\"operation\", \"state\"], "
-	"\"properties\": {\"operation\": {\"type\": \"string\"}, \"state\": {\"enum\": [\"queued\", \"running\"]}}}}}}},"
+	"\"properties\": {\"operation\": {\"type\": \"string\"}, \"state\": {\"enum\": [\"queued\", \"running\", \"cancelling\"]}}}}}}},"
 	"\"schemas\": {"
 	"\"Any\": {\"type\": \"object\"},"
 	"\"Answer\": {\"type\": \"object\", \"description\": \"what the command prints with --json\", \"required\": [\"ok\", \"exit\"], "

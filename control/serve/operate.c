@@ -357,14 +357,20 @@ int operate_recover(struct server *s, struct err *err)
 	return rc;
 }
 
+void operate_let_go(struct server *s)
+{
+	for (struct running *r = s->running; r; r = r->next) {
+		struct exchange *x = r->waiter;
+		r->waiter = NULL;
+		if (x)
+			accepted(x, r);
+	}
+}
+
 void operate_end(struct server *s)
 {
-	while (s->running) {
-		struct exchange *x = s->running->waiter;
-		if (x)
-			accepted(x, s->running);
+	while (s->running)
 		running_free(s->running);
-	}
 }
 
 /* ---- looking ---- */
@@ -400,6 +406,16 @@ static json_t *shown(struct exchange *x, json_t *j)
 	return j;
 }
 
+/* What of an operation's answer is for owners. */
+static const char *keeps_of(const char *command)
+{
+	for (const struct route *r = routes; r->path; r++) {
+		if (r->kind == ROUTE_CHANGE && r->account_word && strcmp(r->command, command) == 0)
+			return r->owner_keeps;
+	}
+	return NULL;
+}
+
 void operate_show(struct exchange *x)
 {
 	struct operation o;
@@ -411,15 +427,7 @@ void operate_show(struct exchange *x)
 		return;
 	}
 	json_t *j = shown(x, operation_json(&o)), *answer = o.answer ? json_loads(o.answer, 0, NULL) : NULL;
-	if (answer && x->owner) {
-		const struct route *r = routes;
-		while (r->path && !(r->kind == ROUTE_CHANGE && strcmp(r->command, o.command) == 0 && r->account_word))
-			r++;
-		struct scope scope = exchange_scope(x);
-		json_t *own = scope_answer(&scope, r->owner_keeps, answer);
-		json_decref(answer);
-		answer = own;
-	}
+	answer = exchange_scoped(x, keeps_of(o.command), answer);
 	if (o.ended)
 		json_object_set_new(j, "status", json_integer(api_status(o.exit)));
 	if (answer)
@@ -429,6 +437,27 @@ void operate_show(struct exchange *x)
 	operation_done(&o);
 	exchange_json(x, 200, j);
 	json_decref(j);
+}
+
+void operate_cancel(struct exchange *x)
+{
+	struct running *r = x->s->running;
+	struct operation o;
+	int rc = operation_find(&x->s->store, x->match.arg, &o, NULL);
+	bool visible = rc == 0 && operation_is_visible(x, &o), over = rc == 0 && strcmp(o.state, "done") == 0;
+	operation_done(&o);
+	while (r && strcmp(r->id, x->match.arg) != 0)
+		r = r->next;
+	if (!visible) {
+		exchange_problem(x, 404, NULL, "there is no such thing here, or it is not yours");
+	} else if (over || !r || job_cancel(x->s->jobs, r) < 0) {
+		exchange_problem(x, 409, NULL, "it is over already");
+	} else {
+		json_t *j = json_pack("{s:s, s:s}", "operation", x->match.arg, "state", "cancelling");
+		web_answer_header(x->req, "Location", "/v1/operations/%s", x->match.arg);
+		exchange_json(x, 202, j);
+		json_decref(j);
+	}
 }
 
 void operate_list(struct exchange *x)

@@ -4,37 +4,80 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define WORD_MAX 256
 #define REPLACED "refused for a reason that lies with the server; its operator can tell"
 
 /* ---- words ---- */
 
-bool state_knows(struct journal *j, const char *account)
+int64_t state_account(struct journal *j, const char *account)
 {
 	sqlite3_stmt *st = NULL;
-	if (!j || db_query(j->db, &st, NULL, "SELECT 1 FROM accounts WHERE name = ?", "s", account) < 0)
-		return false;
-	int rc = db_next(j->db, st, NULL);
+	int64_t id = 0;
+	if (!j || db_query(j->db, &st, NULL, "SELECT id FROM accounts WHERE name = ?", "s", account) < 0)
+		return 0;
+	if (db_next(j->db, st, NULL) == 1)
+		id = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
-	return rc == 1;
+	return id;
 }
+
+void scope_open(struct scope *s, const char *account, struct journal *state, struct store *store)
+{
+	*s = (struct scope){.account = account, .state = state, .store = store};
+	if (state && journal_account(state, account, &s->own, NULL) < 0)
+		memset(&s->own, 0, sizeof(s->own));
+}
+
+void scope_close(struct scope *s)
+{
+	account_row_done(&s->own);
+}
+
+static bool among(const char *key, const char *const *list)
+{
+	for (; *list; list++) {
+		if (strcmp(key, *list) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Words of ours that are in many texts: should an account be called so, they do not tell of it. */
+static const char *const ours[] = {"client", "transit", "server", "proxy", "account", "dns",  "http",    "https",  "tls",
+				   "tcp",    "web",     "mail",   "hook",  "copy",    "seal", "prepare", "verify", NULL};
 
 static bool is_other(const struct scope *s, const char *word)
 {
-	if (strcmp(word, s->account) == 0)
+	if (strcmp(word, s->account) == 0 || among(word, ours))
 		return false;
-	return !s->state || state_knows(s->state, word) || (token_name_ok(word) && token_is_named(s->store, word, s->account));
+	return !s->state || state_account(s->state, word) || (token_name_ok(word) && token_is_named(s->store, word, s->account));
 }
 
-/* "bob", "bob.example", "mail@bob", "tls-bob": as a whole, and each part of it. */
+/* One of its own domains, a name below one, or an address of mail there. */
+static bool is_own(const struct scope *s, const char *word)
+{
+	const char *at = strrchr(word, '@');
+	size_t len = strlen(word = at ? at + 1 : word);
+	for (size_t i = 0; i < s->own.def.n_domains; i++) {
+		const char *domain = s->own.def.domains[i];
+		domain += strncmp(domain, "*.", 2) == 0 ? 2 : 0;
+		size_t n = strlen(domain);
+		if (len >= n && strcasecmp(word + len - n, domain) == 0 && (len == n || word[len - n - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+/* "bob", "bob.example", "mail@bob": as a whole, and each part of it. */
 static bool word_tells(const struct scope *s, char *word)
 {
 	char *rest = NULL;
 	size_t len = strlen(word);
 	while (len && strchr(".-_", word[len - 1]))
 		word[--len] = '\0';
-	if (len == 0)
+	if (len == 0 || is_own(s, word))
 		return false;
 	if (is_other(s, word))
 		return true;
@@ -63,15 +106,6 @@ bool scope_tells(const struct scope *s, const char *text)
 }
 
 /* ---- members ---- */
-
-static bool among(const char *key, const char *const *list)
-{
-	for (; *list; list++) {
-		if (strcmp(key, *list) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* Our own words, whatever an account may be called. */
 static const char *const harmless[] = {"side",   "database-side", "from",  "to",      "state", "step",     "kind",     "direction",

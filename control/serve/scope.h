@@ -13,8 +13,11 @@ struct scope {
 	const char *account;
 	struct journal *state; /* who else there is; NULL: every text that is not plainly harmless goes */
 	struct store *store;
+	struct account_row own; /* its domains may be told whatever words are in them */
 };
+void scope_open(struct scope *s, const char *account, struct journal *state, struct store *store); /* borrows all three */
+void scope_close(struct scope *s);
 json_t *scope_answer(const struct scope *s, const char *keeps, const json_t *answer);
 json_t *scope_event(const struct scope *s, const json_t *line); /* one line of the trail, of the account itself */
 bool scope_tells(const struct scope *s, const char *text);      /* does it name another? */
-bool state_knows(struct journal *j, const char *account);       /* is there such an account? */
+int64_t state_account(struct journal *j, const char *account);  /* the id of its row; 0: there is none */

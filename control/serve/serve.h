@@ -59,9 +59,9 @@ void exchange_json(struct exchange *x, int status, const json_t *body);
 void exchange_problem(struct exchange *x, int status, json_t *extra, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The answer of a command: its object with 200, or a problem that carries it. operation: its id, or NULL. */
 void exchange_command(struct exchange *x, int exit, const char *text, const char *operation);
-void exchange_end(struct exchange *x, int status); /* it was answered otherwise */
-struct scope exchange_scope(struct exchange *x);
-int api_status(int exit); /* HTTP's for an exit code */
+void exchange_end(struct exchange *x, int status);                              /* it was answered otherwise */
+json_t *exchange_scoped(struct exchange *x, const char *keeps, json_t *answer); /* as an owner is shown it; takes answer, returns new */
+int api_status(int exit);                                                       /* HTTP's for an exit code */
 /* "shunt -c FILE --json [--yes] WORDS.. ARGS..", without the program; new, NULL at the end; free_words(). */
 char **api_argv(const struct server *s, const char *command, const struct call *c, bool dry_run, bool json);
 void free_words(char **w);
@@ -69,8 +69,10 @@ void free_words(char **w);
 /* ---- operate.c: changing calls ---- */
 void operate(struct exchange *x);
 int operate_recover(struct server *s, struct err *err); /* what an earlier serve has left */
-void operate_end(struct server *s);
-void operate_show(struct exchange *x); /* GET /v1/operations/{id} */
+void operate_let_go(struct server *s);                  /* who waits is told where to look */
+void operate_end(struct server *s);                     /* after jobs_free() */
+void operate_show(struct exchange *x);                  /* GET /v1/operations/{id} */
+void operate_cancel(struct exchange *x);                /* POST /v1/operations/{id}/cancel */
 void operate_list(struct exchange *x);
 bool operation_is_visible(const struct exchange *x, const struct operation *o);
 

@@ -107,7 +107,8 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	notify("STOPPING=1");
 	s->draining = true;
 	web_pause(s->web);
-	operate_end(s);
+	jobs_pause(s->jobs);
+	operate_let_go(s);
 	((struct drain *)arg)->until = loop_now(s->loop) + DRAIN_MS;
 	deadline_arm(s->loop, &((struct drain *)arg)->deadline, on_drain, 600);
 }
@@ -141,13 +142,15 @@ static int open_all(struct server *s, struct err *err)
 	s->openapi = openapi_document(PACKAGE_VERSION);
 	int rc = s->openapi ? store_open(&s->store, c->state, err) : err_set(err, -ENOMEM, "out of memory");
 	if (rc == 0)
+		rc = store_lock(&s->store, err);
+	if (rc == 0)
 		rc = loop_new(&s->loop, err);
 	if (rc == 0)
 		rc = jobs_new(&s->jobs, s->loop, limits, queues, err);
 	if (rc == 0)
 		rc = events_new(&s->events, s, err);
 	if (rc == 0)
-		rc = web_open(&s->web, s->loop, c, api_request, s, err); /* its socket also says that there is no other serve */
+		rc = web_open(&s->web, s->loop, c, api_request, s, err);
 	return rc == 0 ? operate_recover(s, err) : rc;
 }
 
@@ -156,9 +159,8 @@ static void close_all(struct server *s)
 	if (s->loop)
 		deadline_cancel(s->loop, &s->tidy);
 	events_free(s->events);
-	while (s->running)
-		operate_end(s);
 	jobs_free(s->jobs);
+	operate_end(s);
 	web_close(s->web);
 	if (s->loop)
 		loop_free(s->loop);

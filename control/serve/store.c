@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +17,8 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE TABLE tokens ("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL CHECK (kind IN ('operator', 'account', "
 	"'metrics')),"
-	"  account TEXT, lookup TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL,"
+	"  account TEXT, account_id INTEGER NOT NULL, lookup TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER "
+	"NOT NULL,"
 	"  used INTEGER NOT NULL, made_by TEXT NOT NULL, CHECK ((kind = 'account') = (account IS NOT NULL))) STRICT;"
 	"CREATE INDEX tokens_lookup ON tokens(lookup);"
 	"CREATE TABLE operations ("
@@ -110,7 +112,7 @@ static int open_run_dir(struct store *s, struct err *err)
 
 int store_open(struct store *s, const char *path, struct err *err)
 {
-	*s = (struct store){.path = strdup(path)};
+	*s = (struct store){.path = strdup(path), .lock = -1};
 	if (!s->path || asprintf(&s->run_dir, "%s.run", path) < 0) {
 		s->run_dir = NULL;
 		store_close(s);
@@ -126,8 +128,20 @@ int store_open(struct store *s, const char *path, struct err *err)
 	return rc;
 }
 
+int store_lock(struct store *s, struct err *err)
+{
+	s->lock = open(s->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (s->lock < 0)
+		return err_errno(err, -errno, "%s", s->run_dir);
+	if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
+		return err_set(err, -EBUSY, "another shunt serve uses %s (state of section serve)", s->path);
+	return 0;
+}
+
 void store_close(struct store *s)
 {
+	if (s->db && s->lock >= 0)
+		close(s->lock);
 	sqlite3_close(s->db);
 	free(s->path);
 	free(s->run_dir);

@@ -11,8 +11,10 @@
 struct store {
 	sqlite3 *db;
 	char *path;
+	int lock;
 	char *run_dir; /* STATE.run, mode 0700: where answers of operations that run are written */
 };
 /* Makes file and directory where they are missing, mode 0600 and 0700. -EACCES: others may write there. */
 int store_open(struct store *s, const char *path, struct err *err);
-void store_close(struct store *s); /* zeroed is fine */
+int store_lock(struct store *s, struct err *err); /* until store_close(), by one serve alone: -EBUSY */
+void store_close(struct store *s);                /* zeroed is fine */

@@ -62,9 +62,10 @@ int token_create(struct store *s, struct token *t, const char *made_by, char out
 	snprintf(lookup, sizeof(lookup), "%.*s", LOOKUP_LEN, hash);
 	t->created = now_ms();
 	rc = db_run(s->db, err,
-		    "INSERT INTO tokens(name, kind, account, lookup, hash, created, expires, used, made_by) "
-		    "VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
-		    "sssssiis", t->name, kinds[t->kind], *t->account ? t->account : NULL, lookup, hash, t->created, t->expires, made_by);
+		    "INSERT INTO tokens(name, kind, account, account_id, lookup, hash, created, expires, used, made_by) "
+		    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+		    "sssissiis", t->name, kinds[t->kind], *t->account ? t->account : NULL, t->account_id, lookup, hash, t->created,
+		    t->expires, made_by);
 	if (rc == -EEXIST)
 		return err_set(err, -EEXIST, "there is a token \"%s\" already: shunt token revoke %s, or take another name", t->name,
 			       t->name);
@@ -80,14 +81,15 @@ int token_revoke(struct store *s, const char *name, struct err *err)
 	return rc;
 }
 
-#define COLUMNS "id, name, kind, account, created, expires, used"
+#define COLUMNS "id, name, kind, account, created, expires, used, account_id"
 
 static struct token of_row(sqlite3_stmt *st)
 {
 	struct token t = {.id = sqlite3_column_int64(st, 0),
 			  .created = sqlite3_column_int64(st, 4),
 			  .expires = sqlite3_column_int64(st, 5),
-			  .used = sqlite3_column_int64(st, 6)};
+			  .used = sqlite3_column_int64(st, 6),
+			  .account_id = sqlite3_column_int64(st, 7)};
 	snprintf(t.name, sizeof(t.name), "%s", db_text(st, 1));
 	snprintf(t.account, sizeof(t.account), "%s", db_text(st, 3));
 	t.kind = TOKEN_METRICS; /* an unknown word may do least */
@@ -141,7 +143,7 @@ int token_find(struct store *s, const char *text, int64_t now, struct token *out
 	if (rc < 0)
 		return rc;
 	while ((rc = db_next(s->db, st, err)) == 1) {
-		const char *kept = db_text(st, 7);
+		const char *kept = db_text(st, 8);
 		if (strlen(kept) != HASH_TEXT - 1 || CRYPTO_memcmp(kept, hash, HASH_TEXT - 1) != 0)
 			continue;
 		*out = of_row(st);

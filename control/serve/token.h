@@ -21,12 +21,13 @@ struct token {
 	char name[TOKEN_NAME_MAX + 1];
 	enum token_kind kind;
 	char account[ACCOUNT_NAME_MAX + 1]; /* "" unless of an account */
+	int64_t account_id;                 /* of its row: another one that is called the same later is not this one's; 0: none */
 	int64_t created, expires, used;     /* expires 0: never; used 0: never */
 };
 
 bool token_name_ok(const char *name); /* 1 to 32 of a-z 0-9 . _ -, the first a letter or digit */
-/* t: name, kind, account, expires; id and created are set. out: the token itself, which nobody can tell again. -EEXIST: there is one of
- * that name. */
+/* t: name, kind, account and its id, expires; id and created are set. out: the token itself, which nobody can tell again. -EEXIST: there is
+ * one of that name. */
 int token_create(struct store *s, struct token *t, const char *made_by, char out[TOKEN_TEXT_MAX], struct err *err);
 int token_revoke(struct store *s, const char *name, struct err *err); /* at once; -ENOENT */
 int token_list(struct store *s, json_t **out, struct err *err);       /* new: an array of objects, without hashes */

@@ -38,13 +38,14 @@ static int wanted(const struct app *a, const char *name, struct token *t, struct
 	return 0;
 }
 
-/* A token may wait for its account no more than the other way round: a slip in the name would be found by the owner. */
-static int account_is_there(struct app *a, const struct token *t, struct err *err)
+/* It must be there: a slip in the name would be found by the owner. */
+static int find_account(struct app *a, struct token *t, struct err *err)
 {
 	struct account_row row;
 	if (t->kind != TOKEN_ACCOUNT)
 		return 0;
 	int rc = journal_account(a->db, t->account, &row, err);
+	t->account_id = rc == 0 ? row.id : 0;
 	account_row_done(&row);
 	return rc;
 }
@@ -52,7 +53,7 @@ static int account_is_there(struct app *a, const struct token *t, struct err *er
 static enum exit_code create(struct app *a, struct store *s, struct token *t, struct err *err)
 {
 	char text[TOKEN_TEXT_MAX], until[TIME_TEXT_MAX];
-	int rc = account_is_there(a, t, err);
+	int rc = find_account(a, t, err);
 	if (rc == 0)
 		rc = token_create(s, t, a->who.user, text, err);
 	if (rc < 0)

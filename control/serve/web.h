@@ -16,7 +16,7 @@
 
 #define WEB_CLIENTS_MAX 256
 #define WEB_HEAD_MAX    16384
-#define WEB_REQUEST_MS  20000
+#define WEB_REQUEST_MS  10000
 #define WEB_IDLE_MS     60000
 #define WEB_SOURCE_MAX  64
 

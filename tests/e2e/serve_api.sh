@@ -194,6 +194,27 @@ same "from there on" "$(sed -n 's/^id: //p' "$W/log/events3" | head -n 1)" $((la
 api "$ALICES" GET /v1/accounts/alice/report
 is "her report" 200
 
+say "cancelled, also what an earlier serve has begun, and what waits"
+: >"$W/slow-copy-carol"
+api "$OPERATOR" POST /v1/accounts/carol/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+LOCATION=$(header Location)
+step() { api "$OPERATOR" GET "$LOCATION" && [[ $BODY == *"$1"* ]]; }
+wait_for step '"step":"copying"'
+api "$ALICES" POST "$LOCATION/cancel"
+is "not hers" 404
+stop serve # and the move goes on
+serve_start
+api "$OPERATOR" POST "$LOCATION/cancel"
+is "cancelled" 202
+wait_for step '"exit":3,"status":502'
+same "undone" "$(shunt --json status carol | grep -o '"database-side":"[a-z]*"')" '"database-side":"client"'
+api "$OPERATOR" POST "$LOCATION/cancel"
+is "once" 409
+rm "$W/slow-copy-carol"
+
+in_ns c python3 "$E2E/serve_slow.py" trickle 127.0.0.1 7480 >"$W/log/trickle" 2>&1 &
+trickle=$!
+
 say "what an owner finds out about others"
 api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Prefer: wait=20' "${JSON[@]}" '{}'
 is "bob moves" 200
@@ -249,6 +270,19 @@ api "$OPERATOR" GET "/v1/status?$(head -c 30000 /dev/zero | tr '\0' x)"
 say "a description that fits"
 in_ns c python3 "$E2E/serve_openapi.py" "$OPERATOR" http://127.0.0.1:7480
 
+say "a request in small pieces"
+wait $trickle || die "$(cat "$W/log/trickle")"
+
+say "another account of the same name"
+api "$OPERATOR" DELETE /v1/accounts/alice
+is "hers goes" 200
+api "$ALICES" GET /v1/token
+is "and her token with it" 404
+api "$OPERATOR" PUT /v1/accounts/alice "${JSON[@]}" '{"domains":["alice.example"]}'
+is "another one" 200
+api "$ALICES" GET /v1/accounts/alice
+is "is not hers" 404
+
 say "revoked, and too often"
 shunt token revoke alice-web >"$W/o"
 api "$ALICES" GET /v1/token
@@ -283,6 +317,12 @@ start serve c "$SHUNT" -c "$W/shunt.conf" serve
 over_tls() { in_ns v curl -sf --noproxy '*' --cacert "$W/cert.pem" --resolve alice.example:7480:192.0.2.10 -H "Authorization: Bearer $OPERATOR" https://alice.example:7480/v1/token -o "$W/body" "$@"; }
 wait_for over_tls
 over_tls --tlsv1.2 --tls-max 1.2
-in_ns v python3 "$E2E/serve_slow.py" 192.0.2.10 7480
+in_ns v python3 "$E2E/serve_slow.py" crowd 192.0.2.10 7480
 over_tls
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -keyout "$W/key2.pem" -out "$W/cert2.pem" -subj /CN=second \
+	-addext subjectAltName=DNS:alice.example 2>"$W/o"
+cp "$W/key2.pem" "$W/key.pem"
+cp "$W/cert2.pem" "$W/cert.pem"
+kill -HUP "$(pid_of serve)"
+wait_for over_tls # which trusts the new one alone
 stop serve

@@ -62,7 +62,7 @@ for path, item in doc["paths"].items():
             assert p["in"] != "path" or p["required"], where
             check_schema(p["schema"])
         assert {p["name"] for p in parameters if p["in"] == "path"} == set(re.findall(r"{(\w+)}", path)), where
-        assert op["summary"] and op["responses"]["200"], where
+        assert op["summary"] and set(op["responses"]) & {"200", "202"}, where
         for code, response in op["responses"].items():
             response = resolve(response)
             assert re.fullmatch(r"[1-5]\d\d", code) and response["description"], where

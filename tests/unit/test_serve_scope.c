@@ -22,7 +22,8 @@ struct world {
 
 static void add(struct world *w, const char *name)
 {
-	struct acctdef d = {.name = strdup(name)};
+	struct acctdef d = {.name = strdup(name), .domains = malloc(sizeof(char *)), .n_domains = 1};
+	assert_true(asprintf(&d.domains[0], "*.%s.example", name) > 0);
 	assert_int_equal(journal_account_put(w->db, &d, NULL), 0);
 	acctdef_done(&d);
 }
@@ -42,10 +43,11 @@ static int set_up(void **state)
 	assert_int_equal(store_open(&w->store, w->tokens, NULL), 0);
 	add(w, "alice");
 	add(w, "bob");
+	add(w, "www");
 	add(w, "transit"); /* whoever calls his account that */
 	assert_int_equal(token_create(&w->store, &panel, "root", text, NULL), 0);
 	assert_int_equal(token_create(&w->store, &own, "root", text, NULL), 0);
-	w->scope = (struct scope){.account = "alice", .state = w->db, .store = &w->store};
+	scope_open(&w->scope, "alice", w->db, &w->store);
 	*state = w;
 	return 0;
 }
@@ -54,6 +56,7 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 	char command[100];
+	scope_close(&w->scope);
 	journal_close(w->db);
 	store_close(&w->store);
 	snprintf(command, sizeof(command), "rm -rf %s", w->dir);
@@ -81,6 +84,9 @@ static void test_tells(void **state)
 		{"(token: panel)", true},
 		{"by alice-web", false},
 		{"caf\xc3\xa9 bob", true},
+		{"www.alice.example, bob@alice.example", false},
+		{"www.malice.example", true},
+		{"transit answers", false},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		if (scope_tells(&w->scope, cases[i].text) != cases[i].tells)
