@@ -109,6 +109,8 @@ void exchange_command(struct exchange *x, int exit, const char *text, const char
 		json_object_set_new(extra, "exit", json_integer(EXIT_REFUSED));
 		json_object_set_new(extra, "needs", json_string("yes"));
 	}
+	if (!x->call.yes && json_object_get(answer, "prices"))
+		json_object_set_new(extra, "needs", json_string("yes"));
 	if (answer)
 		json_object_set_new(extra, "answer", answer);
 	exchange_problem(x, status, extra, "%s", detail);

@@ -168,12 +168,12 @@ static void tell(struct stream *t, struct journal *j, const struct move_rows *op
 	}
 	if (!t->gone && (over || *t->operation))
 		over = tell_operation(t) && over;
-	if (!t->gone && now - t->heard > HEARTBEAT_MS) {
+	if (!t->gone && now > t->heard + HEARTBEAT_MS) {
 		web_stream_send(t->web, ":\n\n", 3);
 		t->heard = now;
 		over = over || !token_is_good(&s->store, t->token.id, now_ms());
 	}
-	if (!t->gone && (over || now - t->began > LIFE_MS || s->draining)) {
+	if (!t->gone && (over || now > t->began + LIFE_MS || s->draining)) {
 		web_stream_end(t->web);
 		t->gone = true;
 	}

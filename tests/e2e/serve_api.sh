@@ -175,7 +175,7 @@ say "going back has a price"
 visit -o "$W/o" -d x=1 http://alice.example/
 api "$ALICES" POST /v1/accounts/alice/rollback "${JSON[@]}" '{}'
 is "not without consent" 409
-like "the price" "$BODY" '"answer":\{"prices":\{"alice":\{"account":"alice","known":true'
+like "the price" "$BODY" '"needs":"yes","answer":\{"prices":\{"alice":\{"account":"alice","known":true'
 in_ns c curl -sN --max-time 20 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events2" &
 listener=$!
 wait_for grep -q retry "$W/log/events2"

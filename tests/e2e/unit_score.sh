@@ -12,9 +12,10 @@ failed() { echo "unit_score: $*"; exit 1; }
 # The programs and their manuals need not be installed for the files to be right; everything else must be.
 for unit in "$top"/conf/*.service; do
 	name=$(basename "$unit" .service)
-	program=${name%-recover}
-	sed -e "s|/usr/sbin/$program|/bin/true|" -e '/^Documentation=/d' "$unit" >"$work/$name.service"
-	grep -q '^ExecStart=/bin/true ' "$work/$name.service" || failed "no ExecStart=/usr/sbin/$program in $unit"
+	program=/usr/sbin/${name%-recover}
+	[ "$name" = shunt-serve ] && program=/usr/bin/shunt
+	sed -e "s|$program|/bin/true|" -e '/^Documentation=/d' "$unit" >"$work/$name.service"
+	grep -q '^ExecStart=/bin/true ' "$work/$name.service" || failed "no ExecStart=$program in $unit"
 done
 # Together: they name each other. An unknown key is only a warning for the exit code, hence the look at what was said.
 if ! said=$(systemd-analyze verify "$work"/*.service 2>&1) || printf '%s\n' "$said" | grep -q 'shunt-[a-z-]*\.service'; then
@@ -53,5 +54,9 @@ score shunt-dnsupdate 22
 has shunt-dnsupdate Type=notify Restart=always StartLimitIntervalSec=0 User=root WantedBy=multi-user.target \
 	'CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID' 'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX' 'SystemCallFilter=@chown @setuid' \
 	'ReadWritePaths=-/var/lib/shunt/dns .*'
+score shunt-serve 60
+has shunt-serve Type=notify Restart=always StartLimitIntervalSec=0 User=root KillMode=process WantedBy=multi-user.target NoNewPrivileges=yes
+# It would take /run/shunt away from the user shunt.
+! grep '^RuntimeDirectory' "$top/conf/shunt-serve.service" || failed "shunt-serve takes /run/shunt"
 # With it the journal would become root's again at every start.
 ! grep '^StateDirectory' "$top/conf/shunt-dnsupdate.service" || failed "shunt-dnsupdate takes its journal away from shunt-dns"
