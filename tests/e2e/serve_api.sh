@@ -13,7 +13,8 @@ for hook in prepare copy; do # a move that takes as long as a file is there
 	chmod +x "$W/bin/$hook"
 done
 CONTROL="hook-copy = \"$W/bin/copy\"
-home-wait = 0"
+home-wait = 0
+parallel = 1"
 MORE="serve { listen = \"127.0.0.1:7480\" state = \"$W/serve.db\" body-max = 65536 rate = 1000 changes = 1000 names = {\"panel.example\"} }"
 proxy_conf
 proxy_start
@@ -200,10 +201,23 @@ api "$OPERATOR" POST /v1/accounts/carol/migrate -H 'Prefer: respond-async' "${JS
 LOCATION=$(header Location)
 step() { api "$OPERATOR" GET "$LOCATION" && [[ $BODY == *"$1"* ]]; }
 wait_for step '"step":"copying"'
-api "$ALICES" POST "$LOCATION/cancel"
+CAROLS=$LOCATION
+api "$ALICES" POST "$CAROLS/cancel"
 is "not hers" 404
+api "$OPERATOR" POST /v1/accounts/bob/migrate "${JSON[@]}" '{}'
+is "waits for its turn" 202
+LOCATION=$(header Location)
+like "is not begun" "$BODY" '"state":"queued"'
+api "$OPERATOR" POST "$LOCATION/cancel"
+wait_for step '"exit":1,"status":409,"answer":{"ok":false,"exit":1,"error":"it was cancelled before it began'
+api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' "${JSON[@]}" '{}'
+is "waits again" 202
+BOBS=$(header Location)
+LOCATION=$CAROLS
 stop serve # and the move goes on
 serve_start
+api "$OPERATOR" GET "$BOBS"
+like "still waits" "$BODY" '"state":"queued"'
 api "$OPERATOR" POST "$LOCATION/cancel"
 is "cancelled" 202
 wait_for step '"exit":3,"status":502'
@@ -211,14 +225,16 @@ same "undone" "$(shunt --json status carol | grep -o '"database-side":"[a-z]*"')
 api "$OPERATOR" POST "$LOCATION/cancel"
 is "once" 409
 rm "$W/slow-copy-carol"
+LOCATION=$BOBS
+wait_for step '"exit":0,"status":200'
+api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' "${JSON[@]}" '{}'
+is "its turn came with the next serve" 200
+like "and it moved" "$BODY" '"account":"bob","kind":"migrate","state":"done"'
 
 in_ns c python3 "$E2E/serve_slow.py" trickle 127.0.0.1 7480 >"$W/log/trickle" 2>&1 &
 trickle=$!
 
 say "what an owner finds out about others"
-api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Prefer: wait=20' "${JSON[@]}" '{}'
-is "bob moves" 200
-BOBS=$(header Location)
 ALICE_ONLY=(/v1/accounts/bob /v1/accounts/nobody /v1/accounts/bob/status /v1/accounts/nobody/status /v1/accounts/ALICE /v1/accounts/alice%2F..%2Fbob/status
 	/v1/accounts/bob/log /v1/accounts/bob/report /v1/accounts/bob/check /v1/accounts/bob/events "$BOBS" /v1/operations/00000000000000000000000000000000)
 for path in "${ALICE_ONLY[@]}"; do
@@ -266,6 +282,10 @@ api "$OPERATOR" POST /v1/start -H 'Content-Type: application/json' --data-binary
 is "too large" 413
 api "$OPERATOR" GET "/v1/status?$(head -c 30000 /dev/zero | tr '\0' x)"
 [ "$STATUS" = 400 ] || [ "$STATUS" = 413 ] || die "a long line: $STATUS"
+
+in_ns c python3 "$E2E/serve_slow.py" garbage 127.0.0.1 7480 "$OPERATOR"
+api "$OPERATOR" GET /v1/token
+is "and it still answers" 200
 
 say "a description that fits"
 in_ns c python3 "$E2E/serve_openapi.py" "$OPERATOR" http://127.0.0.1:7480
