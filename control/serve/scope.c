@@ -3,6 +3,7 @@
 #include "control/serve/token.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -127,13 +128,37 @@ static json_t *clean_person(const struct scope *s, const char *who)
 	return json_string("the operator");
 }
 
+/* "alice is being moved by root (token: panel)" by whoever it is not hers to know: "by the operator". Returns new. */
+static char *without_persons(const char *text)
+{
+	char *out = strdup(text), *token;
+	while (out && (token = strstr(out, " (token: "))) {
+		char *from = token, *end = strchr(token, ')'), *shorter = NULL;
+		while (from > out && from[-1] != ' ')
+			from--;
+		if (!end || asprintf(&shorter, "%.*sthe operator%s", (int)(from - out), out, end + 1) < 0)
+			break;
+		free(out);
+		out = shorter;
+	}
+	return out;
+}
+
+static json_t *clean_reason(const struct scope *s, const char *text)
+{
+	char *shown = without_persons(text);
+	json_t *o = json_string(shown && !scope_tells(s, shown) ? shown : REPLACED);
+	free(shown);
+	return o;
+}
+
 static json_t *clean_text(const struct scope *s, const char *key, const char *text)
 {
 	if (among(key, people))
 		return clean_person(s, text);
 	if (among(key, harmless) || !scope_tells(s, text))
 		return json_string(text);
-	return among(key, reasons) ? json_string(REPLACED) : NULL;
+	return among(key, reasons) ? clean_reason(s, text) : NULL;
 }
 
 static json_t *clean_object(const struct scope *s, const json_t *o)

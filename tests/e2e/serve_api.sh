@@ -261,6 +261,18 @@ for path in /v1/accounts/alice /v1/accounts/alice/status /v1/accounts/alice/chec
 	is "$path" 200
 	unlike "$path" "$BODY" 'bob|carol|panel|"id":|"hash":|"pid":'
 done
+: >"$W/slow-copy-alice"
+api "$OPERATOR" POST /v1/accounts/alice/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+LOCATION=$(header Location)
+wait_for step '"step":"copying"'
+api "$ALICES" POST /v1/accounts/alice/migrate "${JSON[@]}" '{"dry_run":true}'
+is "at work" 409
+like "by whom" "$BODY" '"detail":"alice is being moved \(migrate\) by the operator'
+unlike "by whom" "$BODY" panel
+api "$ALICES" GET "$LOCATION"
+like "hers to see" "$BODY" '"token":"the operator","state":"running"'
+rm "$W/slow-copy-alice"
+wait_for step '"status":200'
 unlike "nor in events" "$(cat "$W"/log/events*)" 'bob|carol|panel'
 api "$ALICES" GET /v1/accounts/alice/log
 like "who else was it" "$BODY" '"who":"the operator"'
@@ -294,7 +306,7 @@ say "a request in small pieces"
 wait $trickle || die "$(cat "$W/log/trickle")"
 
 say "another account of the same name"
-api "$OPERATOR" DELETE /v1/accounts/alice
+api "$OPERATOR" DELETE "/v1/accounts/alice?force=true&yes=true"
 is "hers goes" 200
 api "$ALICES" GET /v1/token
 is "and her token with it" 404

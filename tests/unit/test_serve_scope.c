@@ -111,6 +111,8 @@ static void test_answers(void **state)
 		{"moves", "{\"moved\":1,\"move\":2}", "{}"},
 		{"moves", "{\"error\":\"the proxy knows bob\",\"ok\":false}",
 		 "{\"error\":\"refused for a reason that lies with the server; its operator can tell\",\"ok\":false}"},
+		{"moves", "{\"error\":\"alice is being moved by root (token: panel) (pid 7 on h)\"}",
+		 "{\"error\":\"alice is being moved by the operator (pid 7 on h)\"}"},
 		{"moves", "{\"error\":\"alice is there already\"}", "{\"error\":\"alice is there already\"}"},
 		{"log",
 		 "{\"log\":[{\"id\":9,\"hash\":\"x\",\"who\":\"root (token: alice-web) pid 1 on h\",\"what\":\"migrate begins: client -> "
