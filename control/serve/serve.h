@@ -30,7 +30,6 @@ struct server {
 	json_t *openapi;
 	/* What is neither /v1 nor /metrics; NULL: 404. It answers by web_..(). */
 	void (*other)(struct server *s, struct evhttp_request *req);
-	void *other_arg;
 };
 
 struct exchange {
@@ -50,7 +49,6 @@ struct exchange {
 
 /* ---- serve_cmd.c ---- */
 struct journal *state_now(struct server *s); /* opened again where the file was made or replaced; NULL: it cannot be */
-const char *state_server_name(const struct server *s);
 
 /* ---- api.c: who asks for what ---- */
 void api_request(void *server, struct evhttp_request *req); /* a web_fn */

@@ -45,11 +45,6 @@ struct journal *state_now(struct server *s)
 	return s->state;
 }
 
-const char *state_server_name(const struct server *s)
-{
-	return s->app->conf->server ? s->app->conf->server : "";
-}
-
 /* ---- life ---- */
 
 static void on_tidy(struct deadline *d)
