@@ -83,6 +83,10 @@ api "${OPERATOR%?}x" GET /v1/status
 is "a bad token" 401
 api "$METRICS" GET /v1/status
 is "metrics" 403
+api "$METRICS" GET /metrics
+is "metrics" 200
+like "as text" "$(header Content-Type)" '^text/plain; version=0\.0\.4'
+like "of the proxy" "$BODY" '^shunt_proxy_up 1'
 api "$ALICES" GET /metrics
 is "an owner" 403
 api "$OPERATOR" DELETE /v1/status
