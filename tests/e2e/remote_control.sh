@@ -149,10 +149,16 @@ fi
 shift_meets() { # HOW POINT COMMAND HOST PLAN
 	local how=$1 point=$2 command=$3 host=$4 plan=$5
 	say "$command: $how at $point${6:+, for a while}"
-	pause shift "$point" "$command" --confirm 4
-	WAIT=30 wait_for paused shift
-	line "$how" "$host"
-	go
+	if [ "${point#*-}" = "apply meanwhile" ]; then # while it waits for the answer: hook-probe of the host that works at it does that
+		echo "$how $host" >"$W/cut"
+		shunt_start shift "$command" --confirm 4
+		WAIT=30 wait_for eval '[ ! -e "$W/cut" ]'
+	else
+		pause shift "$point" "$command" --confirm 4
+		WAIT=30 wait_for paused shift
+		line "$how" "$host"
+		go
+	fi
 	if [ -n "${6:-}" ]; then
 		longer 2000
 		line heal "$host"
@@ -174,7 +180,7 @@ shift_meets() { # HOW POINT COMMAND HOST PLAN
 # Once it has come to be done there is nothing left to interrupt.
 shifts() { # COMMAND HOST PLAN
 	local how when long
-	for when in "apply before" "confirm before" "confirm after"; do
+	for when in "apply before" "apply meanwhile" "confirm before"; do
 		for how in cut mute; do
 			for long in "" yes; do
 				! my_turn || is_in_force "$2" "$3" confirmed || shift_meets $how "$1-$when" "$1" "$2" "$3" $long

@@ -36,7 +36,13 @@ remote_conf() {
 	local n
 	PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" listen = \"tls://$(own_address cli):7444\" table = \"$W/proxy/table\" intercept = true
 	  source-transit = \"transparent\" listener \"web\" { port = 80 protocol = \"http\" } $(cat) }"
-	for n in cli tra; do netctl_conf $n 'drain = 2'; done
+	# in the middle of a takeover: what $W/cut says is done to a line
+	cat >"$W/bin/probe" <<-END
+		#!/usr/bin/env bash
+		[ ! -e "$W/cut" ] || { python3 "$TOOLS/longline.py" "$W/line.sock" -- \$(cat "$W/cut") && rm "$W/cut"; }
+	END
+	chmod 755 "$W/bin/probe"
+	for n in cli tra; do netctl_conf $n 'drain = 2' "hook-probe = \"$W/bin/probe\""; done
 	mkdir -p "$W/net-k" "$W/proxy"
 	{
 		sed -n '/^server/,/^}/p; /^proxy/,/ }$/p' "$W/net-cli/conf" | sed '/^netctl/,$d'
