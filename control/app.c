@@ -78,10 +78,14 @@ static int open_state(struct app *a, unsigned flags, struct err *err)
 
 enum exit_code app_look(struct app *a, struct err *state, struct err *err)
 {
-	if (journal_open(&a->db, app_state_path(a), JOURNAL_READ | JOURNAL_QUICK, &a->who, state) < 0)
+	struct trail_head head;
+	int rc = journal_open(&a->db, app_state_path(a), JOURNAL_READ | JOURNAL_QUICK | JOURNAL_BRIEF, &a->who, state);
+	if (rc == 0 && journal_head(a->db, &head, state) < 0) { /* somebody has kept writing for long */
+		journal_close(a->db);
 		a->db = NULL;
-	else if (access(app_state_path(a), F_OK) == 0)
-		locks_open(&a->locks, app_state_path(a), NULL);
+	}
+	if (a->db && access(app_state_path(a), F_OK) == 0)
+		locks_open(&a->locks, app_state_path(a), NULL); /* to see who is alive */
 	return exit_of(open_links(a, err));
 }
 

@@ -33,8 +33,8 @@ const char *app_state_path(const struct app *a);
 const char *app_proxy_address(const struct app *a);
 bool app_intercepts(const struct app *a); /* shunt-netctl of the client server is to lead visitors to the proxy */
 enum exit_code app_read(struct app *a, struct err *err);
-/* As app_read(), for what looks again and again: a state that cannot be read is no error but in *state, and db is NULL then; its pages are
- * not checked. */
+/* As app_read(), for what looks again and again: a state that cannot be read within seconds is no error but in *state, and db is NULL then;
+ * its pages are not checked. */
 enum exit_code app_look(struct app *a, struct err *state, struct err *err);
 enum exit_code app_write(struct app *a, bool importing, struct err *err);
 /* As app_write(), for a child of a process that has just done so: opens, compares nothing, resumes nothing. */

@@ -20,6 +20,7 @@
 #define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x7368756e /* "shun" */
 #define BUSY_MS        30000
+#define BRIEF_MS       2000
 
 /* migrations[v] brings a file of version v to v + 1: sql, then what SQL cannot do, then last. */
 static const struct {
@@ -132,7 +133,7 @@ static int upgrade(sqlite3 *db, int64_t from, struct err *err)
 /* EXTRA, not FULL: a transaction is committed when its rollback journal is gone, and FULL does not wait until the directory says so on
  * disk.
  */
-static int open_db(sqlite3 **out, const char *path, int flags, struct err *err)
+static int open_db(sqlite3 **out, const char *path, int flags, int busy_ms, struct err *err)
 {
 	if (sqlite3_open_v2(path, out, flags, NULL) != SQLITE_OK) {
 		int rc = *out ? db_error(*out, err, "cannot open") : err_set(err, -ENOMEM, "out of memory");
@@ -141,7 +142,7 @@ static int open_db(sqlite3 **out, const char *path, int flags, struct err *err)
 		return rc;
 	}
 	sqlite3_extended_result_codes(*out, 1);
-	sqlite3_busy_timeout(*out, BUSY_MS);
+	sqlite3_busy_timeout(*out, busy_ms);
 	return db_exec(*out, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA; PRAGMA foreign_keys = ON", err);
 }
 
@@ -184,7 +185,7 @@ static int make(const char *path, struct err *err)
 	}
 	share_file(fd, fresh);
 	close(fd);
-	rc = open_db(&db, fresh, SQLITE_OPEN_READWRITE, err);
+	rc = open_db(&db, fresh, SQLITE_OPEN_READWRITE, BUSY_MS, err);
 	if (rc == 0)
 		rc = upgrade(db, 0, err);
 	if (rc == 0 && sqlite3_close(db) != SQLITE_OK)
@@ -250,7 +251,7 @@ static int open_file(struct journal *j, unsigned flags, struct err *err)
 		if (errno != ENOENT)
 			return err_errno(err, -errno, "cannot read %s", j->path);
 		if (flags & JOURNAL_READ) {
-			rc = open_db(&j->db, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+			rc = open_db(&j->db, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, BUSY_MS, err);
 			return rc == 0 ? upgrade(j->db, 0, err) : rc;
 		}
 		rc = make(j->path, err);
@@ -261,7 +262,7 @@ static int open_file(struct journal *j, unsigned flags, struct err *err)
 	if (rc < 0)
 		return rc;
 	/* Readers open for writing too where they may: they may have to take back what a killed writer left. */
-	rc = open_db(&j->db, j->path, SQLITE_OPEN_READWRITE, err);
+	rc = open_db(&j->db, j->path, SQLITE_OPEN_READWRITE, flags & JOURNAL_BRIEF ? BRIEF_MS : BUSY_MS, err);
 	if (rc == 0 && !(flags & JOURNAL_READ) && sqlite3_db_readonly(j->db, "main") == 1)
 		rc = err_set(err, -EACCES, "only its owner may change it; members of its group may do what only reads");
 	return rc == 0 ? check(j->db, flags, err) : rc;

@@ -24,8 +24,9 @@ struct who {
 void who_am_i(struct who *w);
 
 enum journal_flags {
-	JOURNAL_READ = 1, /* a missing file reads as an empty one and is not made */
-	JOURNAL_QUICK = 2 /* no integrity check: this program has just made it in another process */
+	JOURNAL_READ = 1,  /* a missing file reads as an empty one and is not made */
+	JOURNAL_QUICK = 2, /* no integrity check: this program has just made it in another process */
+	JOURNAL_BRIEF = 4  /* waits 2 s for another process that writes, not 30 */
 };
 int journal_open(struct journal **out, const char *path, unsigned flags, const struct who *who, struct err *err);
 void journal_close(struct journal *j);

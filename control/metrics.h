@@ -1,7 +1,8 @@
 #pragma once
 /* metrics - what `shunt metrics` tells Prometheus: what the journal says, and what each daemon answers. A part that is away is one sample,
  * shunt_.._up 0, and whatever else it would have told is left out; it is never an error of the whole. All daemons are asked side by side,
- * a question waits METRICS_ASK_MS at most (of shunt-dnsupdate DNS_LOOK_MS), a connection 5 s: the whole takes as long as the slowest part.
+ * a question waits METRICS_ASK_MS at most (of shunt-dnsupdate DNS_LOOK_MS), a connection 5 s, a name as long as
+ * the resolver does: the whole takes as long as the slowest part.
  * What is told of accounts by name is bounded: of moves that are open and of holds the METRICS_NAMED oldest. All else is counts.
  * Units: seconds, bytes; times are seconds since 1970. Ownership: answers are borrowed by what tells of them. */
 #include "control/app.h"

@@ -105,6 +105,19 @@ same "nobody is up" "$(value shunt_proxy_up) $(value 'shunt_netctl_up{side="clie
 same "the journal goes on" "$(value shunt_journal_up) $(value 'shunt_accounts{side="transit"}')" "1 1"
 absent shunt_proxy_requests_total
 stop silent
+# somebody keeps the state database to himself: that is told too, in seconds
+python3 -c 'import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], isolation_level=None); db.execute("BEGIN EXCLUSIVE"); open(sys.argv[2], "w"); time.sleep(600)' "$W/shunt.db" "$W/kept" &
+echo $! >"$W/pid/keeper"
+wait_for test -e "$W/kept"
+before=$(now_ms)
+metrics
+[ $(($(now_ms) - before)) -lt 9000 ] || die "a journal that is kept took $(($(now_ms) - before)) ms"
+same "a journal that cannot be read" "$(value shunt_journal_up)" 0
+absent shunt_accounts
+stop keeper
+metrics
+same "and now it can" "$(value shunt_journal_up)" 1
 printf 'not a database' >"$W/broken.db"
 sed "s|state = .*|state = \"$W/broken.db\"|" "$W/shunt.conf" >"$W/broken.conf"
 in_ns c "$SHUNT" -c "$W/broken.conf" metrics >"$W/metrics" 2>"$W/log/broken"
