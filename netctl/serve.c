@@ -20,6 +20,7 @@ struct serve {
 	struct tls *tls;
 	struct ctl_server *here, *there;
 	struct event sigs[3], second;
+	bool blind; /* the last look for what is overdue has failed */
 };
 
 static enum ctl_code code_of(enum exit_code x)
@@ -170,6 +171,9 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (act_open(&a, s->conf, &err) == 0)
 		act_overdue(&a);
+	else if (!s->blind)
+		log_error("reason=%s advice=\"what is overdue is not seen until this is mended\"", LOG_QUOTED(err.text, strlen(err.text)));
+	s->blind = err.code < 0; /* said once */
 	act_close(&a);
 }
 
