@@ -12,6 +12,7 @@ SHUNT=$PLAIN/shunt PROXY=$PLAIN/shunt-proxy NETCTL=$PLAIN/shunt-netctl DNSUPDATE
 FAULT_CLASSES="write fsync rename send open unlink mkdir truncate"
 REACHED=0 # in all
 [ -e "$SHIM" ] || cannot_run "no $SHIM: make check TESTS= builds it"
+[ "$STORY" = fault_shim ] || ! grep -qa __asan_init "$SHUNT" || cannot_run "AddressSanitizer has to be loaded first, and so has the shim: set SHUNT_BUILD_PLAIN"
 faulty() { env LD_PRELOAD="$SHIM" SHUNT_FAULT="$1" SHUNT_FAULT_LOG="$FAULT_LOG" "${@:2}"; }
 met() { [ -s "$FAULT_LOG" ] && [[ $FAULT != *:count ]]; }
 at_fault() { echo "$FAULT, at $(head -n 1 "$FAULT_LOG" 2>/dev/null || echo "none reached")"; }

@@ -79,7 +79,7 @@ judge() { # RC FROM TO
 	*) wrong "the exit code" "$rc: $out" ;;
 	esac
 	if [ "$rc" != 0 ] && met; then
-		like "the message ($(at_fault))" "$out" '^shunt: .*(/[a-z.-]+|proxy| at [0-9.]+:[0-9]+)'
+		like "the message ($(at_fault))" "$out" '^shunt: .*(/[a-z.-]+|proxy| at [][0-9a-f.:]+:[0-9]+)'
 		may_be_unseen || like "the reason ($(at_fault))" "$out" "$REASON"
 	fi
 	unlike "assertions ($(at_fault))" "$out" 'Assertion|core dumped|Segmentation'
@@ -138,6 +138,9 @@ if [ -n "${SHUNT_ROUNDS:-}" ]; then
 	at_faults shunt 0 shunt_fails transit
 else
 	at_faults shunt 9 shunt_fails either # the side stays where it has come
+	# its journal twice and the name of it, the database, and the directory once more when the journal is gone: then it is committed
+	[ "$(awk '$1 == "fsync" { print $2 }' "$W/counts")" -ge $((5 * $(awk '$1 == "unlink" { print $2 - 1 }' "$W/counts"))) ] ||
+		die "not every transaction is on disk with its directory: $(paste -sd ' ' "$W/counts")"
 fi
 : >"$W/fail-copy"
 at_faults shunt 4 shunt_fails either
