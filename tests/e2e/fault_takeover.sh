@@ -40,8 +40,8 @@ ends_clean() { # WHAT
 	clean "$1 ($(at_fault))"
 	for n in cli tra; do [ -z "$(ls -A "$W/net-$n/journal" | grep '^\.new')" ] || wrong "$1" "left behind in the journal of $n: $(ls -A "$W/net-$n/journal")"; done
 }
-seen_or_told() { # of an exit 0: what failed is in the log of the guard, or changes nothing (a send that is made again or not needed, a directory that is there)
-	! met || grep -qE ": send [0-9]+:|: mkdir |: (truncate|open) .*guard\.log" "$FAULT_LOG" || grep -qE "$REASON" "$W/log/out" "$W/net-tra/journal/guard.log" "$W/net-cli/journal/guard.log" 2>/dev/null
+seen_or_told() { # of an exit 0: what failed is in a log, or changes nothing (a send that is made again or not needed, a directory that is there)
+	! met || grep -qE ": send [0-9]+:|: mkdir |: (truncate|open) .*guard\.log" "$FAULT_LOG" || grep -qE "$REASON" "$W/log/out" "$W/net-tra/journal/guard.log" "$W/net-cli/journal/guard.log" "$W/log/netctl-cli" 2>/dev/null
 }
 done_or_nothing() { # PLAN STATE: by RC; only the transit server's word is judged here
 	case $RC in
