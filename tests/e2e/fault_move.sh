@@ -169,8 +169,8 @@ proxy_fails() { # FAULT
 		if truth; then judge $RC client transit; fi
 		proxy_stops
 	fi
-	if met && [ "$RC" = 0 ]; then # nobody but its log may know of it
-		like "the proxy's log, of what failed" "$(head -n 1 "$FAULT_LOG") $(cat "$W/log/proxy")" ": send [0-9]+: |: unlink .*(sock|\\.new)\\)|$REASON"
+	if met && [ "$RC" = 0 ]; then # nobody but its log may know of it; a line of the access log is kept, and written the next time
+		like "the proxy's log, of what failed" "$(head -n 1 "$FAULT_LOG") $(cat "$W/log/proxy")" ": send [0-9]+: |: write .*access\\.log\\): E|: unlink .*(sock|\\.new)\\)|$REASON"
 	fi
 	proxy_start
 	in_the_end "shunt-proxy"
