@@ -301,8 +301,9 @@ static void show_traffic(struct app *a, json_t *answer)
 	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++) {
 		json_t *t = json_object_get(stats, side_name((enum side)s));
 		if (t)
-			out_line(&a->out, "%-10s %lld requests, %lld bytes up, %lld bytes down, %lld errors", side_name((enum side)s),
+			out_line(&a->out, "%-10s %lld request%s, %lld bytes up, %lld bytes down, %lld errors", side_name((enum side)s),
 				 (long long)json_integer_value(json_object_get(t, "requests")),
+				 json_integer_value(json_object_get(t, "requests")) == 1 ? "" : "s",
 				 (long long)json_integer_value(json_object_get(t, "bytes-up")),
 				 (long long)json_integer_value(json_object_get(t, "bytes-down")),
 				 (long long)json_integer_value(json_object_get(t, "errors")));

@@ -97,7 +97,7 @@ static const struct conf_key listener_keys[] = {
 	{0}};
 
 static const struct conf_section proxy_subs[] = {{.name = "listener",
-						  .help = "Where visitors come in. One section each.",
+						  .help = "Where visitors come in, one section each.",
 						  .titled = true,
 						  .many = true,
 						  AT(proxy, listeners),

@@ -36,20 +36,28 @@ char *manual_file(const char *name)
 	return rest_of(f);
 }
 
-char *manual_help(const char *program, int (*cmd_main)(int, char **))
+char *manual_says(const char *const *words, int (*cmd_main)(int, char **))
 {
-	char *argv[] = {(char *)(uintptr_t)program, "--help", NULL};
+	char *argv[8] = {NULL};
+	int n = 0;
 	FILE *f = tmpfile();
 	int before = dup(STDOUT_FILENO);
 
 	assert_non_null(f);
+	for (; words[n]; n++)
+		argv[n] = (char *)(uintptr_t)words[n];
 	fflush(stdout);
 	dup2(fileno(f), STDOUT_FILENO);
-	assert_int_equal(cmd_main(2, argv), 0);
+	assert_int_equal(cmd_main(n, argv), 0);
 	fflush(stdout);
 	dup2(before, STDOUT_FILENO);
 	close(before);
 	return rest_of(f);
+}
+
+char *manual_help(const char *program, int (*cmd_main)(int, char **))
+{
+	return manual_says((const char *const[]){program, "--help", NULL}, cmd_main);
 }
 
 bool manual_has_entry(const char *text, const char *name)

@@ -3,7 +3,9 @@
 #include <stdbool.h>
 
 char *manual_file(const char *name); /* of the source tree */
-/* What `program --help` prints; cmd_main is the program's. */
+/* What a program prints that ends with 0; cmd_main is its own. */
+char *manual_says(const char *const *argv, int (*cmd_main)(int argc, char **argv));
+/* What `program --help` prints. */
 char *manual_help(const char *program, int (*cmd_main)(int argc, char **argv));
 /* "\n.It Ic NAME" begins its entry, whatever follows the name. */
 bool manual_has_entry(const char *text, const char *name);
