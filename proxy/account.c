@@ -1,6 +1,7 @@
 #include "proxy/account.h"
 
 #include "proxy/accepted.h"
+#include "proxy/seen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ void account_unref(struct account *a)
 {
 	if (!a || atomic_fetch_sub_explicit(&a->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	seen_free(atomic_load_explicit(&a->seen, memory_order_relaxed));
 	for (unsigned i = 0; i < a->n_shards; i++) {
 		if (a->shards[i]) {
 			free(a->shards[i]->tally);

@@ -30,6 +30,7 @@ struct shard {
 	struct accepted *accepted;                                   /* since the last switch (accepted.h); NULL: nothing yet */
 };
 
+struct seen;
 struct account {
 	atomic_uint refs;
 	atomic_uint word;               /* side | gate << 1 */
@@ -38,6 +39,7 @@ struct account {
 	_Atomic uint64_t eta_at;        /* ms, CLOCK_MONOTONIC */
 	_Atomic uint64_t counted_since; /* what its side has accepted (accepted.h); ms, CLOCK_MONOTONIC; 0: not counted */
 	atomic_bool counted_whole;      /* nothing was before that */
+	_Atomic(struct seen *) seen;    /* by which ports visitors come (seen.h); NULL: nobody has */
 	unsigned n_shards;
 	char name[ACCOUNT_NAME_MAX + 1];
 	struct shard *shards[]; /* by worker; NULL until used */

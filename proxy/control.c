@@ -7,8 +7,11 @@
 #include "proxy/accepted.h"
 #include "proxy/control_impl.h"
 #include "proxy/counts.h"
+#include "proxy/fetch.h"
+#include "proxy/greet.h"
 #include "proxy/hold.h"
 #include "proxy/probe.h"
+#include "proxy/prove.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
 
@@ -219,6 +222,7 @@ static void cmd_hold(struct proxy *p, struct ctl_call *call, json_t *req)
 		return;
 	}
 	probes_end(p, a, account_side(a)); /* they too are bytes that no fence must let through */
+	fetches_end(p, a, account_side(a));
 	if (query(p, call, a, 0, fresh ? hold_and_tell : just_tell, held) < 0)
 		no_memory(call);
 }
@@ -427,7 +431,9 @@ static const struct command {
 	{"list", cmd_list},       {"route", cmd_route},
 	{"account-put", cmd_put}, {"account-remove", cmd_remove},
 	{"reload", cmd_reload},   {"stragglers", cmd_stragglers},
-	{"probe", cmd_probe},     {"metrics", cmd_metrics},
+	{"probe", cmd_probe},     {"seen", cmd_seen},
+	{"fetch", cmd_fetch},     {"prove", cmd_prove},
+	{"greet", cmd_greet},     {"metrics", cmd_metrics},
 	{"top", cmd_top},
 };
 
@@ -495,6 +501,9 @@ int control_open(struct proxy *p, struct err *err)
 void control_close(struct proxy *p)
 {
 	probes_end(p, NULL, SIDE_CLIENT);
+	fetches_end(p, NULL, SIDE_CLIENT);
+	proves_end(p);
+	greets_end(p);
 	ctl_close(p->ctl_tls);
 	ctl_close(p->ctl);
 	tls_free(p->tls);

@@ -63,6 +63,22 @@
  *                                     for it? Asked of its back ends as probe.h says, past the gate: nothing of the table changes. Takes
  *                                     4 s for each eight of them at most. came-to: where a visitor would come, who is led to at. answers: every one of the probes is ok (also where there is none).
  *                                     Refused for the side on which it is held or fenced, and ended when a hold begins there.
+ * seen    {"name":S}               -> {"side","since":T,"days":N,"seen":[{"port":N,"protocol":S,"count":N,"first-seen":T,"last-seen":T}..],
+ *                                     "listeners":[{"listener":S,"port":N,"protocol":S,"came-to":IP,"source-transit":S}..]}   by what
+ *                                     visitors came in the last days, counted since the proxy's start (seen.h): requests of http, else
+ *                                     connections; and where visitors of this account come to.
+ * fetch   {"name":S,"side":SIDE,"requests":[{"domain":D,"scheme":"http"|"https","path":P?}..]} -> {"side","answers":[{"domain","scheme",
+ *                                     "path","listener","came-to","at","ok":B,"ms":N,"said":S,"tls":{"version":S,"h2":B,"certificate":
+ *                                     {"fingerprint","issuer","from":SECONDS,"until":SECONDS,"names":[..],"left-out":N,"self-signed":B,
+ *                                     "matches":B}?}|null, and where it is ok: "status":N,"location":S|null,"type":S|null,"title":S|null,
+ *                                     "size":N,"whole":B,"encoded":B,"tags":HEX|null,"n-tags":N,"words":HEX|null,"n-words":N}..]}   what
+ *                                     that side answers to GET, told by facts that can be compared (fetch.h). At most 64 requests, four at
+ *                                     a time, 5 s each; refused as probe is, and while 16 such questions are under way.
+ * prove   {"listener":S,"came-to":IP,"echo":"ADDR:PORT"} -> {"sent-as":IP,"seen":IP|null,"proved":B,"said":S}   whom does the transit server
+ *                                     see for what comes to that listener and address? echo: of shunt-netctl there, at the partner of
+ *                                     came-to (prove.h).
+ * greet   {"listener":S,"came-to":IP} -> {"with":S|null,"without":S|null,"trouble":S|null}   what the transit server's service says first
+ *                                     to a connection of ours with the listener's PROXY header, and without (greet.h)
  * metrics                          -> {"connections":N,"waits":{"bounds-ms":[N..],"counts":[N..],"sum-ms":N},"refused":{"held-too-long":N,
  *                                     "too-many-held":N,"source":N},"answers":{"503":N,..},"held":{"held":N,"fenced":N,
  *                                     "oldest":[{"name":S,"gate":G,"since":SECONDS}..]}}   what status does not count, since the start

@@ -1,8 +1,8 @@
 #pragma once
 /* control_impl - how the files of the control socket share the work: control.c holds and releases, control_table.c changes the table,
  * control_status.c tells, control_straggler.c of names whose visitors still come to the old address, control_accepted.c of what the new
- * side has accepted, control_probe.c of what back ends answer, control_metrics.c of counters, and
- * control_top.c of accounts with traffic. Not for others. Every cmd_ answers its call exactly once, now or later. */
+ * side has accepted, control_probe.c of whether back ends answer, control_preflight.c of what they answer, control_metrics.c of counters,
+ * and control_top.c of accounts with traffic. Not for others. Every cmd_ answers its call exactly once, now or later. */
 #include "lib/ctl.h"
 #include "proxy/proxy.h"
 
@@ -32,6 +32,10 @@ void cmd_list(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_route(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_stragglers(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_probe(struct proxy *p, struct ctl_call *call, json_t *req);
+void cmd_seen(struct proxy *p, struct ctl_call *call, json_t *req); /* control_preflight.c, with the next three */
+void cmd_fetch(struct proxy *p, struct ctl_call *call, json_t *req);
+void cmd_prove(struct proxy *p, struct ctl_call *call, json_t *req);
+void cmd_greet(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_metrics(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_top(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_reload(struct proxy *p, struct ctl_call *call, json_t *req);

@@ -219,3 +219,12 @@ int dial_as_us(const struct proxy *p, const struct listener *l, enum side side, 
 {
 	return attempt(side == SIDE_CLIENT && listener_is_here(l, to, LISTENER_MAIN) ? p->mark : 0, NULL, to);
 }
+
+int dial_as_visitor(const struct proxy *p, const struct listener *l, const struct addr *visitor, const struct addr *to)
+{
+	const struct dial d = {l, SIDE_TRANSIT, visitor, to};
+
+	if (l->conf->source[SIDE_TRANSIT] == SOURCE_TRANSPARENT && can_pose(&d))
+		return attempt(2 * p->mark, visitor, to);
+	return attempt(0, NULL, to);
+}

@@ -48,6 +48,8 @@ int dial_start(struct worker *w, const struct dial *d);
 /* The same for a question of our own (probe.h), from whatever address the kernel picks; in the main thread. */
 struct proxy;
 int dial_as_us(const struct proxy *p, const struct listener *l, enum side side, const struct addr *to);
+/* To the transit server as if it were for this visitor, whose port is 0 (prove.h); in the main thread. */
+int dial_as_visitor(const struct proxy *p, const struct listener *l, const struct addr *visitor, const struct addr *to);
 
 /* Ports to fall back to: high ones, in an order of their own; never 0 and never one of the range. */
 uint16_t dial_high_port(struct dialer *d);

@@ -256,23 +256,6 @@ static void enter(struct probe *b)
 
 /* ---- the connection ---- */
 
-static int announce(struct probe *b)
-{
-	uint8_t header[PP_V2_MAX];
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
-	struct addr own, dst = b->dst;
-
-	if (b->listener->conf->source[b->set->side] != SOURCE_PROXY_V2)
-		return 0;
-	if (getsockname(b->fd, (struct sockaddr *)&ss, &len) < 0)
-		return -errno;
-	if (!addr_from_sockaddr(&own, (struct sockaddr *)&ss))
-		return -EAFNOSUPPORT;
-	addr_set_port(&dst, b->listener->conf->port);
-	return say(b, header, pp_write_v2(header, &own, &dst));
-}
-
 static void shake(struct probe *b)
 {
 	struct err err = {0};
@@ -296,7 +279,7 @@ static void connected(struct probe *b)
 
 	if (getsockopt(b->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error) {
 		fails(b, strerror(error ? error : errno));
-	} else if ((rc = announce(b)) < 0) {
+	} else if ((rc = probe_announce(b->fd, b->listener, b->set->side, NULL, &b->dst)) < 0) {
 		fails_to_say(b, "the PROXY header", rc);
 	} else if (!b->in_tls) {
 		enter(b);
@@ -393,8 +376,81 @@ static bool listens_at(const struct listener *l, const struct addr *a)
 	return addr_same_ip(bind, a) || (addr_is_any(bind) && addr_family(bind) == addr_family(a));
 }
 
-static void add(struct probe_set *s, struct listener *l, const struct addr *dst)
+struct places {
+	const struct proxy *proxy;
+	probe_place_fn *fn;
+	void *arg;
+};
+
+/* Where visitors of an account without an address of its own come to this listener: at one address of each family. */
+static void shared_places(const struct places *at, struct listener *l)
 {
+	const struct table *t = at->proxy->table;
+	bool done[2] = {false, false};
+
+	if (l->conf->address && !addr_is_any(&l->conf->bind)) {
+		if (!table_by_address(t, &l->conf->bind))
+			at->fn(at->arg, l, &l->conf->bind);
+		return;
+	}
+	for (size_t i = 0; i < l->n_partners; i++) {
+		const struct target_addrs *a = target_known(l->partners[i].client);
+		bool *had = a ? &done[addr_family(&a->addrs[0]) == AF_INET6] : NULL;
+
+		if (!a || *had || !listens_at(l, &a->addrs[0]) || table_by_address(t, &a->addrs[0]))
+			continue;
+		*had = true;
+		at->fn(at->arg, l, &a->addrs[0]);
+	}
+}
+
+static void places_of(const struct places *at, struct listener *l, const struct acctdef *d)
+{
+	bool tcp = l->conf->protocol == PROTOCOL_TCP, claims = tcp ? has_port(d, l->conf->port) : d->n_domains > 0;
+
+	for (size_t i = 0; i < d->n_addresses; i++)
+		if (listens_at(l, &d->addresses[i]))
+			at->fn(at->arg, l, &d->addresses[i]);
+	if (claims && d->n_addresses == 0)
+		shared_places(at, l);
+	else if (claims && l->conf->address && !addr_is_any(&l->conf->bind) && !has_address(d, &l->conf->bind))
+		shared_places(at, l);
+}
+
+void probe_places(const struct proxy *p, const struct acctdef *d, probe_place_fn *fn, void *arg)
+{
+	struct places at = {p, fn, arg};
+
+	for (size_t i = 0; i < p->n_listeners; i++)
+		places_of(&at, p->listeners[i], d);
+}
+
+int probe_announce(int fd, const struct listener *l, enum side side, const struct addr *from, const struct addr *came_to)
+{
+	uint8_t header[PP_V2_MAX];
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	struct addr own, dst = *came_to;
+	size_t size;
+
+	if (l->conf->source[side] != SOURCE_PROXY_V2)
+		return 0;
+	if (!from && getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	if (from)
+		own = *from;
+	else if (!addr_from_sockaddr(&own, (struct sockaddr *)&ss))
+		return -EAFNOSUPPORT;
+	addr_set_port(&dst, l->conf->port);
+	size = pp_write_v2(header, &own, &dst);
+	ssize_t n = send(fd, header, size, MSG_NOSIGNAL);
+
+	return n == (ssize_t)size ? 0 : n < 0 ? -errno : -ENOBUFS; /* a new socket takes this much at once */
+}
+
+static void add(void *arg, struct listener *l, const struct addr *dst)
+{
+	struct probe_set *s = arg;
 	const char *why = "";
 	struct addr to = {0};
 	struct way way;
@@ -412,41 +468,6 @@ static void add(struct probe_set *s, struct listener *l, const struct addr *dst)
 		b->name = "";
 	if (addr_family(&to) == AF_UNSPEC)
 		snprintf(b->said, sizeof b->said, "nowhere to ask: %s", why);
-}
-
-/* Where visitors of an account without an address of its own come to this listener: at one address of each family. */
-static void add_shared(struct probe_set *s, struct listener *l)
-{
-	const struct table *t = s->proxy->table;
-	bool done[2] = {false, false};
-
-	if (l->conf->address && !addr_is_any(&l->conf->bind)) {
-		if (!table_by_address(t, &l->conf->bind))
-			add(s, l, &l->conf->bind);
-		return;
-	}
-	for (size_t i = 0; i < l->n_partners; i++) {
-		const struct target_addrs *a = target_known(l->partners[i].client);
-		bool *had = a ? &done[addr_family(&a->addrs[0]) == AF_INET6] : NULL;
-
-		if (!a || *had || !listens_at(l, &a->addrs[0]) || table_by_address(t, &a->addrs[0]))
-			continue;
-		*had = true;
-		add(s, l, &a->addrs[0]);
-	}
-}
-
-static void add_listener(struct probe_set *s, struct listener *l, const struct acctdef *d)
-{
-	bool tcp = l->conf->protocol == PROTOCOL_TCP, claims = tcp ? has_port(d, l->conf->port) : d->n_domains > 0;
-
-	for (size_t i = 0; i < d->n_addresses; i++)
-		if (listens_at(l, &d->addresses[i]))
-			add(s, l, &d->addresses[i]);
-	if (claims && d->n_addresses == 0)
-		add_shared(s, l);
-	else if (claims && l->conf->address && !addr_is_any(&l->conf->bind) && !has_address(d, &l->conf->bind))
-		add_shared(s, l);
 }
 
 /* Where there are only wildcards, a name that one of them covers. */
@@ -477,8 +498,7 @@ int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_f
 		s->next->link = &s->next;
 	p->probes = s;
 	take_name(s, d);
-	for (size_t i = 0; i < p->n_listeners; i++)
-		add_listener(s, p->listeners[i], d);
+	probe_places(p, d, add, s);
 	begin_some(s);
 	return 0;
 }

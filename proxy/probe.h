@@ -26,6 +26,13 @@
 struct proxy;
 struct account;
 struct probe_set;
+struct listener;
+
+/* Where visitors of this account come: at which listeners, and at which address of each (see above). Borrowed until it returns. */
+typedef void probe_place_fn(void *arg, struct listener *l, const struct addr *came_to);
+void probe_places(const struct proxy *p, const struct acctdef *d, probe_place_fn *fn, void *arg);
+/* Says the PROXY header that this side expects on a new connection of ours; from NULL: from our own end of it. 0 or -errno. */
+int probe_announce(int fd, const struct listener *l, enum side side, const struct addr *from, const struct addr *came_to);
 
 struct probe_result {
 	const char *listener; /* these are borrowed until the callback returns */

@@ -18,10 +18,13 @@
 struct alive;
 struct counts;
 struct ctl_server;
+struct fetch_set;
+struct greet;
 struct hold;
 struct intercept;
 struct listener;
 struct probe_set;
+struct prove;
 struct tls;
 struct worker;
 
@@ -58,6 +61,9 @@ struct proxy {
 	struct tls *tls;                  /* for the latter */
 	struct hold *holds;               /* accounts that are held, and what their holds have seen (control.c) */
 	struct probe_set *probes;         /* questions to back ends that are not answered yet (probe.h) */
+	struct fetch_set *fetches;        /* likewise, for what they answer (fetch.h) */
+	struct prove *proves;             /* likewise, for whom they see (prove.h) */
+	struct greet *greets;             /* likewise, for whether they expect a PROXY header (greet.h) */
 	atomic_uint parked;               /* flows that wait, all workers together */
 	atomic_uint conns;                /* connections of visitors, all workers together */
 	struct event sigs[3];             /* TERM, INT, HUP */

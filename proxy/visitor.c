@@ -2,6 +2,7 @@
 
 #include "proxy/listener.h"
 #include "proxy/pp.h"
+#include "proxy/seen.h"
 #include "proxy/straggler.h"
 
 #include <errno.h>
@@ -119,8 +120,13 @@ static void count_straggler(struct visitor *v, const struct route *r, const char
 
 void visitor_count(struct visitor *v, const struct route *r, const char *name, size_t len, const struct addr *dst)
 {
+	const struct conf_listener *l = v->listener->conf;
+
 	flow_count_request(&v->flow);
-	if ((enum side)v->flow.side == SIDE_TRANSIT && r->account != v->flow.worker->nobody)
+	if (r->account == v->flow.worker->nobody)
+		return;
+	seen_count(r->account, l->port, l->protocol, loop_now(v->flow.worker->loop));
+	if ((enum side)v->flow.side == SIDE_TRANSIT)
 		count_straggler(v, r, name, len, dst);
 }
 
