@@ -1,6 +1,7 @@
 #include "netctl/serve.h"
 
 #include "netctl/act.h"
+#include "netctl/echo.h"
 
 #include "lib/ctl.h"
 #include "lib/log.h"
@@ -19,6 +20,7 @@ struct serve {
 	struct loop *loop;
 	struct tls *tls;
 	struct ctl_server *here, *there;
+	struct echoes *echoes;
 	struct event sigs[3], second;
 	bool blind; /* the last look for what is overdue has failed */
 };
@@ -131,6 +133,39 @@ static enum exit_code act_by_name(struct act *a, const char *cmd, json_t *reques
 	return EXIT_USAGE;
 }
 
+/* At an address of a pair that is this host's side. */
+static void open_echo(struct serve *s, struct ctl_call *call, json_t *request, json_t *answer)
+{
+	const char *text = json_string_value(json_object_get(request, "at"));
+	json_int_t seconds = json_integer_value(json_object_get(request, "seconds"));
+	json_t *pairs = NULL, *a;
+	struct err err = {0};
+	struct addr at, one;
+	bool ours = false;
+	uint16_t port;
+	size_t i;
+
+	if (!text || !addr_parse(&at, text) || seconds < 1 || seconds > ECHO_SECONDS_MAX) {
+		json_decref(answer);
+		ctl_fail(call, CTL_USAGE, "echo: expected \"at\", an address, and \"seconds\" from 1 to %d", ECHO_SECONDS_MAX);
+		return;
+	}
+	if (build_addresses(&pairs, s->conf, BUILD_TRANSIT, &err) == 0)
+		json_array_foreach (pairs, i, a)
+			ours = ours || (addr_parse(&one, json_string_value(a)) && addr_same_ip(&one, &at));
+	json_decref(pairs);
+	if (!ours && !*err.text)
+		err_set(&err, -EPERM, "%s is not the transit address of a pair", text);
+	if (!ours || echo_open(s->echoes, &at, (int)seconds, &port, &err) < 0) {
+		json_decref(answer);
+		ctl_fail(call, CTL_REFUSED, "echo: %s", err.text);
+		return;
+	}
+	log_info("cmd=echo at=%s port=%u seconds=%d by=%s", text, port, (int)seconds, LOG_QUOTED(ctl_peer(call), strlen(ctl_peer(call))));
+	json_object_set_new(answer, "port", json_integer(port));
+	ctl_answer(call, answer);
+}
+
 static void on_request(struct ctl_call *call, const char *cmd, json_t *request, void **session, void *arg)
 {
 	struct serve *s = arg;
@@ -144,6 +179,10 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *request, 
 	json_object_set_new(answer, "role", json_string(role_name(s->conf->netctl.role)));
 	if (strcmp(cmd, "hello") == 0) {
 		ctl_answer(call, answer);
+		return;
+	}
+	if (strcmp(cmd, "echo") == 0) {
+		open_echo(s, call, request, answer);
 		return;
 	}
 	if (act_open(&a, s->conf, &err) == 0)
@@ -229,6 +268,8 @@ static int open_all(struct serve *s, struct err *err)
 	const struct conf_netctl *n = &s->conf->netctl;
 	int rc = loop_new(&s->loop, err);
 
+	if (rc == 0 && !(s->echoes = echoes_new(s->loop)))
+		rc = err_set(err, -ENOMEM, "out of memory");
 	if (rc == 0 && n->listen)
 		rc = certificates(s->conf, &s->tls, err);
 	if (rc == 0)
@@ -279,6 +320,7 @@ int serve_main(const struct conf *conf)
 	ctl_close(s.there);
 	ctl_close(s.here);
 	tls_free(s.tls);
+	echoes_free(s.echoes);
 	if (s.loop)
 		loop_free(s.loop);
 	return rc < 0 ? EXIT_REFUSED : EXIT_DONE;
