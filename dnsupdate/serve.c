@@ -1,5 +1,6 @@
 #include "dnsupdate/serve.h"
 
+#include "dnsupdate/records.h"
 #include "dnsupdate/report.h"
 
 #include "lib/ctl.h"
@@ -20,6 +21,7 @@ struct serve {
 	struct dns dns;
 	struct ctl_server *server;
 	struct asked *asked; /* under way */
+	struct looked *looked;
 	struct event sigs[2];
 };
 
@@ -31,6 +33,21 @@ struct asked {
 	struct job *job;
 	char *cmd, *account;
 };
+
+/* One `records` under way. */
+struct looked {
+	struct looked *next, **link;
+	struct ctl_call *call;
+	struct records *records;
+};
+
+static void looked_free(struct looked *k)
+{
+	*k->link = k->next;
+	if (k->next)
+		k->next->link = k->link;
+	free(k);
+}
 
 static void asked_free(struct asked *a)
 {
@@ -214,6 +231,44 @@ static void tell_status(struct serve *s, struct ctl_call *call, json_t *request)
 	answer_with(call, answer, x, &err);
 }
 
+static void on_records(void *arg, json_t *list)
+{
+	struct looked *k = arg;
+
+	ctl_answer(k->call, json_pack("{s:o, s:i}", "domains", list, "exit", 0));
+	looked_free(k);
+}
+
+static void look_records(struct serve *s, struct ctl_call *call, json_t *request)
+{
+	json_t *list = json_object_get(request, "domains");
+	struct looked *k = calloc(1, sizeof *k);
+	char **domains = NULL;
+	struct err err = {0};
+	size_t n = 0;
+	int rc = -EINVAL;
+
+	if (k && json_array_size(list) >= 1 && json_array_size(list) <= RECORDS_MAX)
+		rc = read_domains(list, &domains, &n, &err);
+	if (rc == 0) {
+		*k = (struct looked){.next = s->looked, .link = &s->looked, .call = call};
+		k->records = records_start(s->dns.looker, domains, n, on_records, k);
+		rc = k->records ? 0 : -ENOMEM;
+	}
+	if (rc == 0) {
+		if (k->next)
+			k->next->link = &k->next;
+		s->looked = k;
+	} else {
+		ctl_fail(call, rc == -EINVAL && k ? CTL_USAGE : CTL_FAILED, "records: %s",
+			 rc != -EINVAL || !k ? "out of memory"
+			 : *err.text         ? err.text
+					     : "\"domains\": expected a list of 1 to 200");
+		free(k);
+	}
+	free_texts(domains, n);
+}
+
 static void on_request(struct ctl_call *call, const char *cmd, json_t *request, void **session, void *arg)
 {
 	static const struct {
@@ -231,6 +286,8 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *request, 
 		}
 	if (strcmp(cmd, "hello") == 0)
 		say_hello(s, call);
+	else if (strcmp(cmd, "records") == 0)
+		look_records(s, call, request);
 	else if (strcmp(cmd, "status") == 0)
 		tell_status(s, call, request);
 	else
@@ -260,6 +317,10 @@ static void watch(struct serve *s)
 static void close_all(struct serve *s)
 {
 	ctl_close(s->server);
+	while (s->looked) {
+		records_cancel(s->looked->records);
+		looked_free(s->looked);
+	}
 	while (s->asked) {
 		job_cancel(s->asked->job);
 		asked_free(s->asked);

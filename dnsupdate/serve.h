@@ -12,6 +12,7 @@
  *       -> {"zones":[{"zone","backend","verdict","why","outcome","error","changes":[..],"drift":[..],"notes":[..],"eta":S,
  *           "servers":[{"name","address","seen","of","after-ms","trouble"}]}], "changed":N, "published":bool, "lagging":[..], "clean-at"}
  *   undo, verify, prepare, finalise {"account":A, "wait":S} -> as push
+ *   records  {"domains":[..]} -> {"domains":[{"domain","A":[..],"AAAA":[..],"HTTPS":[..],"CAA":[..],"caa-at"}]}   records.h; at most 200
  *   status   {"account":NAME or absent}
  *       -> {"entries":[{"account","zone","backend","state","side","busy","records",..}]}
  *
