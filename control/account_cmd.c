@@ -1,6 +1,7 @@
 /* account import|add|remove|list|show. A change is made in the database and in the proxy, or in neither: the database's transaction stays
  * open while the proxy is told, and a mark set before says to the next start that the proxy may know a set that was never committed. */
 #include "control/app.h"
+#include "control/finding.h"
 #include "control/moved.h"
 #include "control/sync.h"
 
@@ -422,6 +423,24 @@ static void show_list(struct app *a, const char *label, const json_t *list)
 	}
 }
 
+static void show_check(struct app *a, const char *name)
+{
+	char at[TIME_TEXT_MAX];
+	size_t counts[GRADES];
+	json_t *findings;
+	int64_t when;
+	if (findings_get(a->db, name, &when, &findings, NULL) < 0) {
+		out_line(&a->out, "%-12s never (shunt check %s)", "checked", name);
+		out_set(&a->out, "check", json_null());
+		return;
+	}
+	findings_count(findings, counts);
+	out_line(&a->out, "%-12s %s: %zu stop, %zu warn, %zu inform", "checked", time_text(when, at), counts[GRADE_STOP],
+		 counts[GRADE_WARN], counts[GRADE_INFORM]);
+	findings_show(&a->out, findings, NULL);
+	out_set(&a->out, "check", json_pack("{s:s, s:o}", "at", time_text(when, at), "findings", findings));
+}
+
 enum exit_code cmd_account_show(struct app *a, char **words, int n, struct err *err)
 {
 	struct account_row row;
@@ -452,6 +471,7 @@ enum exit_code cmd_account_show(struct app *a, char **words, int n, struct err *
 		out_line(&a->out, "%-12s %.1f GB", "databases", row.def.databases_gb);
 	json_object_set_new(o, "since", json_string(time_text(row.since, at)));
 	out_set(&a->out, "account", o);
+	show_check(a, row.def.name);
 	account_row_done(&row);
 	return EXIT_DONE;
 }

@@ -45,6 +45,8 @@ enum option_bit {
 	O_WATCH = 1 << 24,
 	O_OPERATOR = 1 << 25,
 	O_ACCOUNT = 1 << 26,
+	O_LAST = 1 << 27,
+	O_EXPIRES_DAYS = 1 << 28,
 	O_METRICS = 1 << 30,
 };
 #define O_GLOBAL (O_FILE | O_JSON | O_YES | O_HELP | O_VERSION)
@@ -78,6 +80,9 @@ static const struct option_row {
 	{"verify", 0, FLAG, O_VERIFY, offsetof(struct options, verify), NULL, "whether a line was changed or removed"},
 	{"head", 0, FLAG, O_HEAD, offsetof(struct options, head), NULL, "how many lines there are, and their hash, to be kept elsewhere"},
 	{"watch", 'w', FLAG, O_WATCH, offsetof(struct options, watch), NULL, "again each second, until Ctrl-C"},
+	{"last", 0, FLAG, O_LAST, offsetof(struct options, last), NULL, "what the last check found, asking nobody"},
+	{"expires-days", 0, DAYS, O_EXPIRES_DAYS, offsetof(struct options, expires_days), "N",
+	 "days before their end in which certificates are warned of"},
 	{"since", 0, TEXT, O_SINCE, offsetof(struct options, since), "T", "from 2026-01-31T08:00:00Z, or 90m, 2h, 3d ago"},
 	{"to", 0, TEXT, O_TO, offsetof(struct options, to), "IP", "the address that the traffic goes to"},
 	{"domain", 'd', LIST, O_DOMAIN, offsetof(struct options, domains), "D", "a domain, or *.domain; again for each, or with commas"},
@@ -116,11 +121,16 @@ static const struct command commands[] = {
 	{"account remove", "NAME", "forget one account", NULL, O_FORCE, 1, 1, NEED_WRITE, cmd_account_remove},
 	{"account list", "", "every account and its side", NULL, 0, 0, 0, NEED_READ, cmd_account_list},
 	{"account show", "NAME", "one account in full", NULL, 0, 1, 1, NEED_READ, cmd_account_show},
-	{"check", "[NAME..] | --stragglers [NAME..]", "preflight: what will move how, and what could break",
-	 "Each domain's DNS, judged by shunt-dnsupdate: what a move switches, and what the proxy covers. Without names, of every account.\n"
+	{"check", "[NAME..] | --last [NAME..] | --stragglers [NAME..]", "preflight: what will move how, and what could break",
+	 "Each domain's DNS, judged by shunt-dnsupdate: what a move switches, and what the proxy covers. Then what shunt-proxy finds: "
+	 "ports "
+	 "and protocols that visitors come by, certificates and answers of both sides compared, names that share a certificate with other "
+	 "accounts, ACME challenges, and whether the transit server sees visitors' addresses. Without names, of every account. Exit code 1 "
+	 "where something stops a move.\n"
+	 "With --last: what was found then.\n"
 	 "With --stragglers: the names of moved accounts whose visitors still come to the client server's addresses, as the proxy counts "
 	 "them, and the record to change for each.",
-	 O_STRAGGLERS, 0, -1, NEED_READ, cmd_check},
+	 O_STRAGGLERS | O_LAST | O_EXPIRES_DAYS, 0, -1, NEED_READ, cmd_check},
 	{"start", "", "the transit server is ready: the two-week clock begins",
 	 "Where netctl-client is configured and the proxy intercepts, interception is put in force first, and the way back of answers that "
 	 "source-transit = transparent needs. The first migrate does the same if nobody did.",

@@ -16,9 +16,10 @@ struct options {
 	const char *file;
 	bool json, yes, help, version;
 	bool all, dry_run, no_dns, force;
-	bool without_client, stragglers, verify, head, watch, as_operator, metrics;
+	bool without_client, stragglers, verify, head, watch, last, as_operator, metrics;
 	int drain, max_wait, confirm; /* seconds; -1: not given */
 	int days;
+	int expires_days; /* 0: as configured */
 	bool given_days;
 	const char *since, *to, *dir, *account;
 	struct words domains, addresses, logins, ports;

@@ -127,6 +127,14 @@ int dns_classify(struct dnslink *l, json_t *account, json_t **answer, struct err
 	return ask(l, "classify", json_pack("{s:O}", "account", account), DNS_TIMEOUT_MS, l->cancel_fd, answer, NULL, err);
 }
 
+int dns_records(struct dnslink *l, char *const *domains, size_t n, json_t **answer, struct err *err)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(domains[i]));
+	return ask(l, "records", json_pack("{s:o}", "domains", list), DNS_TIMEOUT_MS, l->cancel_fd, answer, NULL, err);
+}
+
 int dns_status(struct dnslink *l, const char *account, json_t **answer, struct err *err)
 {
 	return ask(l, "status", json_pack("{s:s*}", "account", account), DNS_LOOK_MS, -1, answer, NULL, err);

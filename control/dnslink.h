@@ -36,4 +36,6 @@ int dns_plan(struct dnslink *l, json_t *account, enum dns_verb verb, enum side t
 int dns_push(struct dnslink *l, json_t *account, enum side to, int wait_s, json_t **answer, enum ctl_code *code, struct err *err);
 int dns_undo(struct dnslink *l, json_t *account, int wait_s, json_t **answer, enum ctl_code *code, struct err *err);
 int dns_classify(struct dnslink *l, json_t *account, json_t **answer, struct err *err);
+/* A, AAAA, HTTPS and CAA of so many domains, as visitors find them (records of serve.h). */
+int dns_records(struct dnslink *l, char *const *domains, size_t n, json_t **answer, struct err *err);
 int dns_status(struct dnslink *l, const char *account, json_t **answer, struct err *err); /* NULL: of all */

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define APPLICATION_ID 0x7368756e /* "shun" */
 #define BUSY_MS        30000
 #define BRIEF_MS       2000
@@ -59,6 +59,10 @@ static const struct {
 	 "CREATE TRIGGER trail_head_no_delete BEFORE DELETE ON trail_head BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"
 	 "CREATE TRIGGER trail_head_forward BEFORE UPDATE ON trail_head WHEN NEW.one <> 1 OR NEW.lines <> OLD.lines + 1 "
 	 "BEGIN SELECT RAISE(ABORT, 'the trail is append-only'); END;"},
+	{"CREATE TABLE findings (" /* finding.h */
+	 "  account_id INTEGER PRIMARY KEY REFERENCES accounts(id) ON DELETE CASCADE, at INTEGER NOT NULL, who TEXT NOT NULL,"
+	 "  list TEXT NOT NULL) STRICT;",
+	 NULL, NULL},
 };
 
 void who_am_i(struct who *w)

@@ -74,8 +74,9 @@ struct conf_control {
 	int hook_timeout;                                           /* seconds; 0 is none */
 	int parallel;                                               /* moves side by side */
 	int rollback_days;
-	int home_wait; /* seconds */
-	bool probe;    /* a side must answer for an account before it is the one */
+	int home_wait;    /* seconds */
+	bool probe;       /* a side must answer for an account before it is the one */
+	int expires_days; /* a certificate that ends sooner is warned of */
 };
 
 enum backend_kind { BACKEND_RFC2136, BACKEND_POWERDNS, BACKEND_ALWAYSDATA };

@@ -268,6 +268,8 @@ static const struct conf_key control_keys[] = {
 	INT(control, "rollback-days", rollback_days, "7", 0, 365, "days for which an owner may go back"),
 	KEY(control, "probe", BOOL, probe, "true",
 	    "before an account moves, and before reinstall, the side it goes to must answer for it, through every listener"),
+	INT(control, "expires-days", expires_days, "14", 1, 365,
+	    "days before its end in which a site's certificate is warned of by shunt check"),
 	{0}};
 
 static const struct conf_key serve_keys[] = {

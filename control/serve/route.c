@@ -65,12 +65,19 @@ static const struct field account_remove[] = {FORCE, YES, END};
 static const struct field one_move[] = {DRY_RUN, DRAIN, MAX_WAIT, NO_DNS, FORCE, YES, END};
 static const struct field all_moves[] = {NAMES, ALL, DRY_RUN, DRAIN, MAX_WAIT, NO_DNS, FORCE, YES, END};
 static const struct field some_moves[] = {NAMES, DRY_RUN, DRAIN, MAX_WAIT, NO_DNS, FORCE, YES, END};
+#define CHECK_LAST                                                                                                           \
+	{                                                                                                                    \
+		"last", FIELD_FLAG, "--last", false, true, "instead: what was found when it was checked last, asking nobody" \
+	}
 static const struct field check_all[] = {
 	{"account", FIELD_NAMES, NULL, false, false, "an account's name; again for each. None: all"},
+	CHECK_LAST,
 	{"stragglers", FIELD_FLAG, "--stragglers", false, true, "instead: names whose visitors still come to the old address"},
 	END};
 static const struct field check_one[] = {
-	{"stragglers", FIELD_FLAG, "--stragglers", false, true, "instead: names whose visitors still come to the old address"}, END};
+	CHECK_LAST,
+	{"stragglers", FIELD_FLAG, "--stragglers", false, true, "instead: names whose visitors still come to the old address"},
+	END};
 static const struct field start[] = {DRY_RUN, YES, END};
 static const struct field reinstall[] = {
 	CONFIRM, {"without_client", FIELD_FLAG, "--without-client", false, false, "the client server is dead and is not asked"},
@@ -122,13 +129,13 @@ const struct route routes[] = {
 	READ("/v1/accounts", "account list", OP, none, NULL, "every account and its side"),
 	CHANGE(POST, "/v1/accounts/import", "account import", OP, account_import, LANE_CHANGE, false, false, false, NULL,
 	       "the whole set of accounts, all of it or nothing; one that is not in it any more is removed"),
-	READ_ONE("/v1/accounts/{account}", "account show", none, "account", "one account in full"),
+	READ_ONE("/v1/accounts/{account}", "account show", none, "account check", "one account in full, and what its last check found"),
 	CHANGE(EVHTTP_REQ_PUT, "/v1/accounts/{account}", "account add", OP, account_add, LANE_CHANGE, true, false, false, NULL,
 	       "one account; force replaces what is there with other data"),
 	CHANGE(EVHTTP_REQ_DELETE, "/v1/accounts/{account}", "account remove", OP, account_remove, LANE_CHANGE, true, false, false, NULL,
 	       "forget one account"),
 	READ_ONE("/v1/accounts/{account}/status", "status", none, "account moves", "its side, its way back, what a rollback would cost"),
-	READ_ONE("/v1/accounts/{account}/check", "check", check_one, "accounts counts dns stragglers",
+	READ_ONE("/v1/accounts/{account}/check", "check", check_one, "accounts counts dns findings stragglers",
 		 "preflight: what will move how, and what could break"),
 	READ_ONE("/v1/accounts/{account}/report", "report", report, "reports unbroken", "what became of its moves"),
 	READ_ONE("/v1/accounts/{account}/log", "log", since, "log", "its lines of the audit trail"),

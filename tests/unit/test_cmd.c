@@ -59,6 +59,7 @@ static void test_understood(void **state)
 		{"shunt migrate --help", "migrate", 0, NULL},
 		{"shunt check --stragglers", "check", 0, NULL},
 		{"shunt check alice --stragglers bob", "check", 2, "alice"},
+		{"shunt check --last alice --expires-days 30", "check", 1, "alice"},
 		{"shunt pki init", "pki init", 0, NULL},
 		{"shunt pki init /tmp/ca", "pki init", 1, "/tmp/ca"},
 		{"shunt pki issue web42 --address 192.0.2.10,2001:db8::1 -a alias /tmp/ca --days 30", "pki issue", 2, "web42"},
