@@ -36,6 +36,7 @@ struct move {
 	struct move_row row;
 	json_t *evidence; /* what the running step has to say; the step sets it, owned here */
 	bool undoing;
+	bool unsealed;                            /* the undo of the seal has run */
 	bool unwritten;                           /* the journal could not be written since the switch */
 	int64_t step_at, eta_sent_at, written_at; /* monotonic ms */
 	int64_t line_at, line_left; /* of the last progress line: when it came, and what it made of the seconds left; -1: nothing */

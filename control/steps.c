@@ -153,9 +153,22 @@ static void plan_prepare(const struct move *m, char *out, size_t cap)
 	plan_hook("prepare", m->with->conf->hook_prepare, ", no downtime", out + at, cap - at);
 }
 
+static int unseal(struct move *m, struct err *err)
+{
+	int rc = hook(m, "seal", m->with->conf->hook_seal, err);
+	m->unsealed = rc == 0;
+	return rc;
+}
+
 static int copy(struct move *m, struct err *err)
 {
 	return hook(m, "copy", m->with->conf->hook_copy, err);
+}
+
+/* It may have closed the old side to whoever passes by the proxy, before it read: what opens that again is the undo of the seal. */
+static int uncopy(struct move *m, struct err *err)
+{
+	return m->with->conf->hook_copy && !m->unsealed ? unseal(m, err) : nothing(m, err);
 }
 
 static void plan_copy(const struct move *m, char *out, size_t cap)
@@ -169,11 +182,6 @@ static int seal(struct move *m, struct err *err)
 	if (rc == 0)
 		rc = hook(m, "verify", m->with->conf->hook_verify, err);
 	return rc < 0 ? rc : probe_new(m, err);
-}
-
-static int unseal(struct move *m, struct err *err)
-{
-	return hook(m, "seal", m->with->conf->hook_seal, err);
 }
 
 static void plan_seal(const struct move *m, char *out, size_t cap)
@@ -388,7 +396,7 @@ const struct step steps[N_STEPS] = {
 	[STEP_HOLDING] = {"holding", hold, unhold, plan_hold}, /* its undo opens the gate, so it comes last of the undos that matter */
 	[STEP_DRAINING] = {"draining", drain, nothing, plan_drain},
 	[STEP_FENCED] = {"fenced", fence, nothing, plan_fence},
-	[STEP_COPYING] = {"copying", copy, nothing, plan_copy},
+	[STEP_COPYING] = {"copying", copy, uncopy, plan_copy},
 	[STEP_SEALED] = {"sealed", seal, unseal, plan_seal},
 	[STEP_SWITCHED] = {"switched", switch_over, switch_back, plan_switch},
 	[STEP_PUBLISHED] = {"published", publish_move, nothing, publish_plan_text},

@@ -83,14 +83,17 @@ say "prepare, twice, and copy, while the account is in service"
 run_hook prepare client transit >"$W/prepared"
 like "progress" "$(paste -sd ' ' "$W/prepared")" 'progress [0-9]+% .*progress 100%'
 run_hook prepare client transit >"$W/prepared"
-run_hook copy client transit >"$W/prepared"
 is_open c
-refuses t # all is there, and nobody may enter yet
+run_hook copy client transit >"$W/prepared"
+for n in c t; do refuses $n; done # all is there, and nobody may enter yet
+run_hook seal client transit undo
+is_open c
+refuses t
 
 say "a copy that fails in the middle"
 touch "$W/break"
 fails_with 3 shunt migrate alice
-like "the reason" "$OUT" 'database alice_blog of MariaDB.*client side is as it was.*move again'
+like "the reason" "$OUT" 'database alice_blog of MariaDB.*client side goes on as it was.*move again'
 rm "$W/break"
 same "the proxy leads to" "$(side_of http://alice.example/robots.txt)" client
 is_open c
