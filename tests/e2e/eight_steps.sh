@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# long
+# The whole procedure on a segment: thirty accounts, half of them on the provider's DNS, with a control host that asks both servers over mutual TLS.
+# start, migrate, rollback, migrate again, reinstall, the client server is wiped and comes back empty, return, relocate, finish. Visitors never stop. Now and
+# then a process of ours is killed; a command that fails for that is given again. In the end no request was served at the wrong side, no number that was
+# acknowledged is lost, records and addresses are where they were, and nothing of ours is left.
+#
+# SHUNT_SEED=N: the kills; printed at the start. SHUNT_KILLS=no: none. SHUNT_EIGHT_STEPS=long (or SHUNT_ROUNDS, of tests/run.sh --soak): several rounds, with
+# other seeds, and the example hooks for all accounts instead of two.
+. "$(dirname "$0")/lib.sh"
+LONG=$([ "${SHUNT_EIGHT_STEPS:-}" != long ] && [ -z "${SHUNT_ROUNDS:-}" ] || echo yes)
+. "$E2E/takeover_lib.sh"
+. "$E2E/netctl_lib.sh"
+. "$E2E/dns_lib.sh"
+. "$E2E/dnsupdate_lib.sh"
+. "$E2E/eight_steps_lib.sh"
+
+say "the hosts"
+lab_up segment
+dns_net
+# what moves stands alone, as `shunt return` will have it
+for a in "${S4[@]}"; do ip -n "${NS}cli" addr del "$a/24" dev eth0 2>/dev/null || ip -n "${NS}cli" addr del "$a/32" dev eth0; done
+for a in "${S6[@]}"; do ip -n "${NS}cli" addr del "$a/64" dev eth0 2>/dev/null || ip -n "${NS}cli" addr del "$a/128" dev eth0; done
+for a in "${S4[@]/%//32}" "${S6[@]/%//128}"; do echo "addr add $a dev eth0 noprefixroute $(case $a in *:*) echo nodad ;; esac)"; done >"$W/batch"
+ip -n "${NS}cli" -batch "$W/batch"
+wait_for no_tentative cli
+zones_up
+servers_up cli
+servers_up tra
+accounts_up
+hooks_up
+for n in cli tra; do snapshot $n >"$W/before.$n"; done
+keep zones.before $(for a in "${MANAGED[@]}"; do host_of $a; done)
+daemons_up
+shunt account import "$W/accounts.json"
+
+# ---- visitors
+acknowledged() { # TIMES: of each account, since $mark
+	awk -v times="$1" -v n=${#ACCOUNTS[@]} -v mark="$mark" 'NR > mark && ++count[$1] == times { done++ } END { exit done < n }' "$W/acknowledged"
+}
+visited() { # a while: each account has some more numbers acknowledged
+	mark=$(wc -l <"$W/acknowledged")
+	WAIT=45 wait_for acknowledged "$1"
+}
+: >"$W/acknowledged"
+: >"$W/kills"
+start visitors ext python3 "$E2E/eight_steps_visitors.py" "$W/accounts" "$W/visits" "$W/acknowledged"
+visited 3
+
+# ---- commands
+killed_since() { awk -v since="$1" '$1 >= since { found = 1 } END { exit !found }' "$W/kills"; } # MS
+give() { # WORD..: until it is done; it may fail where something was killed just before or meanwhile
+	local began rc try
+	for try in {1..15}; do
+		began=$(now_ms) rc=0
+		nsenter --net="/run/netns/${NS}peer" "$SHUNT" -c "$W/net-peer/conf" --yes "$@" >"$W/log/command" 2>&1 &
+		echo $! >"$W/run/shunt"
+		wait $! || rc=$?
+		rm -f "$W/run/shunt"
+		[ $rc != 0 ] || break
+		killed_since $((began - 5000)) || die "shunt $* ended with $rc, and nothing was killed: $(cat "$W/log/command")"
+		say "shunt $*: $rc: $(tail -n 1 "$W/log/command")"
+	done
+	[ $rc = 0 ] || die "shunt $* ends with $rc again and again: $(cat "$W/log/command")"
+	say "shunt $*: $(($(now_ms) - began)) ms"
+}
+sides() { shunt --json account list | python3 -c 'import json, sys; print(*sorted({a["side"] for a in json.load(sys.stdin)["accounts"]}))'; }
+
+say "1 preparation"
+give check
+say "2, 3 the transit server is there"
+give start
+say "4 accounts move"
+give migrate --all
+same "sides" "$(sides)" transit
+visited 3
+say "5 some go back, and move again"
+back=(a01 a02 b01 b02)
+give rollback "${back[@]}"
+visited 2
+give migrate "${back[@]}"
+say "6 reinstallation"
+give reinstall
+visited 2
+WAIT=20 wait_for drained tra
+numbers_of cli >"$W/stored.wiped"
+wipe cli
+visited 2
+reinstalled
+give return
+say "7 relocation"
+give relocate --all
+same "sides" "$(sides)" client
+visited 2
+say "8 over"
+nothing_to_come() { drained cli && drained tra; }
+WAIT=40 wait_for nothing_to_come
+give finish
+visited 2
+
+say "what is left"
+WAIT=60 stop visitors
+for n in cli tra; do nothing_in_force $n || die "left on $n: $(in_force $n)"; done
+shunt --json log >"$W/trail"
+shunt log --verify >"$W/verify" || die "$(cat "$W/verify")"
+for n in proxy netctl-cli netctl-tra dnsupdate; do stop $n; done
+for n in cli tra; do unchanged $n "$W/before.$n"; done
+keep zones.after $(for a in "${MANAGED[@]}"; do host_of $a; done)
+same "zones that are not as they were" "$(diff -r -x raw -x ask "$W/zones.before" "$W/zones.after")" ""
+numbers_of cli >"$W/stored.cli"
+numbers_of tra >"$W/stored.tra"
+python3 "$E2E/eight_steps_verdict.py" "$W" || die "see above"
