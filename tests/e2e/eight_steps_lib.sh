@@ -194,7 +194,7 @@ supervisor_up() {
 			"$@" &
 			pid=$!
 			echo $pid >"$file.new" && mv "$file.new" "$file"
-			wait "$pid" || wait "$pid"
+			{ wait "$pid" || wait "$pid"; } 2>/dev/null
 			[ -n "${stop:-}" ] || read -rt 0.1 <> <(:)
 		done
 		wait
@@ -237,10 +237,14 @@ daemons_up() {
 shunt() { in_ns peer "$SHUNT" -c "$W/net-peer/conf" "$@"; }
 
 # ---- the client server is wiped, and comes back from the provider's image
-empty() { [ -z "$(ip netns pids "$NS$1" 2>/dev/null)" ]; }
+empty() { # HOST: whoever is there is killed
+	local pid pids
+	pids=$(ip netns pids "$NS$1")
+	for pid in $pids; do kill -KILL "$pid" 2>/dev/null || :; done
+	[ -z "$pids" ]
+}
 wipe() { # HOST
-	local pid name
-	for pid in $(ip netns pids "$NS$1"); do kill -KILL "$pid" 2>/dev/null || :; done
+	local name
 	WAIT=20 wait_for empty "$1"
 	for name in proxy "netctl-$1" "nginx-$1" "app-$1" "mariadb-$1"; do rm -f "$W/pid/$name" "$W/run/$name"; done
 	ip -n "${NS}sw" link del "$1" # a namespace may linger for its last packets

@@ -107,7 +107,7 @@ for v in visits:
         bad.append("wrong: %r" % v)
     elif v["outcome"] == "lost" and not excused(v, LOST_S):
         bad.append("lost: %r" % v)
-    elif v["outcome"] == "refused" and not excused(v, REFUSED_S):
+    elif v["outcome"] == "refused" and not excused(v, REFUSED_S if v.get("by") == "proxy" else LOST_S):
         if v.get("by") == "transit" and v.get("address", "").startswith(TRANSIT):
             direct += 1  # a connection to the transit server itself that was kept beyond the way home: its next one is led right
         else:
