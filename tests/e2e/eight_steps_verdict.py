@@ -3,7 +3,8 @@
 1. Whatever was acknowledged is stored on the client server in the end, and nothing is stored on a side that lost it when the account left.
 2. From an account's fence on its old side accepts nothing of it, until it is fenced on the other side to come back. What was sent to it before the hold
    and was not answered may be read there a moment after the fence: it was cut, and nobody was told that it is done. Who was led to the transit server
-   itself by DNS, and has kept that connection, passes by the proxy: there the copy's seal ends it, before anything is read.
+   itself by DNS, and has kept that connection, passes by the proxy, and so does who comes just when it was killed: there the copy's seal ends it, before
+   anything is read, so that what was acknowledged moves with the rest.
 3. Nobody got another account's answer or data of yesterday. Without a kill nobody was refused or lost; after one, for a bounded time.
 4. For each account: the longest time without an answer, as its visitors saw it, and for how long the proxy held it, from the evidence.
 """
@@ -17,7 +18,7 @@ CLOCK = 0.003  # two programs' rounding of one clock
 TRANSIT = "203.0.113.5"  # how its own addresses begin: .50 to .53
 LOST_S, REFUSED_S = 4.0, 35.0  # after a kill: a proxy is back; a command is given again, and what it left held is let go
 READ_S = 1.0  # until an application that has much to do has read what was sent before
-Move = collections.namedtuple("Move", "held fenced copied old kind hold_ms")
+Move = collections.namedtuple("Move", "held fenced copied old kind hold")
 bad = []
 
 
@@ -44,16 +45,23 @@ def moves_of(trail):
             continue
         fence = what["done: fenced"]["evidence"]
         copied = next(e["at-ms"] for e in log if e["what"] == "done: copying") / 1000
-        out[account].append(Move(seconds(fence["held-at"]), seconds(fence["fenced-at"]), copied, old, kind,
-                                 what.get("done: released", {}).get("evidence", {}).get("hold-ms")))
+        at = {e["what"]: e["at-ms"] for e in log}
+        hold_ms = what.get("done: released", {}).get("evidence", {}).get("hold-ms")
+        # a proxy that was killed does not know since when; the trail has a little more
+        held = str(hold_ms) if hold_ms is not None else "~%d" % (at.get("done: released", at[kind + " done"]) - at["begin: holding"])
+        out[account].append(Move(seconds(fence["held-at"]), seconds(fence["fenced-at"]), copied, old, kind, held))
     return out
 
 
 trail = json.load(open(W + "/trail"))
 moves = moves_of(next(v for v in trail.values() if isinstance(v, list)))
 accounts = [line.split()[0] for line in open(W + "/accounts")]
-kills = [float(line.split()[0]) / 1000 for line in open(W + "/kills")]
+kills = [(float(line.split()[0]) / 1000, line.split()[1]) for line in open(W + "/kills")]
 visits = [json.loads(line) for line in open(W + "/visits")]
+
+def killed(since, until, whom=None):
+    return any(since < t < until for t, who in kills if whom in (None, who))
+
 
 # 1. numbers
 acked, client, transit, wiped = (numbers(n) for n in ("acknowledged", "stored.cli", "stored.tra", "stored.wiped"))
@@ -88,26 +96,22 @@ for account in accounts:
             t0, outcome = sent.get(req_id, (t, "?"))
             if m and t0 < m.held and outcome != "ok" and t < since + READ_S:
                 cut += 1
-            elif m and side == "transit" and req_id.startswith(TRANSIT) and t < m.copied:
+            elif m and t < m.copied and (side == "transit" and req_id.startswith(TRANSIT) or killed(t0 - LOST_S, t, "proxy")):
                 before_seal += 1
             else:
                 bad.append("%s: %s %s (%s) was sent %.3f s and served by %s %.3f s after the fence, %.3f s before the next" % (
                     account, what, req_id, outcome, t0 - since, side, t - since, until - t))
 
 # 3. visitors
-def excused(v, within):
-    return any(v["t0"] - within < k < v["t1"] + 0.1 for k in kills)
-
-
 outcomes = collections.Counter()
 direct = 0
 for v in visits:
     outcomes[v["outcome"]] += 1
     if v["outcome"] == "WRONG":
         bad.append("wrong: %r" % v)
-    elif v["outcome"] == "lost" and not excused(v, LOST_S):
+    elif v["outcome"] == "lost" and not killed(v["t0"] - LOST_S, v["t1"] + 0.1):
         bad.append("lost: %r" % v)
-    elif v["outcome"] == "refused" and not excused(v, REFUSED_S if v.get("by") == "proxy" else LOST_S):
+    elif v["outcome"] == "refused" and not killed(v["t0"] - (REFUSED_S if v.get("by") == "proxy" else LOST_S), v["t1"] + 0.1):
         if v.get("by") == "transit" and v.get("address", "").startswith(TRANSIT):
             direct += 1  # a connection to the transit server itself that was kept beyond the way home: its next one is led right
         else:
@@ -124,7 +128,7 @@ for account in accounts:
     gap = max((b - a for a, b in zip(answered, answered[1:])), default=0)
     gaps.append(gap)
     print("%-9s %5d  %9.2f s  %s" % (account, len(moves[account]), gap, ", ".join(
-        "%s %s" % (m.kind, "?" if m.hold_ms is None else m.hold_ms) for m in moves[account])))
+        "%s %s" % (m.kind, m.hold) for m in moves[account])))
 for line in bad[:40]:
     print("BAD", line)
 print("%d moves, %d silences (%d cut before were read after, %d came past the proxy before the seal); %d answers (%s), %d again, %d cut, %d refused (%d past the proxy), %d lost; %d kills; %d numbers acknowledged; longest gap %.2f s; %d bad" % (
