@@ -6,6 +6,8 @@
 #   NAME..         only these: unit test programs (test_http) and stories (move_crash); "unit" is all of make check
 #   --quick        the sanitizer build alone, without the stories marked "# long"; says which are left out
 #   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes and faults, a thousand zones on each name server
+#   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes, a thousand zones on each name server,
+#                  eight_steps three times in its long form
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where
 #   JOBS=N         stories at once (default: 4; most of their time they wait)
@@ -196,6 +198,7 @@ if [ ${#names[@]} = 0 ] || wanted unit || printf '%s\n' "${names[@]}" | grep -q 
 
 # ---- stories
 [ $soak = yes ] && export SHUNT_ROUNDS=200 && : "${STORY_TIMEOUT:=10800}"
+[ $soak = yes ] && export SHUNT_ROUNDS=200 SHUNT_EIGHT_STEPS=3 STORY_TIMEOUT="${STORY_TIMEOUT:-3600}"
 stories=() left_out=()
 for s in "$src"/tests/e2e/*.sh; do
 	n=${s##*/}

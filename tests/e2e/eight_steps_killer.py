@@ -1,7 +1,7 @@
-"""kill -9 of one process of ours after the other, until SIGTERM: eight_steps_killer.py SEED W BUILD
+"""kill -9 of one process of ours after the other, until SIGTERM: eight_steps_killer.py SEED W BUILD FROM-S TO-S
 
 When and whom is drawn from the seed before anything runs, and said; what depends on the run is only who of them is there at that moment. W/run/NAME has the
-number of each process. W/kills gets a line for each that was killed: milliseconds, whom, number. "shunt" is the command that runs, "move" one of the
+number of each process; from one to the next are FROM-S to TO-S seconds. W/kills gets a line for each that was killed: milliseconds, whom, number. "shunt" is the command that runs, "move" one of the
 processes in which it moves accounts side by side.
 """
 import os
@@ -15,7 +15,7 @@ TARGETS = {"proxy": 3, "netctl-cli": 2, "netctl-tra": 2, "dnsupdate": 2, "shunt"
 draw = random.Random(SEED)
 plan, at = [], 0.0
 for _ in range(1000):
-    at += draw.uniform(1.5, 4.5)
+    at += draw.uniform(float(sys.argv[4]), float(sys.argv[5]))
     plan.append((at, draw.choices(list(TARGETS), TARGETS.values())[0], draw.random()))
 print("seed %d: %s, .." % (SEED, ", ".join("%.1f %s" % p[:2] for p in plan[:24])), flush=True)
 

@@ -75,9 +75,10 @@ sent = {v["id"]: (v["t0"], v["outcome"]) for v in visits if v.get("id")}
 seen = {}
 for side, host in (("client", "cli"), ("transit", "tra")):
     seen[side] = collections.defaultdict(list)
-    for line in open("%s/app.%s" % (W, host)):
-        t, account, what, req_id, _ = line.rstrip("\n").split("\t")
-        if what not in ("stored", "refused"):
+    lines = [line.rstrip("\n").split("\t") for line in open("%s/app.%s" % (W, host))]
+    refused = {f[3] for f in lines if f[2] == "refused"}
+    for t, account, what, req_id, _ in lines:
+        if what != "stored" and req_id not in refused:
             seen[side][account].append((float(t), what, req_id))
 silent = cut = before_seal = 0
 for account in accounts:

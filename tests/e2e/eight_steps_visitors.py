@@ -1,4 +1,4 @@
-"""Visitors of every account that never stop until SIGTERM: eight_steps_visitors.py ACCOUNTS VISITS STATE
+"""Visitors of every account that never stop until SIGTERM: eight_steps_visitors.py PACE ACCOUNTS VISITS STATE
 
 ACCOUNTS has a line for each: name, host, the server that is asked for its address, its IPv4 and its IPv6 address of the client server. Of each account
   writer    writes one number after the other over a connection that is kept, to the address of the first day: a resolver that never forgets
@@ -7,7 +7,7 @@ ACCOUNTS has a line for each: name, host, the server that is asked for its addre
   stale     connects anew to the address of the first day, IPv4 and IPv6 in turn, and looks for the last number that was acknowledged
   download  takes eight seconds for each                      talker    says something over a WebSocket every second
 
-A number that is not acknowledged is written again until it is. VISITS gets a line of JSON for each attempt: account, kind, t0, t1, outcome, .. Outcomes:
+Pauses are PACE times as long as these. A number that is not acknowledged is written again until it is. VISITS gets a line of JSON for each attempt: account, kind, t0, t1, outcome, .. Outcomes:
 ok; again: a connection that was kept has ended before the answer, as any may, and the same goes out over a new one at once; cut: a download or WebSocket has
 ended early; refused: 503; lost: a new connection has brought no answer; WRONG: another account's, or data of yesterday. Each line of STATE is a number that was acknowledged.
 """
@@ -26,6 +26,7 @@ Account = collections.namedtuple("Account", "name host server v4 v6 numbers acke
 FROM4 = ["198.51.100.%d" % n for n in range(10, 16)]
 FROM6 = ["2001:db8:f::%x" % n for n in range(0x10, 0x16)]
 ANSWER_S = 45
+PACE = float(sys.argv[1])
 stopping = False
 VISITS = STATE = None
 ids = itertools.count(1)
@@ -159,7 +160,7 @@ async def written(account, kind, kept, address, n):
 
 # ---- the six kinds
 async def pause(seconds):
-    await asyncio.sleep(seconds * random.uniform(0.7, 1.3))
+    await asyncio.sleep(PACE * seconds * random.uniform(0.7, 1.3))
 
 
 async def writer(account):
@@ -263,7 +264,7 @@ async def talker(account):
 
 async def main():
     global VISITS, STATE
-    VISITS, STATE = open(sys.argv[2], "a"), open(sys.argv[3], "a")
+    VISITS, STATE = open(sys.argv[3], "a"), open(sys.argv[4], "a")
     crowd = []
 
     def stop():
@@ -271,7 +272,7 @@ async def main():
         stopping = True
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-    for line in open(sys.argv[1]):
+    for line in open(sys.argv[2]):
         account = Account(*line.split(), itertools.count(1), [])
         for visitor in (writer, named, fresh, stale, download, talker):
             crowd.append(asyncio.create_task(visitor(account)))
