@@ -106,7 +106,7 @@ static void over(struct fetch *f, bool ok)
 
 static void fails(struct fetch *f, const char *why)
 {
-	snprintf(f->facts.said, sizeof f->facts.said, "%s", why);
+	snprintf(f->facts.said, sizeof f->facts.said, "%.*s", (int)sizeof f->facts.said - 1, why);
 	over(f, false);
 }
 
