@@ -80,14 +80,14 @@ nginx_conf() { # HOST
 	echo '}'
 }
 mariadb_start() { # HOST
-	start "mariadb-$1" "$1" mariadbd --no-defaults --datadir="$W/$1/mariadb" --user=root --socket="$W/$1/mariadb.sock" --pid-file="$W/$1/mariadb.pid" \
+	start "mariadb-$1" "$1" mariadbd --no-defaults --datadir="$W/$1/mariadb" --tmpdir="$W/$1/tmp" --user=root --socket="$W/$1/mariadb.sock" --pid-file="$W/$1/mariadb.pid" \
 		--skip-networking --performance-schema=OFF --innodb-buffer-pool-size=16M --innodb-log-file-size=4M --innodb-flush-log-at-trx-commit=0 \
 		--innodb-flush-method=nosync --key-buffer-size=1M --skip-log-bin --max-connections=300
 }
 servers_up() { # HOST: empty, as from the provider's image
-	mkdir -p "$W/$1/nginx" "$W/$1/open" "$W/$1/sealed" "$W/$1/state"
+	mkdir -p "$W/$1/nginx" "$W/$1/open" "$W/$1/sealed" "$W/$1/state" "$W/$1/tmp"
 	if [ ! -e "$W/image" ]; then
-		mariadb-install-db --no-defaults --datadir="$W/image" --auth-root-authentication-method=normal --skip-test-db --user=root --innodb-log-file-size=4M \
+		mariadb-install-db --no-defaults --datadir="$W/image" --tmpdir="$W" --auth-root-authentication-method=normal --skip-test-db --user=root --innodb-log-file-size=4M \
 			--innodb-flush-method=nosync >"$W/log/install-db" 2>&1
 	fi
 	cp -a "$W/image" "$W/$1/mariadb"

@@ -113,7 +113,7 @@ for v in visits:
     elif v["outcome"] == "lost" and not killed(v["t0"] - LOST_S, v["t1"] + 0.1):
         bad.append("lost: %r" % v)
     elif v["outcome"] == "refused" and not killed(v["t0"] - (REFUSED_S if v.get("by") == "proxy" else LOST_S), v["t1"] + 0.1):
-        if v.get("by") == "transit" and v.get("address", "").startswith(TRANSIT):
+        if v.get("address", "").startswith(TRANSIT):
             direct += 1  # a connection to the transit server itself that was kept beyond the way home: its next one is led right
         else:
             bad.append("refused: %r" % v)

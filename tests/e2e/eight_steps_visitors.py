@@ -2,7 +2,7 @@
 
 ACCOUNTS has a line for each: name, host, the server that is asked for its address, its IPv4 and its IPv6 address of the client server. Of each account
   writer    writes one number after the other over a connection that is kept, to the address of the first day: a resolver that never forgets
-  named     the same, with the address that DNS says when the connection is made, which is kept for thirty requests
+  named     the same, with the address that DNS says when the connection is made, which is kept for ten requests
   fresh     asks DNS before each write, and connects anew
   stale     connects anew to the address of the first day, IPv4 and IPv6 in turn, and looks for the last number that was acknowledged
   download  takes eight seconds for each                      talker    says something over a WebSocket every second
@@ -174,7 +174,7 @@ async def writer(account):
 async def named(account):
     kept, n, address = None, next(account.numbers), account.v4
     while not stopping:
-        if kept is None or kept.used >= 30:
+        if kept is None or kept.used >= 10:
             if kept:
                 kept.close()
             kept, address = None, await address_of(account) or address
