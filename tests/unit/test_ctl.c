@@ -34,6 +34,7 @@ struct fixture {
 	struct ctl_server *server;
 	pthread_t thread;
 	struct ctl_call *kept;
+	int gate[2]; /* a pipe: "stall" keeps the loop until a byte comes */
 	atomic_int calls, sessions;
 };
 
@@ -55,6 +56,10 @@ static void on_call(struct ctl_call *call, const char *cmd, json_t *request, voi
 		ctl_answer(call, json_pack("{s:s}", "peer", ctl_peer(call)));
 	} else if (strcmp(cmd, "keep") == 0) {
 		f->kept = call;
+	} else if (strcmp(cmd, "stall") == 0) {
+		char byte;
+		assert_int_equal(read(f->gate[0], &byte, 1), 1);
+		ctl_answer(call, NULL);
 	} else if (strcmp(cmd, "release") == 0) {
 		ctl_answer(f->kept, NULL);
 		ctl_answer(call, NULL);
@@ -438,6 +443,29 @@ static void a_request_whose_client_is_gone_is_not_begun(void **state)
 	ctl_disconnect(other);
 }
 
+/* The same of one that came and went while the loop was busy with another's: here no answer fails that would tell. */
+static void a_request_found_too_late_is_not_begun(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(pipe(f->gate), 0);
+	int busy = dial(f);
+	SAY(busy, "{\"v\":1,\"cmd\":\"stall\"}\n");
+	while (atomic_load(&f->calls) == 0)
+		poll(NULL, 0, 1);
+	int fd = dial(f);
+	SAY(fd, "{\"v\":1,\"cmd\":\"count\"}\n");
+	close(fd);
+	struct ctl_client *other = client(f);
+	assert_int_equal(write(f->gate[1], "", 1), 1);
+	for (int i = 0; i < 3; i++)
+		ask(other, "echo", json_pack("{s:s}", "say", "the loop has turned"));
+	assert_int_equal(atomic_load(&f->sessions), 0);
+	ctl_disconnect(other);
+	close(busy);
+	close(f->gate[0]);
+	close(f->gate[1]);
+}
+
 static void who_does_not_read_is_cut_off(void **state)
 {
 	struct fixture *f = *state;
@@ -636,6 +664,7 @@ int main(void)
 		SERVED(an_unfinished_line_is_not_waited_for),
 		SERVED(a_client_may_go_before_its_answer),
 		SERVED(a_request_whose_client_is_gone_is_not_begun),
+		SERVED(a_request_found_too_late_is_not_begun),
 		SERVED(who_does_not_read_is_cut_off),
 		SERVED(a_session_lives_with_its_connection),
 		SERVED(root_gets_in_among_500),
