@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -753,6 +755,51 @@ static void addresses(void **state)
 	assert_int_equal(ctl_connect_tls(&c, "tls://nobody.invalid:7443", f->client_tls, &err), -EHOSTUNREACH);
 }
 
+static int option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+	assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+	return value;
+}
+
+/* Of an address: is it the server's port? */
+static bool is_ours(int fd, int (*of)(int, struct sockaddr *, socklen_t *))
+{
+	struct sockaddr_in sa = {0};
+	socklen_t len = sizeof(sa);
+	return of(fd, (struct sockaddr *)&sa, &len) == 0 && sa.sin_family == AF_INET && ntohs(sa.sin_port) == PORT;
+}
+
+/* A line that is cut says nothing: the kernel asks, and gives up. What the asking side closes is not sent any more. */
+static void a_silent_end_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_client *c = client(f);
+	int asking = 0, answering = 0;
+	tell(c, "who"); /* so that it is accepted */
+	for (int fd = 3; fd < 256; fd++) {
+		bool there = is_ours(fd, getpeername), here = is_ours(fd, getsockname);
+		if (!there && !here)
+			continue;
+		assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+		assert_int_equal(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), there ? 10000 : 30000);
+		assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), there ? 5 : 10);
+		if (there) {
+			struct linger linger = {0};
+			socklen_t len = sizeof(linger);
+			assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+			assert_int_equal(linger.l_onoff, 1);
+			assert_int_equal(linger.l_linger, 0);
+		}
+		asking += there;
+		answering += here;
+	}
+	assert_int_equal(asking, 1);
+	assert_int_equal(answering, 2); /* it listens, and has accepted */
+	ctl_disconnect(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -774,6 +821,7 @@ int main(void)
 		SERVED(a_stalled_handshake_has_its_time),
 		SERVED(places_are_for_those_with_certificates),
 		SERVED(peers_may_go_at_any_time),
+		SERVED(a_silent_end_is_noticed),
 		SERVED(addresses),
 	};
 	signal(SIGPIPE, SIG_IGN);
