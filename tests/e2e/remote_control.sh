@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A controller on a third host asks shunt-proxy and both shunt-netctl by mutual TLS alone, over lines of 100 ms there and back, through the
-# whole procedure. The lines are cut, or lose one direction, in front of every phase of a move, and in the middle of reinstall and return,
+# whole procedure. The lines are cut, or lose one direction, in front of every phase of a move, and in the middle of start, reinstall and return,
 # for a while or until everybody has given up; controllers die meanwhile. Nothing waits for ever, whom visitors reach is right all the while,
 # and afterwards both ends agree. In step 6 the client server is wiped: what is known is on the controller.
-# An ordinary run takes one of the thirty cuts, --soak every fifth; CUTS=all takes all, and MANY=2000 so many accounts.
+# An ordinary run takes one of the cuts, --soak every fifth; CUTS=all takes all, and MANY=2000 so many accounts.
 # long
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/takeover_lib.sh"
@@ -12,8 +12,10 @@
 GIVEN_UP_S=45 # 10 s until a line that is silent is noticed, 15 s of patience, 5 s for the last try, twice; and a busy machine
 FEW=${MANY:-12}
 HOWS=(cut mute deaf)
-CUT=0 # they are numbered through: 6 of moves, 12 of reinstall, 12 of return
-EVERY=30
+CUT=0 # they are numbered through: 6 of moves, 12 of reinstall, 12 of return, 16 of start
+CUTS_OF_START=30
+ONE=46
+EVERY=$ONE
 [ -z "${SHUNT_ROUNDS:-}" ] || EVERY=5
 [ "${CUTS:-}" != all ] || EVERY=1
 my_turn() { [ $(((CUT++ + SEED) % EVERY)) = 0 ]; }
@@ -46,6 +48,46 @@ everybody_is_on() { # SIDE
 
 say "over the line"
 timed "import" shunt account import "$W/accounts.json"
+# ---- start: the line to one of the hosts fails before it is asked, or so many frames later that it is at work on it
+START_FRAMES=${START_FRAMES:-9}
+has_come_to() { # start|reinstall|return: its clock runs
+	shunt --json status | python3 -c 'import json, sys
+sys.exit(sys.argv[1] not in json.load(sys.stdin)["clocks"])' "$1"
+}
+start_meets() { # HOW POINT HOST FRAMES [yes: for a while]
+	local ours=no theirs=no
+	say "start: $1 at $2, $4 frames later${5:+, for a while}"
+	pause begin "$2 before" start
+	WAIT=30 wait_for paused begin
+	if [ "$4" = 0 ]; then line "$1" "$3"; else line after "$4" "$1" "$3"; fi
+	go
+	if [ -n "${5:-}" ]; then
+		longer 2000
+		line heal "$3"
+	fi
+	WAIT=$GIVEN_UP_S wait_for over begin
+	say "exit $(rc_of begin): $(tail -n 1 "$W/log/begin" | cut -c1-200)"
+	like "exit" "$(rc_of begin)" '^[0134]$'
+	line heal "$3"
+	shunt resume >"$W/log/resume" 2>&1 || die "resume: $(cat "$W/log/resume")"
+	unlike "status" "$(shunt --json status)" '"interrupted"'
+	! has_come_to start || ours=yes
+	! is_in_force cli intercept confirmed || theirs=yes
+	same "start: the controller's view, and the client server's" "$ours" "$theirs"
+	[ $ours = yes ] || nothing_in_force tra || die "start was undone, and on the transit server is left: $(in_force tra)"
+}
+CUT=$CUTS_OF_START
+for after in 0 "$START_FRAMES"; do
+	for how in cut mute; do
+		for long in "" yes; do
+			for where in "start-reply tra" "start-intercept cli"; do
+				! my_turn || start_meets $how $where $after $long
+				[ $EVERY = $ONE ] || ! has_come_to start || shunt finish >"$W/log/finish" 2>&1 || die "finish: $(cat "$W/log/finish")"
+			done
+		done
+	done
+done
+CUT=0
 timed "start" shunt start
 before=$(passed)
 timed "migrate one" shunt migrate a0
@@ -77,7 +119,8 @@ killed() { # NAME: the controller's host has lost its power
 	stop "$1" KILL
 	for pid in $(ip netns pids "${NS}k"); do ! grep -qsa "PAUSE_NAME=$1" "/proc/$pid/environ" || kill -KILL "$pid"; done
 }
-was() { awk -v a="$1" '$1 == a {print $2, $3}' "$W/then"; }
+state_in() { awk -v a="$2" '$1 == a {print $2, $3}' "$W/$1"; } # then|now ACCOUNT
+was() { state_in then "$1"; }
 for_a_while() { # HOW
 	say "moves: $1 for a while"
 	moves_meet "$1"
@@ -89,16 +132,22 @@ for_a_while() { # HOW
 	done
 	both_agree "$1 for a while"
 }
+# Of a muted line what is asked arrives, once: a fence, a switch or a release may be done, and none of its asker knows.
 for_good() { # HOW
-	local i began
+	local i began held='^503$' stays='^$' undone='^client open$'
+	if [ "$1" = mute ]; then
+		held='^(503$|tra )' stays='^(client fenced|transit .*)$' undone='^(client|transit) open$'
+	fi
 	say "moves: $1 for good"
 	moves_meet "$1"
 	began=$(now_ms)
 	killed m9
+	same "what is given up and would arrive later" "$(in_ns k ss -Htn state fin-wait-1)" ""
 	for i in "${!PHASES[@]}"; do
 		case $(was a$i) in
 		*open) like "${PHASES[i]}: before its hold" "$(get a$i.example)" '^(cli|503)' ;;
-		*) same "${PHASES[i]}: held" "$(get a$i.example)" 503 ;;
+		client*) same "${PHASES[i]}: held" "$(get a$i.example)" 503 ;;
+		*) like "${PHASES[i]}: held" "$(get a$i.example)" "$held" ;;
 		esac
 	done
 	WAIT=$GIVEN_UP_S wait_for all over "${MOVES[@]}"
@@ -107,32 +156,32 @@ for_good() { # HOW
 		same "${PHASES[i]}: exit" "$(rc_of m$i)" 4
 		like "${PHASES[i]}" "$(cat "$W/log/m$i")" 'does not answer at tls://203.0.113.5:7444.*It is on disk; the next shunt command goes on'
 	done
-	same "requests that were given up and would arrive later" "$(in_ns k ss -Htn state fin-wait-1)" ""
 	states >"$W/now"
 	for i in "${!PHASES[@]}"; do
 		case $(was a$i) in
-		*fenced) same "${PHASES[i]}: was fenced, and stays" "$(awk -v a=a$i '$1 == a {print $2, $3}' "$W/now")" "$(was a$i)" ;;
+		*fenced) [ "$(state_in now a$i)" = "$(was a$i)" ] || like "${PHASES[i]}: was $(was a$i)" "$(state_in now a$i)" "$stays" ;;
 		esac
 	done
-	if [ $EVERY != 30 ]; then # drain + 60 s
+	if [ $EVERY != $ONE ]; then # drain + 60 s
 		opened() { [ -z "$(states | grep ' held$')" ]; }
 		WAIT=90 wait_for opened
 		for i in "${!PHASES[@]}"; do
-			case $(was a$i) in *held) like "${PHASES[i]}: nobody fenced it" "$(get a$i.example)" '^cli' ;; esac
+			case $(state_in now a$i) in *held) like "${PHASES[i]}: nobody fenced it" "$(get a$i.example)" '^cli' ;; esac
 		done
 	fi
 	line heal cli
 	like "status" "$(shunt status)" 'migrate'
 	shunt resume >"$W/log/resume" 2>&1 || die "resume: $(cat "$W/log/resume")"
 	both_agree "$1 for good"
-	for i in a9 a0 a1 a2 a3 a4 a5; do same "$i: undone" "$(state_of $i)" "client open"; done
+	for i in a9 a0 a1 a2 a3; do same "$i: undone" "$(state_of $i)" "client open"; done
+	for i in a4 a5; do like "$i: undone, unless it was switched" "$(state_of $i)" "$undone"; done
 	for i in a7 a8; do same "$i: had been switched" "$(state_of $i)" "transit open"; done
 }
 for how in "${HOWS[@]}"; do
 	for what in for_a_while for_good; do
 		if my_turn; then
 			$what $how
-			[ $EVERY = 30 ] || shunt rollback "${MOVED[@]}" >"$W/log/rollback" 2>&1 || die "rollback: $(cat "$W/log/rollback")"
+			[ $EVERY = $ONE ] || shunt rollback "${MOVED[@]}" >"$W/log/rollback" 2>&1 || die "rollback: $(cat "$W/log/rollback")"
 		fi
 	done
 done
@@ -177,13 +226,16 @@ shift_meets() { # HOW POINT COMMAND HOST PLAN
 	same "$command: the controller's view, and the host's" "$ours" "$theirs"
 	! grep -qE '^begin' <(shunt --json status | tr ',' '\n') || die "something is still open: $(shunt status)"
 }
-# Once it has come to be done there is nothing left to interrupt.
+# Once it has come to be done there is nothing left to interrupt: what lasts comes first, and of the others another one with each seed.
 shifts() { # COMMAND HOST PLAN
-	local how when long
-	for when in "apply before" "apply meanwhile" "confirm before"; do
-		for how in cut mute; do
-			for long in "" yes; do
-				! my_turn || is_in_force "$2" "$3" confirmed || shift_meets $how "$1-$when" "$1" "$2" "$3" $long
+	local how when long brief=0
+	for long in "" yes; do
+		for when in "apply before" "apply meanwhile" "confirm before"; do
+			for how in cut mute; do
+				[ -z "$long" ] || brief=$((brief + 1))
+				my_turn || continue
+				[ $EVERY = $ONE ] || [ -z "$long" ] || [ $brief -gt $((SEED % 6)) ] || continue
+				has_come_to "$1" || shift_meets $how "$1-$when" "$1" "$2" "$3" $long
 			done
 		done
 	done

@@ -6,6 +6,7 @@ A line takes every frame at one end and puts it out at the other after its delay
   cut NAME   nothing passes, what is under way is lost     heal NAME  everything passes again
   mute NAME  nothing passes from the second device to the first: what is asked arrives, what is answered does not
   deaf NAME  the other way round
+  after N CUT NAME  one of the three above, when N more frames have passed
   delay MS   from now on
   frames     how many have passed, by line: "cli 120 tra 40"
 """
@@ -44,6 +45,7 @@ class End:
         self.blocked = False  # what comes in here
         self.queue = collections.deque()  # (when it is due, frame): for the other end
         self.passed = 0
+        self.on_pass = None  # called after each frame
 
     def take(self, now, delay):
         while True:
@@ -62,6 +64,20 @@ class End:
                 self.passed += 1
             except OSError:
                 pass  # a line loses what does not fit
+            if self.on_pass:
+                self.on_pass()
+
+
+def later(lines, state, n, words):
+    ends = lines[words[1]]
+    until = sum(end.passed for end in ends) + n
+
+    def on_pass():
+        if sum(end.passed for end in ends) >= until:
+            obey(lines, state, words)
+
+    for end in ends:
+        end.on_pass = on_pass
 
 
 def obey(lines, state, words):
@@ -69,12 +85,15 @@ def obey(lines, state, words):
         state["delay"] = float(words[1]) / 1000
     elif words[0] == "frames":
         return " ".join("%s %d" % (name, a.passed + b.passed) for name, (a, b) in lines.items())
+    elif words[0] == "after":
+        later(lines, state, int(words[1]), words[2:])
     elif words[0] in ("cut", "mute", "deaf", "heal"):
         for name in lines if words[1] == "all" else [words[1]]:
             near, far = lines[name]
             near.blocked = words[0] in ("cut", "deaf")
             far.blocked = words[0] in ("cut", "mute")
             for end in (near, far):
+                end.on_pass = None
                 if end.blocked:
                     end.queue.clear()
     else:
