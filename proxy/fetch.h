@@ -58,7 +58,8 @@ void fetches_end(struct proxy *p, const struct account *a, enum side side);
 /* An answer as it comes; pure. buf has FETCH_MAX bytes and is the caller's; zeroed else. */
 struct fetch_answer {
 	char *buf;
-	size_t len; /* the head's bytes and, decoded, the body's */
+	size_t len;  /* the head's bytes and, decoded, the body's */
+	size_t came; /* as they came, with the frames of chunks: of those, too, no more than FETCH_MAX are read */
 	bool headed, chunked, until_close;
 	size_t head;
 	uint64_t length; /* of the body, where it was announced */

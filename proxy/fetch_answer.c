@@ -97,12 +97,13 @@ static int dechunk(struct fetch_answer *a, size_t n, bool end, struct fetch_fact
 		return complete(a, f, true);
 	if (end)
 		return bad(f, "the answer was cut");
-	return a->len >= FETCH_MAX ? complete(a, f, false) : 0;
+	return a->came >= FETCH_MAX ? complete(a, f, false) : 0;
 }
 
 int fetch_feed(struct fetch_answer *a, size_t n, bool end, struct fetch_facts *f)
 {
 	a->len += n;
+	a->came += n;
 	if (!a->headed) {
 		int rc = read_head(a, end, f);
 

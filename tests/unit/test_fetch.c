@@ -107,6 +107,29 @@ static void test_long_answers(void **state)
 	free(bytes);
 }
 
+/* One whose bytes are nearly all frames: of those, too, only so many are read, however fast they come. */
+static void test_many_chunks(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", one[] = "1;what=ever\r\nx\r\n";
+	struct fetch_answer a = {.buf = malloc(FETCH_MAX)};
+	struct fetch_facts f = {0};
+	size_t came = strlen(head);
+	int rc;
+	(void)state;
+
+	memcpy(a.buf, head, came);
+	rc = fetch_feed(&a, came, false, &f);
+	while (rc == 0 && came < 2 * FETCH_MAX) {
+		memcpy(a.buf + a.len, one, strlen(one));
+		came += strlen(one);
+		rc = fetch_feed(&a, strlen(one), false, &f);
+	}
+	assert_int_equal(rc, 1);
+	assert_false(f.whole);
+	assert_in_range(came, FETCH_MAX, FETCH_MAX + sizeof one);
+	free(a.buf);
+}
+
 static void test_prove(void **state)
 {
 	/* PROXY v2, TCP over IPv4, 198.18.0.77:40000 -> 192.0.2.11:25, then "shunt\n" */
@@ -144,6 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_long_answers),
+		cmocka_unit_test(test_many_chunks),
 		cmocka_unit_test(test_prove),
 	};
 
