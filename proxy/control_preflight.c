@@ -183,8 +183,9 @@ static bool want_side(struct ctl_call *call, const json_t *req, const struct acc
 		ctl_fail(call, CTL_USAGE, "\"side\": found %s, expected client or transit", LOG_QUOTED(word, strlen(word)));
 		return false;
 	}
-	if (account_gate(a) != GATE_OPEN && account_side(a) == *side) {
-		ctl_fail(call, CTL_REFUSED, "account %s is %s on that side: nothing goes there", a->name, gate_name(account_gate(a)));
+	/* Neither side: behind the fence the old one is whichever the switch has left, and nothing of ours may reach it either. */
+	if (account_gate(a) != GATE_OPEN) {
+		ctl_fail(call, CTL_REFUSED, "account %s is %s: nothing is asked of it now", a->name, gate_name(account_gate(a)));
 		return false;
 	}
 	return true;
