@@ -130,6 +130,14 @@ static void tell_progress(struct stream *t, const struct move_rows *open)
 	json_decref(o);
 }
 
+/* A token that was revoked ends its streams at once, however much there is to tell; so does an account that was removed, whose name
+ * another one may have now. */
+static bool may_still(const struct stream *t, struct journal *j)
+{
+	return token_is_good(&t->events->s->store, t->token.id, now_ms()) &&
+	       !(t->owner && j && state_account(j, t->token.account) != t->token.account_id);
+}
+
 /* True: it is over, and so is the stream. */
 static bool tell_operation(struct stream *t)
 {
@@ -157,23 +165,22 @@ static void tell(struct stream *t, struct journal *j, const struct move_rows *op
 	uint64_t now = loop_now(s->loop);
 	struct operation o;
 	/* Whether it is over is asked first, so that the last lines have been told when that is. */
-	bool over = false;
-	if (*t->operation && operation_find(&s->store, t->operation, &o, NULL) == 0) {
+	bool over = false, may = may_still(t, j);
+	if (may && *t->operation && operation_find(&s->store, t->operation, &o, NULL) == 0) {
 		over = strcmp(o.state, "done") == 0;
 		operation_done(&o);
 	}
-	if (j) {
+	if (may && j) {
 		tell_lines(t, j);
 		tell_progress(t, open);
 	}
-	if (!t->gone && (over || *t->operation))
+	if (may && !t->gone && (over || *t->operation))
 		over = tell_operation(t) && over;
 	if (!t->gone && now > t->heard + HEARTBEAT_MS) {
 		web_stream_send(t->web, ":\n\n", 3);
 		t->heard = now;
-		over = over || !token_is_good(&s->store, t->token.id, now_ms());
 	}
-	if (!t->gone && (over || now > t->began + LIFE_MS || s->draining)) {
+	if (!t->gone && (!may || over || now > t->began + LIFE_MS || s->draining)) {
 		web_stream_end(t->web);
 		t->gone = true;
 	}

@@ -310,8 +310,12 @@ say "a request in small pieces"
 wait $trickle || die "$(cat "$W/log/trickle")"
 
 say "another account of the same name"
+in_ns c curl -sN --max-time 10 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events4" &
+follow=$!
+wait_for grep -q retry "$W/log/events4"
 api "$OPERATOR" DELETE "/v1/accounts/alice?force=true&yes=true"
 is "hers goes" 200
+wait $follow || die "her stream of events went on"
 api "$ALICES" GET /v1/token
 is "and her token with it" 404
 api "$OPERATOR" PUT /v1/accounts/alice "${JSON[@]}" '{"domains":["alice.example"]}'
