@@ -31,7 +31,7 @@ struct job {
 	bool late;
 	struct event *ended;
 	struct deadline deadline;
-	void (*began)(void *arg);
+	bool (*began)(void *arg);
 	void (*fn)(void *arg, const struct job_end *end);
 	void *arg;
 };
@@ -119,6 +119,14 @@ static void finish(struct job *j, int exit)
 	job_free(j);
 }
 
+/* Of one that is in no row. */
+static void refuse(struct job *j, const char *text)
+{
+	struct job_end end = {.exit = EXIT_REFUSED, .text = text, .len = strlen(text)};
+	j->fn(j->arg, &end);
+	job_free(j);
+}
+
 static void on_ended(evutil_socket_t fd, short what, void *arg)
 {
 	struct job *j = arg;
@@ -197,9 +205,12 @@ static int spawn(struct job *j)
 
 static void begin(struct job *j)
 {
+	/* first: what is not on disk as begun has not begun, or the next serve would begin it a second time */
+	if (j->began && !j->began(j->arg)) {
+		refuse(j, "{\"ok\":false,\"exit\":1,\"error\":\"that it begins could not be written down. Nothing changed\"}\n");
+		return;
+	}
 	row_add(&j->jobs->running[j->lane], j);
-	if (j->began)
-		j->began(j->arg); /* first: what is not on disk as begun has not begun */
 	int rc = spawn(j);
 	if (rc == 0) {
 		j->pidfd = pidfd_open(j->pid, 0);
@@ -312,21 +323,13 @@ static pid_t writer_of(int out)
 	return found;
 }
 
-static void refuse(struct job *j)
-{
-	static const char text[] = "{\"ok\":false,\"exit\":1,\"error\":\"it was cancelled before it began. Nothing changed\"}\n";
-	struct job_end end = {.exit = EXIT_REFUSED, .text = text, .len = sizeof(text) - 1};
-	row_remove(&j->jobs->waiting[j->lane], j);
-	j->fn(j->arg, &end);
-	job_free(j);
-}
-
 int job_cancel(struct jobs *jobs, const void *arg)
 {
 	for (int lane = 0; lane < N_LANES; lane++) {
 		for (struct job *j = jobs->waiting[lane].first; j; j = j->next) {
 			if (j->arg == arg) {
-				refuse(j);
+				row_remove(&jobs->waiting[lane], j);
+				refuse(j, "{\"ok\":false,\"exit\":1,\"error\":\"it was cancelled before it began. Nothing changed\"}\n");
 				return 0;
 			}
 		}

@@ -27,7 +27,7 @@ struct job_spec {
 	const char *actor;        /* the token's name, for the trail; copied */
 	int out;                  /* taken, also on failure; -1: a file without a name */
 	int deadline_ms;          /* from the start of the child; 0: none. Only for what changes nothing */
-	void (*began)(void *arg); /* right before the child is; or NULL */
+	bool (*began)(void *arg); /* right before the child is; or NULL. False: it must not be begun, and ends as refused */
 	void (*fn)(void *arg, const struct job_end *end);
 	void *arg;
 };

@@ -111,13 +111,14 @@ static void on_patience(struct deadline *d)
 		accepted(x, r);
 }
 
-static void on_began(void *arg)
+static bool on_began(void *arg)
 {
 	struct running *r = arg;
 	struct err err = {0};
-	r->begun = true;
-	if (operation_began(&r->s->store, r->id, &err) < 0)
+	r->begun = operation_began(&r->s->store, r->id, &err) == 0;
+	if (!r->begun)
 		log_error("operation=%s reason=%s", r->id, LOG_QUOTED(err.text, strlen(err.text)));
+	return r->begun;
 }
 
 /* The exit code as the answer has it: that of an adopted child nobody can tell us. */
