@@ -604,7 +604,7 @@ static enum exit_code dry_run(struct app *a, const struct kind *k, char **names,
 		json_array_append_new(moves, o);
 		account_row_done(&account);
 	}
-	if (a->opt.all)
+	if (a->opt.all || a->out.json)
 		dry_batch(a, k, names, (size_t)n);
 	if (bad && n > 1)
 		err_set(err, -EPERM, "%d of %d accounts would be refused", bad, n);

@@ -35,8 +35,13 @@ void exchange_end(struct exchange *x, int status)
 void exchange_json(struct exchange *x, int status, const json_t *body)
 {
 	struct evhttp_request *req = x->req;
+	void (*answered)(void *arg, int status, const json_t *body) = x->answered;
+	void *arg = x->arg;
 	exchange_end(x, status); /* the request may be gone with its answer */
-	web_json(req, status, body);
+	if (answered)
+		answered(arg, status, body);
+	else
+		web_json(req, status, body);
 }
 
 void exchange_problem(struct exchange *x, int status, json_t *extra, const char *fmt, ...)
@@ -47,6 +52,12 @@ void exchange_problem(struct exchange *x, int status, json_t *extra, const char 
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
+	if (x->answered) {
+		json_t *o = web_problem_object(status, extra, detail);
+		exchange_json(x, status, o);
+		json_decref(o);
+		return;
+	}
 	exchange_end(x, status);
 	web_problem(req, status, extra, "%s", detail);
 }
@@ -318,6 +329,15 @@ static bool refuse_unknown(struct exchange *x)
 	return false;
 }
 
+int api_token(struct server *s, const char *text, struct token *out, struct err *err)
+{
+	struct err e = {0};
+	int rc = strlen(text) < TOKEN_TEXT_MAX ? token_find(&s->store, text, now_ms(), out, err) : -ENOENT;
+	if (rc == 0 && token_used(&s->store, out, now_ms(), &e) < 0)
+		log_warn("token=%s reason=%s", out->name, LOG_QUOTED(e.text, strlen(e.text)));
+	return rc;
+}
+
 /* A good token is let in however many bad ones came from its address: behind a web server all have one address, and nobody comes by a token
  * of 256 bits by trying. */
 static bool authenticate(struct exchange *x)
@@ -326,8 +346,8 @@ static bool authenticate(struct exchange *x)
 	struct err err = {0};
 	const char *header = web_header(x->req, "Authorization");
 	int rc = -ENOENT;
-	if (header && strncasecmp(header, scheme, strlen(scheme)) == 0 && strlen(header) < strlen(scheme) + TOKEN_TEXT_MAX)
-		rc = token_find(&x->s->store, header + strlen(scheme), now_ms(), &x->token, &err);
+	if (header && strncasecmp(header, scheme, strlen(scheme)) == 0)
+		rc = api_token(x->s, header + strlen(scheme), &x->token, &err);
 	if (rc == -ENOENT) {
 		x->token = (struct token){0};
 		return refuse_unknown(x);
@@ -339,21 +359,24 @@ static bool authenticate(struct exchange *x)
 		return false;
 	}
 	x->owner = x->token.kind == TOKEN_ACCOUNT;
-	if (token_used(&x->s->store, &x->token, now_ms(), &err) < 0)
-		log_warn("token=%s reason=%s", x->token.name, LOG_QUOTED(err.text, strlen(err.text)));
 	return true;
+}
+
+bool api_admits(struct server *s, const struct token *t, bool changes, int *retry_s)
+{
+	char id[24];
+	snprintf(id, sizeof(id), "%lld", (long long)t->id);
+	return limit_take(changes ? &s->changes : &s->by_token, id, loop_now(s->loop), retry_s);
 }
 
 static bool is_within_limits(struct exchange *x)
 {
-	char id[24];
 	int retry_s;
-	snprintf(id, sizeof(id), "%lld", (long long)x->token.id);
-	if (!limit_take(&x->s->by_token, id, loop_now(x->s->loop), &retry_s)) {
+	if (!api_admits(x->s, &x->token, false, &retry_s)) {
 		too_often(x, retry_s, "too many requests with this token");
 		return false;
 	}
-	if (x->route->method != EVHTTP_REQ_GET && !limit_take(&x->s->changes, id, loop_now(x->s->loop), &retry_s)) {
+	if (x->route->method != EVHTTP_REQ_GET && !api_admits(x->s, &x->token, true, &retry_s)) {
 		too_often(x, retry_s, "too many changing requests with this token");
 		return false;
 	}
@@ -453,5 +476,44 @@ void api_request(void *server, struct evhttp_request *req)
 	if (x->route->roles != ROLE_FOR_ALL && !(authenticate(x) && is_within_limits(x) && may(x)))
 		return;
 	if (read_fields(x))
+		dispatch(x);
+}
+
+/* ---- from within ---- */
+
+void api_ask(struct server *s, const struct question *q)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+	struct err err = {0};
+	if (!x || !(x->path = strdup(q->path))) {
+		json_t *o = web_problem_object(503, NULL, "out of memory");
+		free(x);
+		json_decref(q->fields);
+		if (q->answered)
+			q->answered(q->arg, 503, o);
+		else
+			web_json(q->req, 503, o);
+		json_decref(o);
+		return;
+	}
+	x->s = s;
+	x->req = q->req;
+	x->began = loop_now(s->loop);
+	x->token = *q->token;
+	x->owner = x->token.kind == TOKEN_ACCOUNT;
+	x->key = q->key;
+	x->answered = q->answered;
+	x->arg = q->arg;
+	x->fields = q->fields ? q->fields : json_object();
+	web_source(q->req, x->source);
+	x->match = route_find(q->method, x->path);
+	x->route = x->match.route;
+	if (!x->route)
+		no_route(x);
+	else if (!may(x))
+		return;
+	else if (call_build(&x->call, x->route, x->match.arg, x->fields, x->owner, &err) < 0)
+		exchange_problem(x, 400, NULL, "%s", err.text);
+	else
 		dispatch(x);
 }

@@ -236,8 +236,8 @@ static int fill(struct exchange *x, struct operation *o, const char *key, const 
 static int patience_ms(struct exchange *x)
 {
 	const char *prefer = web_header(x->req, "Prefer"), *wait = prefer ? strstr(prefer, "wait=") : NULL;
-	if (prefer && strstr(prefer, "respond-async"))
-		return 0;
+	if (x->answered || (prefer && strstr(prefer, "respond-async")))
+		return 0; /* from within: a page that shows how it gets on */
 	long s = wait ? strtol(wait + 5, NULL, 10) : -1;
 	if (s < 0)
 		return PATIENCE_MS;
@@ -282,7 +282,7 @@ static void not_begun(struct exchange *x, const struct err *err)
 
 void operate(struct exchange *x)
 {
-	const char *key = web_header(x->req, "Idempotency-Key");
+	const char *key = x->key ? x->key : web_header(x->req, "Idempotency-Key");
 	char what[512], digest[65];
 	struct operation o;
 	struct err err = {0};

@@ -123,7 +123,7 @@ static const struct field token_revoke[] = {{"name", FIELD_WORD, NULL, true, fal
 	{                                                                                                       \
 		GET, path_, ROUTE_HERE, NULL, roles_, none, LANE_READ, id_, false, false, false, NULL, summary_ \
 	}
-#define MOVE_KEEPS "moves dry-run prices"
+#define MOVE_KEEPS "moves dry-run prices about-seconds"
 
 const struct route routes[] = {
 	READ("/v1/accounts", "account list", OP, none, NULL, "every account and its side"),

@@ -1,6 +1,6 @@
 #pragma once
-/* serve - `shunt serve`: what its parts share. The API answers below /v1 and /metrics; what lies elsewhere goes to `other`, where the panel
- * is to be.
+/* serve - `shunt serve`: what its parts share. The API answers below /v1 and /metrics; what lies elsewhere goes to `other`, which is
+ * the panel (control/panel).
  *   web        HTTP        route  the table of calls     call   a request as a command line     job  children
  *   token      who         limit  how often              scope  what an owner is shown          operation, store  what is on disk
  * An exchange is one request from its first look to its answer. Threads: one loop. */
@@ -45,6 +45,10 @@ struct exchange {
 	char *path;
 	uint64_t began;
 	bool consent_missing; /* the command runs dry, to tell what would happen */
+	const char *key;      /* the idempotency key of one that has no headers of its own; borrowed; NULL: the header's */
+	/* Who asked from within is told here, and the client not at all; NULL: the client is answered. body is borrowed. */
+	void (*answered)(void *arg, int status, const json_t *body);
+	void *arg;
 };
 
 /* ---- serve_cmd.c ---- */
@@ -52,6 +56,22 @@ struct journal *state_now(struct server *s); /* opened again where the file was 
 
 /* ---- api.c: who asks for what ---- */
 void api_request(void *server, struct evhttp_request *req); /* a web_fn */
+/* The same from within: for token, as if it had asked. path: of the API, without a query. fields (taken): as the body would have them, or
+ * the query. answered is called once, possibly before this returns; without it req gets the answer (a stream of events). */
+struct question {
+	struct evhttp_request *req; /* on whose behalf */
+	const struct token *token;
+	enum evhttp_cmd_type method;
+	const char *path, *key; /* key: NULL for none; borrowed until answered */
+	json_t *fields;
+	void (*answered)(void *arg, int status, const json_t *body);
+	void *arg;
+};
+void api_ask(struct server *s, const struct question *q);
+/* May this token ask once more? False: in *retry_s seconds. */
+bool api_admits(struct server *s, const struct token *t, bool changes, int *retry_s);
+/* Whose token text is: 0, -ENOENT, or that they cannot be read. Marks it as used. */
+int api_token(struct server *s, const char *text, struct token *out, struct err *err);
 /* Each ends the exchange and frees it. */
 void exchange_json(struct exchange *x, int status, const json_t *body);
 void exchange_problem(struct exchange *x, int status, json_t *extra, const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -1,6 +1,7 @@
 /* serve: puts its parts together, and runs until it is told to end. SIGTERM: no new requests, the answers that are due, and then the end;
  * commands that change something go on by themselves, and the next serve takes them up. SIGHUP: certificate and key are read again. */
 #include "control/app.h"
+#include "control/panel/panel.h"
 #include "control/serve/serve.h"
 #include "lib/log.h"
 #include "lib/notify.h"
@@ -174,6 +175,7 @@ enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err)
 		return EXIT_REFUSED;
 	}
 	s->app = a;
+	s->other = panel_request;
 	log_level(LEVEL_INFO);
 	int rc = open_all(s, err);
 	if (rc == 0)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STORE_VERSION  1
+#define STORE_VERSION  2
 #define APPLICATION_ID 0x73686174 /* "shat" */
 #define BUSY_MS        2000
 
@@ -30,6 +30,8 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE INDEX operations_open ON operations(state) WHERE state <> 'done';"
 	"CREATE INDEX operations_account ON operations(account, created);"
 	"CREATE INDEX operations_created ON operations(created);",
+	"CREATE TABLE sessions ("
+	"  hash TEXT PRIMARY KEY, token INTEGER NOT NULL, created INTEGER NOT NULL, seen INTEGER NOT NULL) STRICT;",
 };
 
 static int pragma(sqlite3 *db, const char *sql, int64_t *out, struct err *err)

@@ -1,9 +1,9 @@
 #pragma once
-/* store - what shunt serve keeps on disk: tokens, operations and their answers. One SQLite file, section serve's `state`.
- * It is not the state database: a command holds that one's write lock for as long as it tells the proxy, and an event loop that waited
- * for it would stop for everybody. Here each transaction is one statement, of serve or of `shunt token`.
- * synchronous=FULL: what was written is there after a power cut. Schema: PRAGMA user_version, as in the state database.
- * Errors: 0 or -errno, text in err, as journal.h. Units: ms since 1970 UTC. Threads: one. */
+/* store - what shunt serve keeps on disk: tokens, operations and their answers, sessions of the panel. One SQLite file, section serve's
+ * `state`. It is not the state database: a command holds that one's write lock for as long as it tells the proxy, and an event loop that
+ * waited for it would stop for everybody. Here each transaction is one statement, of serve or of `shunt token`. synchronous=FULL: what was
+ * written is there after a power cut. Schema: PRAGMA user_version, as in the state database. Errors: 0 or -errno, text in err, as
+ * journal.h. Units: ms since 1970 UTC. Threads: one. */
 #include "control/db.h"
 
 #include <stdbool.h>

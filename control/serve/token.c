@@ -157,6 +157,19 @@ int token_find(struct store *s, const char *text, int64_t now, struct token *out
 	return 0;
 }
 
+int token_by_id(struct store *s, int64_t id, int64_t now, struct token *out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(s->db, &st, err, "SELECT " COLUMNS " FROM tokens WHERE id = ? AND (expires = 0 OR expires > ?)", "ii", id, now);
+	if (rc < 0)
+		return rc;
+	rc = db_next(s->db, st, err);
+	if (rc == 1)
+		*out = of_row(st);
+	sqlite3_finalize(st);
+	return rc == 1 ? 0 : rc < 0 ? rc : err_set(err, -ENOENT, "this token is nobody's");
+}
+
 bool token_is_good(struct store *s, int64_t id, int64_t now)
 {
 	sqlite3_stmt *st = NULL;

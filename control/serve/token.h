@@ -33,7 +33,8 @@ int token_revoke(struct store *s, const char *name, struct err *err); /* at once
 int token_list(struct store *s, json_t **out, struct err *err);       /* new: an array of objects, without hashes */
 /* Whose it is. -ENOENT: nobody's, or it has expired; the time that takes does not tell how much of it was right. */
 int token_find(struct store *s, const char *text, int64_t now, struct token *out, struct err *err);
-bool token_is_good(struct store *s, int64_t id, int64_t now);                   /* still? */
-int token_used(struct store *s, struct token *t, int64_t now, struct err *err); /* noted once a minute at the most */
-bool token_is_named(struct store *s, const char *name, const char *account);    /* is there one of that name which is not account's? */
-json_t *token_json(const struct token *t);                                      /* new */
+int token_by_id(struct store *s, int64_t id, int64_t now, struct token *out, struct err *err); /* likewise */
+bool token_is_good(struct store *s, int64_t id, int64_t now);                                  /* still? */
+int token_used(struct store *s, struct token *t, int64_t now, struct err *err);                /* noted once a minute at the most */
+bool token_is_named(struct store *s, const char *name, const char *account); /* is there one of that name which is not account's? */
+json_t *token_json(const struct token *t);                                   /* new */

@@ -286,6 +286,17 @@ static const char *title(int status)
 	return "Error";
 }
 
+json_t *web_problem_object(int status, json_t *extra, const char *detail)
+{
+	json_t *o = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", title(status), "status", status),
+	       *text = json_string(detail);
+	json_object_set_new(o, "detail", text ? text : json_string("its text is not UTF-8"));
+	if (extra)
+		json_object_update_missing(o, extra);
+	json_decref(extra);
+	return o;
+}
+
 void web_problem(struct evhttp_request *req, int status, json_t *extra, const char *fmt, ...)
 {
 	char detail[ERR_TEXT_MAX];
@@ -293,12 +304,7 @@ void web_problem(struct evhttp_request *req, int status, json_t *extra, const ch
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	json_t *o = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", title(status), "status", status),
-	       *text = json_string(detail);
-	json_object_set_new(o, "detail", text ? text : json_string("its text is not UTF-8"));
-	if (extra)
-		json_object_update_missing(o, extra);
-	json_decref(extra);
+	json_t *o = web_problem_object(status, extra, detail);
 	reply_json(req, status, "application/problem+json", o);
 	json_decref(o);
 }

@@ -38,6 +38,7 @@ void web_reply(struct evhttp_request *req, int status, const char *type, const c
 void web_json(struct evhttp_request *req, int status, const json_t *body); /* borrows body */
 /* RFC 9457: type "about:blank", the status's title, and what extra (taken, or NULL) adds. */
 void web_problem(struct evhttp_request *req, int status, json_t *extra, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+json_t *web_problem_object(int status, json_t *extra, const char *detail); /* its body; new */
 void web_answer_header(struct evhttp_request *req, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* ---- server-sent events ---- */

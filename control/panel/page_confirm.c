@@ -1,0 +1,258 @@
+/* Before and at the click: first a page with what would happen, how long, and at what price (the command's dry run); its button is the
+ * consent. Each such page has a key of its own, so that two clicks on it are one operation. */
+#include "control/panel/parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { ASK_DRY, ASK_SHOW };
+
+#define ACTION(v) ((enum action)action_of((v)->action))
+
+/* ---- what the form says ---- */
+
+static json_t *names_of(const struct form *f)
+{
+	const struct evkeyval *p;
+	json_t *seen = json_object(), *list = json_array();
+	TAILQ_FOREACH(p, &f->fields, next)
+	{
+		if (strcmp(p->key, "account") != 0 || !account_name_ok(p->value) || json_object_get(seen, p->value))
+			continue;
+		json_object_set_new(seen, p->value, json_true());
+		json_array_append_new(list, json_string(p->value));
+	}
+	json_decref(seen);
+	return list;
+}
+
+/* False: it was answered. */
+static bool read_form(struct visit *v)
+{
+	int a = action_of(form_get(&v->form, "action"));
+	v->accounts = names_of(&v->form);
+	if (a < 0) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+		return false;
+	}
+	v->action = action_word((enum action)a);
+	if (json_array_size(v->accounts) == 0) {
+		visit_sorry(v, 400, T_SELECT_FIRST, NULL);
+		return false;
+	}
+	snprintf(v->arg, sizeof(v->arg), "%s", json_string_value(json_array_get(v->accounts, 0)));
+	return true;
+}
+
+/* By the path of the one account, or of several, with what fields there are besides. */
+static void ask(struct visit *v, enum evhttp_cmd_type method, const char *list, json_t *fields)
+{
+	if (json_array_size(v->accounts) == 1) {
+		visit_ask(v, ASK_DRY, method, fields, "/v1/accounts/%s/%s", v->arg, v->action);
+		return;
+	}
+	json_object_set(fields, list, v->accounts);
+	visit_ask(v, ASK_DRY, method, fields, "/v1/%s", v->action);
+}
+
+/* ---- a check ---- */
+
+static void show_check(struct visit *v)
+{
+	const json_t *o, *data = visit_data(v, ASK_DRY), *list = json_object_get(data, "accounts");
+	const char *error = visit_error(v, ASK_DRY);
+	size_t i;
+	if (v->answers[ASK_DRY].status == 404) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+		return;
+	}
+	page_begin(v, &(const struct page){.title = T_CHECKED});
+	html(&v->html, "<p class=\"lead %s\">", error ? "error" : "");
+	if (error)
+		html(&v->html, "%s", error);
+	else
+		SAY(v, T_CHECK_GOOD);
+	html(&v->html, "</p>");
+	json_array_foreach (list, i, o) {
+		html(&v->html, "<section class=\"card\"><h2>%s</h2>", str_of(o, "account"));
+		if (*str_of(o, "why"))
+			html(&v->html, "<p class=\"error\">%s</p>", str_of(o, "why"));
+		put_findings(v, json_object_get(o, "findings"));
+		put_action(v, strcmp(str_of(o, "side"), "transit") == 0 ? ACT_ROLLBACK : ACT_MIGRATE, str_of(o, "account"), false);
+		html(&v->html, "</section>");
+	}
+	html(&v->html, "<p><a class=\"button\" href=\"/\">");
+	SAY(v, T_GO_HOME);
+	html(&v->html, "</a></p>");
+	visit_page(v, 200);
+}
+
+/* ---- what would happen ---- */
+
+static void put_steps(struct visit *v, const json_t *steps)
+{
+	const json_t *s;
+	size_t i;
+	html(&v->html, "<ol class=\"steps\">");
+	json_array_foreach (steps, i, s) {
+		bool nothing = strncmp(str_of(s, "does"), "nothing", 7) == 0;
+		if (nothing && v->owner)
+			continue;
+		html(&v->html, "<li>");
+		SAY(v, step_text(str_of(s, "step")));
+		if (!v->owner)
+			html(&v->html, "<span class=\"hint\">%s</span>", str_of(s, "does"));
+		html(&v->html, "</li>");
+	}
+	html(&v->html, "</ol>");
+}
+
+static void put_one(struct visit *v, const json_t *o, bool open)
+{
+	const char *price = str_of(json_object_get(o, "price"), "text");
+	html(&v->html, "<section class=\"card\"><h2>%s</h2>", str_of(o, "account"));
+	if (json_is_true(json_object_get(o, "already"))) {
+		html(&v->html, "<p>");
+		SAY(v, T_ALREADY);
+		html(&v->html, "</p>");
+	} else if (*str_of(o, "error")) {
+		html(&v->html, "<p class=\"error\">%s</p>", str_of(o, "error"));
+	} else {
+		html(&v->html, "<details%s><summary>", open ? " open" : "");
+		SAY(v, T_WHAT_HAPPENS);
+		html(&v->html, "</summary>");
+		put_steps(v, json_object_get(o, "steps"));
+		html(&v->html, "</details>");
+	}
+	if (*price) {
+		html(&v->html, "<h3>");
+		SAY(v, T_PRICE);
+		html(&v->html, "</h3><p class=\"price\">%s</p>", price);
+	}
+	html(&v->html, "</section>");
+}
+
+static bool new_key(char key[33])
+{
+	unsigned char bits[16];
+	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
+		return false;
+	for (size_t i = 0; i < sizeof(bits); i++)
+		snprintf(key + 2 * i, 3, "%02x", bits[i]);
+	return true;
+}
+
+static void put_consent(struct visit *v)
+{
+	struct html *h = &v->html;
+	const json_t *name;
+	char key[33];
+	size_t i;
+	if (!new_key(key))
+		return;
+	html(h, "<form class=\"consent\" method=\"post\" action=\"/act\">");
+	put_seal(v);
+	html(h, "<input type=\"hidden\" name=\"key\" value=\"%s\"><input type=\"hidden\" name=\"action\" value=\"%s\">", key, v->action);
+	json_array_foreach (v->accounts, i, name)
+		html(h, "<input type=\"hidden\" name=\"account\" value=\"%s\">", json_string_value(name));
+	html(h, "<p>");
+	SAY(v, ACTION(v) == ACT_ROLLBACK ? T_CONSENT_ROLLBACK : T_CONSENT);
+	html(h, "</p><div class=\"actions\"><button class=\"main\">");
+	SAY(v, ACTION(v) == ACT_MIGRATE ? T_YES_MIGRATE : ACTION(v) == ACT_ROLLBACK ? T_YES_ROLLBACK : T_YES_RELOCATE);
+	html(h, "</button><a class=\"button\" href=\"/\">");
+	SAY(v, T_NO);
+	html(h, "</a></div></form>");
+}
+
+static void put_how_long(struct visit *v, const json_t *data)
+{
+	const json_t *about = json_object_get(data, "about-seconds");
+	if (!json_is_number(about))
+		return;
+	html(&v->html, "<p class=\"lead\">");
+	SAY(v, T_HOW_LONG);
+	html(&v->html, " <strong>");
+	put_duration(v, json_number_value(about));
+	html(&v->html, "</strong>.</p><p>");
+	SAY(v, T_HOW_LONG_RULE);
+	html(&v->html, "</p>");
+}
+
+static void show_dry(struct visit *v)
+{
+	const json_t *o, *data = visit_data(v, ASK_DRY), *list = json_object_get(data, "dry-run");
+	const char *error = visit_error(v, ASK_DRY);
+	size_t i, n = json_array_size(v->accounts);
+	char of[64];
+	if (v->answers[ASK_DRY].status == 404) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+		return;
+	}
+	enum text title = ACTION(v) == ACT_MIGRATE ? T_MIGRATE_WHAT : ACTION(v) == ACT_ROLLBACK ? T_ROLLBACK_WHAT : T_RELOCATE_WHAT;
+	snprintf(of, sizeof(of), "%zu %s", n, text(T_N_ACCOUNTS));
+	page_begin(v, &(const struct page){.title = title, .of = n == 1 ? v->arg : of});
+	if (error)
+		put_refusal(v, error);
+	else
+		put_how_long(v, data);
+	json_array_foreach (list, i, o) {
+		if (n > 1 || !error)
+			put_one(v, o, n == 1);
+	}
+	if (error && n == 1)
+		html(&v->html, "<p><a class=\"button\" href=\"/\">%s</a></p>", text(T_GO_HOME));
+	else
+		put_consent(v);
+	visit_page(v, error ? 409 : 200);
+}
+
+void page_confirm(struct visit *v)
+{
+	if (!read_form(v))
+		return;
+	bool check = ACTION(v) == ACT_CHECK;
+	ask(v, check ? EVHTTP_REQ_GET : EVHTTP_REQ_POST, check ? "account" : "accounts",
+	    check ? json_object() : json_pack("{s:b}", "dry_run", 1));
+	visit_then(v, check ? show_check : show_dry);
+}
+
+/* ---- the click ---- */
+
+static void show_begun(struct visit *v)
+{
+	const json_t *body = v->answers[ASK_DRY].body;
+	const char *operation = str_of(body, "operation");
+	struct evkeyvalq *out = evhttp_request_get_output_headers(v->req);
+	const char *location = evhttp_find_header(out, "Location"); /* an answer of before, to a key that was used */
+	char id[OPERATION_ID_MAX] = "";
+	if (!*operation && location && strncmp(location, "/v1/operations/", 15) == 0) {
+		snprintf(id, sizeof(id), "%s", location + 15);
+		operation = id;
+	}
+	if (*operation) {
+		visit_redirect(v, "/operations/%s", operation);
+	} else if (v->answers[ASK_DRY].status == 404) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+	} else {
+		int status = v->answers[ASK_DRY].status;
+		page_begin(v, &(const struct page){.title = T_SORRY});
+		put_refusal(v, str_of(body, "detail"));
+		html(&v->html, "<p><a class=\"button\" href=\"/\">%s</a></p>", text(T_GO_HOME));
+		visit_page(v, status);
+	}
+}
+
+void page_act(struct visit *v)
+{
+	if (!read_form(v))
+		return;
+	if (ACTION(v) == ACT_CHECK || !*form_get(&v->form, "key")) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+		return;
+	}
+	v->key = strdup(form_get(&v->form, "key"));
+	ask(v, EVHTTP_REQ_POST, "accounts", json_pack("{s:b}", "yes", 1));
+	visit_then(v, show_begun);
+}

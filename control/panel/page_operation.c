@@ -1,0 +1,138 @@
+/* How a move gets on, and what became of it. */
+#include "control/panel/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REFRESH_S 3 /* without a script */
+
+static void put_progress(struct visit *v, const json_t *o)
+{
+	struct html *h = &v->html;
+	const json_t *p = json_object_get(o, "progress"), *percent = json_object_get(p, "percent");
+	bool queued = strcmp(str_of(o, "state"), "queued") == 0, undo = strcmp(str_of(p, "direction"), "undo") == 0;
+	html(h, "<section class=\"card\"><p class=\"lead\" aria-live=\"polite\" id=\"now\">");
+	SAY(v, queued ? T_WAITS_TURN : undo ? T_UNDOING : *str_of(p, "step") ? step_text(str_of(p, "step")) : T_RUNNING);
+	html(h, "</p>");
+	if (json_is_number(percent))
+		html(h, "<progress id=\"bar\" max=\"100\" value=\"%d\" aria-labelledby=\"now\"></progress>",
+		     (int)json_number_value(percent));
+	else
+		html(h, "<progress id=\"bar\" aria-labelledby=\"now\"></progress>");
+	html(h, "<p class=\"hint\" id=\"eta\">");
+	if (*str_of(p, "eta")) {
+		SAY(v, T_READY_AT);
+		html(h, " ");
+		put_time(v, str_of(p, "eta"));
+	}
+	html(h, "</p><p>");
+	SAY(v, T_MAY_CLOSE);
+	html(h, "</p><form method=\"post\" action=\"/operations/%s/cancel\">", str_of(o, "operation"));
+	put_seal(v);
+	html(h, "<button class=\"quiet\">");
+	SAY(v, T_CANCEL);
+	html(h, "</button></form></section>");
+}
+
+static enum text result_text(json_int_t exit)
+{
+	return exit == EXIT_DONE     ? T_RESULT_DONE
+	       : exit == EXIT_UNDONE ? T_RESULT_UNDONE
+	       : exit == EXIT_STUCK  ? T_RESULT_STUCK
+				     : T_NOT_POSSIBLE;
+}
+
+static void put_moved(struct visit *v, const json_t *m)
+{
+	struct html *h = &v->html;
+	const char *name = str_of(m, "account"), *error = str_of(m, "error");
+	html(h, "<li><strong>%s</strong> ", name);
+	put_side(v, str_of(m, "side"));
+	if (json_is_number(json_object_get(m, "seconds")) && !*error) {
+		html(h, " · ");
+		put_duration(v, json_number_value(json_object_get(m, "seconds")));
+	}
+	if (*error)
+		html(h, "<p class=\"error\">%s</p>", error);
+	html(h, " · <a href=\"/accounts/%s/report\">", name);
+	SAY(v, T_EVIDENCE);
+	html(h, "</a></li>");
+}
+
+static void put_result(struct visit *v, const json_t *o)
+{
+	struct html *h = &v->html;
+	const json_t *answer = json_object_get(o, "answer"), *m, *moves = json_object_get(answer, "moves");
+	json_int_t exit = json_integer_value(json_object_get(o, "exit"));
+	size_t i;
+	html(h, "<section class=\"card %s\" role=\"status\" id=\"result\"><h2>", exit == EXIT_DONE ? "good" : "refused");
+	SAY(v, result_text(exit));
+	html(h, "</h2>");
+	if (*str_of(answer, "error") && json_array_size(moves) != 1)
+		html(h, "<p class=\"why\">%s</p>", str_of(answer, "error"));
+	html(h, "<ul class=\"moves\">");
+	json_array_foreach (moves, i, m)
+		put_moved(v, m);
+	html(h, "</ul></section>");
+}
+
+static void show(struct visit *v)
+{
+	const json_t *o = visit_data(v, 0);
+	bool done = strcmp(str_of(o, "state"), "done") == 0;
+	char events[80], of[64];
+	int a = action_of(str_of(o, "command"));
+	if (v->answers[0].status == 404) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+		return;
+	}
+	if (visit_error(v, 0)) {
+		visit_sorry(v, 503, T_SAID, visit_error(v, 0));
+		return;
+	}
+	size_t n = json_array_size(json_object_get(json_object_get(o, "request"), "accounts"));
+	if (n)
+		snprintf(of, sizeof(of), "%zu %s", n, text(T_N_ACCOUNTS));
+	else
+		snprintf(of, sizeof(of), "%s", str_of(o, "account"));
+	snprintf(events, sizeof(events), "/operations/%s/events", str_of(o, "operation"));
+	enum text title = a == ACT_MIGRATE    ? T_OP_MIGRATE
+			  : a == ACT_ROLLBACK ? T_OP_ROLLBACK
+			  : a == ACT_RELOCATE ? T_OP_RELOCATE
+					      : T_OP_OTHER;
+	page_begin(v, &(const struct page){.title = title,
+					   .of = a < 0 ? str_of(o, "command") : of,
+					   .events = done ? NULL : events,
+					   .refresh_s = done ? 0 : REFRESH_S});
+	html(&v->html, "<div data-live=\"operation\" data-state=\"%s\">", str_of(o, "state"));
+	if (done)
+		put_result(v, o);
+	else
+		put_progress(v, o);
+	html(&v->html, "</div><p class=\"actions\"><a class=\"button\" href=\"/\">");
+	SAY(v, T_GO_HOME);
+	html(&v->html, "</a></p><p class=\"hint\">");
+	put_time(v, str_of(o, "created"));
+	html(&v->html, " · %s</p>", str_of(o, "token"));
+	visit_page(v, 200);
+}
+
+void page_operation(struct visit *v)
+{
+	visit_ask(v, 0, EVHTTP_REQ_GET, NULL, "/v1/operations/%s", v->arg);
+	visit_then(v, show);
+}
+
+static void show_cancelled(struct visit *v)
+{
+	if (v->answers[0].status == 404)
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+	else
+		visit_redirect(v, "/operations/%s", v->arg);
+}
+
+void page_cancel(struct visit *v)
+{
+	visit_ask(v, 0, EVHTTP_REQ_POST, NULL, "/v1/operations/%s/cancel", v->arg);
+	visit_then(v, show_cancelled);
+}

@@ -1,0 +1,100 @@
+/* The evidence: what became of an account's moves, step by step. */
+#include "control/panel/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void put_count(struct visit *v, const json_t *visitors, const char *key, enum text label)
+{
+	const json_t *n = json_object_get(visitors, key);
+	if (!json_is_integer(n))
+		return;
+	html(&v->html, "<div><dt>");
+	SAY(v, label);
+	html(&v->html, "</dt><dd>%lld</dd></div>", (long long)json_integer_value(n));
+}
+
+static void put_moment(struct visit *v, const json_t *visitors, const char *key, enum text label)
+{
+	if (!*str_of(visitors, key))
+		return;
+	html(&v->html, "<div><dt>");
+	SAY(v, label);
+	html(&v->html, "</dt><dd><time datetime=\"%s\">%s</time></dd></div>", str_of(visitors, key), str_of(visitors, key));
+}
+
+static void put_visitors(struct visit *v, const json_t *visitors)
+{
+	html(&v->html, "<dl class=\"facts\">");
+	put_count(v, visitors, "hold-ms", T_R_HOLD);
+	put_count(v, visitors, "waited", T_R_WAITED);
+	put_count(v, visitors, "longest-wait-ms", T_R_LONGEST);
+	put_count(v, visitors, "cut", T_R_CUT);
+	put_count(v, visitors, "refused", T_R_REFUSED);
+	put_moment(v, visitors, "last-byte-old", T_R_LAST);
+	put_moment(v, visitors, "first-byte-new", T_R_FIRST);
+	html(&v->html, "</dl>");
+}
+
+static void put_steps(struct visit *v, const json_t *steps)
+{
+	struct html *h = &v->html;
+	const json_t *s;
+	size_t i;
+	html(h, "<table role=\"table\"><caption>");
+	SAY(v, T_R_STEPS);
+	html(h, "</caption><thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\">");
+	SAY(v, T_STEP);
+	html(h, "</th><th role=\"columnheader\" scope=\"col\">");
+	SAY(v, T_R_BEGAN);
+	html(h, "</th><th role=\"columnheader\" scope=\"col\">ms</th><th role=\"columnheader\" scope=\"col\">");
+	SAY(v, T_R_RESULT);
+	html(h, "</th></tr></thead><tbody role=\"rowgroup\">");
+	json_array_foreach (steps, i, s) {
+		html(h, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">%s%s</th><td role=\"cell\" data-label=\"%s\">%s</td>",
+		     json_is_true(json_object_get(s, "undo")) ? "↩ " : "", str_of(s, "step"), text(T_R_BEGAN), str_of(s, "began"));
+		html(h, "<td role=\"cell\" data-label=\"ms\">%lld</td><td role=\"cell\" data-label=\"%s\">%s %s</td></tr>",
+		     (long long)json_integer_value(json_object_get(s, "ms")), text(T_R_RESULT), str_of(s, "result"), str_of(s, "error"));
+	}
+	html(h, "</tbody></table>");
+}
+
+static void put_report(struct visit *v, const json_t *r)
+{
+	int a = action_of(str_of(r, "kind"));
+	html(&v->html, "<section class=\"card\"><h2>");
+	SAY(v, a < 0 ? T_MOVING : action_text((enum action)a));
+	html(&v->html, " · %s</h2><p class=\"hint\">", str_of(r, "state"));
+	put_time(v, str_of(r, "began"));
+	html(&v->html, " · %s</p>", str_of(r, "by"));
+	if (*str_of(r, "reason"))
+		html(&v->html, "<p class=\"error\">%s</p>", str_of(r, "reason"));
+	put_visitors(v, json_object_get(r, "visitors"));
+	put_steps(v, json_object_get(r, "steps"));
+	html(&v->html, "</section>");
+}
+
+static void show(struct visit *v)
+{
+	const json_t *data = visit_data(v, 0), *r;
+	size_t i;
+	if (v->answers[0].status == 404) {
+		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
+		return;
+	}
+	page_begin(v, &(const struct page){.title = T_EVIDENCE_OF, .of = v->arg});
+	if (visit_error(v, 0))
+		html(&v->html, "<p class=\"card\">%s</p>", visit_error(v, 0));
+	else
+		html(&v->html, "<p>%s</p>", text(json_is_false(json_object_get(data, "unbroken")) ? T_R_BROKEN : T_R_CHAIN));
+	json_array_foreach (json_object_get(data, "reports"), i, r)
+		put_report(v, r);
+	html(&v->html, "<p><a class=\"button\" href=\"/accounts/%s\">%s</a></p>", v->arg, text(T_GO_HOME));
+	visit_page(v, 200);
+}
+
+void page_report(struct visit *v)
+{
+	visit_ask(v, 0, EVHTTP_REQ_GET, NULL, "/v1/accounts/%s/report", v->arg);
+	visit_then(v, show);
+}

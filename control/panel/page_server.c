@@ -1,0 +1,269 @@
+/* The server's page, for operators: where the whole job is, and every account. */
+#include "control/panel/parts.h"
+#include "control/panel/picture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ASK_STATUS, ASK_ACCOUNTS, ASK_CHECKS, ASK_STRAGGLERS, ASK_OPERATIONS };
+
+/* ---- step and clocks ---- */
+
+static void put_fact(struct visit *v, enum text label, enum text words, const char *time)
+{
+	html(&v->html, "<div><dt>");
+	SAY(v, label);
+	html(&v->html, "</dt><dd>");
+	SAY(v, words, "");
+	if (time) {
+		html(&v->html, " ");
+		put_time(v, time);
+	}
+	html(&v->html, "</dd></div>");
+}
+
+static void put_clocks(struct visit *v, const json_t *status)
+{
+	static const struct {
+		const char *clock;
+		enum text text;
+	} clocks[] = {{"start", T_CLOCK_START}, {"reinstall", T_CLOCK_REINSTALL}, {"return", T_CLOCK_RETURN}};
+	const json_t *all = json_object_get(status, "clocks");
+	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
+		const json_t *c = json_object_get(all, clocks[i].clock);
+		if (!c)
+			continue;
+		put_fact(v, clocks[i].text, T_SINCE, str_of(c, "at"));
+		if (*str_of(c, "until"))
+			put_fact(v, i == 0 ? T_FREE_UNTIL : T_TIME_UNTIL, T_UNTIL, str_of(c, "until"));
+	}
+}
+
+static void put_forecast(struct visit *v, const json_t *f)
+{
+	char days[32];
+	if (!json_is_object(f)) {
+		put_fact(v, T_FORECAST, T_FORECAST_NONE, NULL);
+		return;
+	}
+	put_fact(v, T_FORECAST, T_FORECAST_AT, str_of(f, "finish"));
+	json_int_t n = json_integer_value(json_object_get(f, "billed-days"));
+	if (n <= 0)
+		return;
+	snprintf(days, sizeof(days), "%lld", (long long)n);
+	html(&v->html, "<div><dt>");
+	SAY(v, T_BILLED);
+	html(&v->html, "</dt><dd>");
+	SAY(v, T_BILLED_DAYS, days);
+	html(&v->html, "</dd></div>");
+}
+
+static void put_warnings(struct visit *v, const json_t *status)
+{
+	const json_t *w;
+	size_t i;
+	json_array_foreach (json_object_get(status, "warnings"), i, w)
+		html(&v->html, "<p class=\"warning\">%s</p>", json_is_string(w) ? json_string_value(w) : str_of(w, "text"));
+	if (*str_of(status, "proxy-away"))
+		html(&v->html, "<p class=\"error\" role=\"alert\">%s</p>", str_of(status, "proxy-away"));
+}
+
+static void put_job(struct visit *v, const json_t *status)
+{
+	const json_t *all = json_object_get(status, "in-all");
+	html(&v->html, "<section class=\"card\" aria-labelledby=\"job\"><h2 id=\"job\">");
+	SAY(v, T_JOB);
+	html(&v->html, "</h2><dl class=\"facts\"><div><dt>");
+	SAY(v, T_STEP);
+	html(&v->html, "</dt><dd>%s</dd></div>", str_of(status, "step"));
+	put_clocks(v, status);
+	put_forecast(v, json_object_get(status, "forecast"));
+	if (all) {
+		html(&v->html, "<div><dt>");
+		SAY(v, T_LEFT);
+		html(&v->html, "</dt><dd>");
+		put_duration(v, json_number_value(json_object_get(all, "left-s")));
+		html(&v->html, "</dd></div>");
+	}
+	html(&v->html, "</dl>");
+	put_warnings(v, status);
+	html(&v->html, "</section>");
+}
+
+/* ---- accounts ---- */
+
+static json_int_t stragglers_of(const json_t *list, const char *account)
+{
+	const json_t *s;
+	size_t i;
+	json_int_t n = 0;
+	json_array_foreach (list, i, s)
+		n += strcmp(str_of(s, "account"), account) == 0;
+	return n;
+}
+
+/* What the last check has said of its domains: how many of them DNS switches. */
+static void put_dns(struct visit *v, const json_t *check)
+{
+	const json_t *f, *first = NULL;
+	size_t i, n = 0;
+	json_array_foreach (json_object_get(check, "findings"), i, f) {
+		if (strcmp(str_of(f, "kind"), "dns") == 0 && n++ == 0)
+			first = f;
+	}
+	if (!check)
+		SAY(v, T_NOT_CHECKED);
+	else if (!first)
+		SAY(v, T_BY_PROXY);
+	else
+		html(&v->html, "<span title=\"%s\">%s</span>", str_of(first, "name"), str_of(first, "found"));
+	if (n > 1)
+		html(&v->html, " <span class=\"hint\">+%d</span>", (int)n - 1);
+}
+
+static void put_verdict(struct visit *v, const json_t *check)
+{
+	int n[3] = {0};
+	const json_t *f;
+	size_t i;
+	json_array_foreach (json_object_get(check, "findings"), i, f)
+		n[strcmp(str_of(f, "grade"), "stop") == 0 ? 0 : strcmp(str_of(f, "grade"), "warn") == 0 ? 1 : 2]++;
+	html(&v->html, "<span class=\"verdict %s\">", !check ? "none" : n[0] ? "stop" : n[1] ? "warn" : "inform");
+	SAY(v, !check ? T_NOT_CHECKED : n[0] ? T_VERDICT_STOP : n[1] ? T_VERDICT_WARN : T_VERDICT_GOOD);
+	html(&v->html, "</span>");
+}
+
+static void put_cell(struct visit *v, enum text label)
+{
+	html(&v->html, "</td><td role=\"cell\" data-label=\"%s\">", text(label));
+}
+
+static void put_row(struct visit *v, const json_t *a)
+{
+	struct html *h = &v->html;
+	const char *name = str_of(a, "name");
+	const json_t *check = of_account(json_object_get(visit_data(v, ASK_CHECKS), "accounts"), "account", name);
+	const json_t *names = json_object_get(json_object_get(visit_data(v, ASK_STRAGGLERS), "stragglers"), "names");
+	const json_t *move = of_account(json_object_get(visit_data(v, ASK_STATUS), "moves"), "account", name);
+	json_int_t left = strcmp(str_of(a, "side"), "transit") == 0 ? stragglers_of(names, name) : 0;
+	html(h,
+	     "<tr role=\"row\"><td role=\"cell\" class=\"pick\"><input type=\"checkbox\" name=\"account\" value=\"%s\" id=\"a-%s\" "
+	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a href=\"/accounts/%s\">%s</a><span "
+	     "class=\"hint domains\">%s</span></th><td role=\"cell\" data-label=\"%s\">",
+	     name, name, name, name, name, json_string_value(json_array_get(json_object_get(a, "domains"), 0)), text(T_SIDE));
+	put_side(v, str_of(a, "side"));
+	if (move) {
+		html(h, " <span class=\"hint\">");
+		SAY(v, step_text(str_of(move, "step")));
+		html(h, "</span>");
+	}
+	put_cell(v, T_SIZE);
+	put_gb(v, a);
+	put_cell(v, T_TIME);
+	if (move && *str_of(move, "eta"))
+		put_time(v, str_of(move, "eta"));
+	else
+		put_duration(v, 60 * json_number_value(json_object_get(a, "databases_gb")));
+	put_cell(v, T_DNS);
+	put_dns(v, check);
+	put_cell(v, T_LAST_CHECK);
+	put_verdict(v, check);
+	put_cell(v, T_STRAGGLERS);
+	html(h, "%lld</td></tr>", (long long)left);
+}
+
+/* Before the reinstalled server is back it goes out and back again; after that, home. */
+static bool is_time_for(enum action a, bool home)
+{
+	switch (a) {
+	case ACT_MIGRATE:
+	case ACT_ROLLBACK:
+		return !home;
+	case ACT_RELOCATE:
+		return home;
+	case ACT_CHECK:
+	case N_ACTIONS:
+		break;
+	}
+	return true;
+}
+
+static void put_buttons(struct visit *v, const json_t *status)
+{
+	bool home = json_object_get(json_object_get(status, "clocks"), "return") != NULL;
+	html(&v->html, "<div class=\"actions\">");
+	for (enum action a = ACT_CHECK; a < N_ACTIONS; a++) {
+		if (!is_time_for(a, home))
+			continue;
+		html(&v->html, "<button name=\"action\" value=\"%s\" class=\"%s\">", action_word(a), a == ACT_MIGRATE ? "main" : "");
+		SAY(v, action_text(a));
+		html(&v->html, "</button>");
+	}
+	html(&v->html, "</div>");
+}
+
+static void put_accounts(struct visit *v, const json_t *accounts, const json_t *status)
+{
+	static const enum text heads[] = {T_ACCOUNT, T_SIDE, T_SIZE, T_TIME, T_DNS, T_LAST_CHECK, T_STRAGGLERS};
+	struct html *h = &v->html;
+	const json_t *a;
+	size_t i;
+	html(h, "<section class=\"card\" aria-labelledby=\"accounts\"><h2 id=\"accounts\">");
+	SAY(v, T_ACCOUNTS);
+	html(h, "</h2><form method=\"post\" action=\"/confirm\">");
+	put_seal(v);
+	html(h, "<p class=\"hint\">");
+	SAY(v, T_SELECT_HINT);
+	html(h, "</p>");
+	put_buttons(v, status);
+	html(h, "<label class=\"all\" hidden><input type=\"checkbox\" id=\"all\"> ");
+	SAY(v, T_SELECT_ALL);
+	html(h, "</label><table role=\"table\" data-live=\"table\"><caption class=\"sr\">");
+	SAY(v, T_ACCOUNTS_CAPTION);
+	html(h, "</caption><thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\"><span class=\"sr\">");
+	SAY(v, T_SELECT);
+	html(h, "</span></th>");
+	for (i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+		html(h, "<th role=\"columnheader\" scope=\"col\">");
+		SAY(v, heads[i]);
+		html(h, "</th>");
+	}
+	html(h, "</tr></thead><tbody role=\"rowgroup\">");
+	json_array_foreach (accounts, i, a)
+		put_row(v, a);
+	html(h, "</tbody></table></form></section>");
+}
+
+/* ---- the page ---- */
+
+static void show(struct visit *v)
+{
+	const json_t *status = visit_data(v, ASK_STATUS), *accounts = json_object_get(visit_data(v, ASK_ACCOUNTS), "accounts");
+	const json_t *moves = json_object_get(status, "moves");
+	page_begin(v, &(const struct page){.title = T_MIGRATIONS_OF, .of = v->s->app->conf->server, .events = "/events"});
+	if (visit_error(v, ASK_STATUS))
+		html(&v->html, "<p class=\"error\" role=\"alert\">%s</p>", visit_error(v, ASK_STATUS));
+	if (visit_error(v, ASK_ACCOUNTS))
+		html(&v->html, "<p class=\"error\" role=\"alert\">%s</p>", visit_error(v, ASK_ACCOUNTS));
+	html(&v->html, "<div data-live=\"top\">");
+	put_picture(v, accounts, moves, false);
+	html(&v->html, "<div class=\"columns\">");
+	put_job(v, status);
+	put_moves(v, moves);
+	html(&v->html, "</div></div>");
+	put_accounts(v, accounts, status);
+	html(&v->html, "<div data-live=\"recent\">");
+	put_operations(v, json_object_get(visit_data(v, ASK_OPERATIONS), "operations"), 8);
+	html(&v->html, "</div>");
+	visit_page(v, visit_error(v, ASK_STATUS) || visit_error(v, ASK_ACCOUNTS) ? 503 : 200);
+}
+
+void page_server(struct visit *v)
+{
+	visit_ask(v, ASK_STATUS, EVHTTP_REQ_GET, NULL, "/v1/status");
+	visit_ask(v, ASK_ACCOUNTS, EVHTTP_REQ_GET, NULL, "/v1/accounts");
+	visit_ask(v, ASK_CHECKS, EVHTTP_REQ_GET, json_pack("{s:b}", "last", 1), "/v1/check");
+	visit_ask(v, ASK_STRAGGLERS, EVHTTP_REQ_GET, json_pack("{s:b}", "stragglers", 1), "/v1/check");
+	visit_ask(v, ASK_OPERATIONS, EVHTTP_REQ_GET, NULL, "/v1/operations");
+	visit_then(v, show);
+}

@@ -1,0 +1,230 @@
+#include "control/panel/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- words ---- */
+
+static const struct {
+	const char *word;
+	enum text text;
+} actions[N_ACTIONS] = {
+	[ACT_CHECK] = {"check", T_CHECK},
+	[ACT_MIGRATE] = {"migrate", T_MIGRATE},
+	[ACT_ROLLBACK] = {"rollback", T_ROLLBACK},
+	[ACT_RELOCATE] = {"relocate", T_RELOCATE},
+};
+
+const char *action_word(enum action a)
+{
+	return actions[a].word;
+}
+
+int action_of(const char *word)
+{
+	for (int a = 0; a < N_ACTIONS; a++) {
+		if (strcmp(actions[a].word, word) == 0)
+			return a;
+	}
+	return -1;
+}
+
+enum text action_text(enum action a)
+{
+	return actions[a].text;
+}
+
+enum text side_text(const char *side)
+{
+	return strcmp(side, "client") == 0 ? T_CLIENT : strcmp(side, "transit") == 0 ? T_TRANSIT : T_UNKNOWN;
+}
+
+enum text step_text(const char *step)
+{
+	static const struct {
+		const char *step;
+		enum text text;
+	} steps[] = {{"preparing", T_STEP_PREPARING}, {"holding", T_STEP_HOLDING},     {"draining", T_STEP_DRAINING},
+		     {"fenced", T_STEP_FENCED},       {"copying", T_STEP_COPYING},     {"sealed", T_STEP_SEALED},
+		     {"switched", T_STEP_SWITCHED},   {"published", T_STEP_PUBLISHED}, {"released", T_STEP_RELEASED}};
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		if (strcmp(steps[i].step, step) == 0)
+			return steps[i].text;
+	}
+	return T_STEP_OTHER;
+}
+
+const json_t *of_account(const json_t *list, const char *key, const char *account)
+{
+	const json_t *o;
+	size_t i;
+	json_array_foreach (list, i, o) {
+		if (strcmp(str_of(o, key), account) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+/* ---- values ---- */
+
+void put_side(struct visit *v, const char *side)
+{
+	html(&v->html, "<span class=\"side %s\">", side_text(side) == T_UNKNOWN ? "unknown" : side);
+	SAY(v, side_text(side));
+	html(&v->html, "</span>");
+}
+
+void put_gb(struct visit *v, const json_t *account)
+{
+	const json_t *gb = json_object_get(account, "databases_gb");
+	if (json_is_number(gb))
+		html(&v->html, "%.1f GB", json_number_value(gb));
+	else
+		SAY(v, T_NO_SIZE);
+}
+
+void put_duration(struct visit *v, double s)
+{
+	char n[32];
+	bool minutes = s >= 90, hours = s >= 5400;
+	long long whole = (long long)(hours ? s / 3600 + 0.5 : minutes ? s / 60 + 0.5 : s + 0.999);
+	snprintf(n, sizeof(n), "%lld", whole);
+	SAY(v, hours ? T_ABOUT_HOURS : minutes ? T_ABOUT_MINUTES : whole <= 1 ? T_ABOUT_A_SECOND : T_ABOUT_SECONDS, n);
+}
+
+/* Minutes are enough for a person; the machine's form has it all. */
+void put_time(struct visit *v, const char *t)
+{
+	if (strlen(t) < 16) {
+		html(&v->html, "%s", t);
+		return;
+	}
+	char day[11], minute[6];
+	snprintf(day, sizeof(day), "%.10s", t);
+	snprintf(minute, sizeof(minute), "%.5s", t + 11);
+	html(&v->html, "<time datetime=\"%s\">%s %s UTC</time>", t, day, minute);
+}
+
+/* ---- pieces ---- */
+
+static void put_move(struct visit *v, const json_t *m)
+{
+	struct html *h = &v->html;
+	const json_t *percent = json_object_get(m, "percent");
+	int a = action_of(str_of(m, "kind"));
+	bool undo = strcmp(str_of(m, "direction"), "undo") == 0;
+	html(h, "<li><strong>%s</strong> <span>", str_of(m, "account"));
+	SAY(v, a < 0 ? T_MOVING : action_text((enum action)a));
+	html(h, "</span> · <span>");
+	SAY(v, undo ? T_UNDOING : step_text(str_of(m, "step")));
+	html(h, "</span>");
+	if (json_is_number(percent)) {
+		int p = (int)json_number_value(percent);
+		html(h, " <progress max=\"100\" value=\"%d\" aria-label=\"%s\">%d %%</progress> %d %%", p, str_of(m, "account"), p, p);
+	}
+	if (*str_of(m, "eta")) {
+		html(h, " · ");
+		SAY(v, T_READY_AT);
+		html(h, " ");
+		put_time(v, str_of(m, "eta"));
+	}
+	if (*str_of(m, "reason"))
+		html(h, "<p class=\"error\">%s</p>", str_of(m, "reason"));
+	html(h, "</li>");
+}
+
+void put_moves(struct visit *v, const json_t *moves)
+{
+	const json_t *m;
+	size_t i;
+	if (json_array_size(moves) == 0)
+		return;
+	html(&v->html, "<section class=\"card\" aria-labelledby=\"moving\"><h2 id=\"moving\">");
+	SAY(v, T_IN_PROGRESS);
+	html(&v->html, "</h2><ul class=\"moves\">");
+	json_array_foreach (moves, i, m)
+		put_move(v, m);
+	html(&v->html, "</ul></section>");
+}
+
+void put_findings(struct visit *v, const json_t *findings)
+{
+	static const struct {
+		const char *grade;
+		enum text text;
+	} grades[] = {{"stop", T_GRADE_STOP}, {"warn", T_GRADE_WARN}, {"inform", T_GRADE_INFORM}};
+	struct html *h = &v->html;
+	const json_t *f;
+	size_t i;
+	html(h, "<ul class=\"findings\">");
+	json_array_foreach (findings, i, f) {
+		size_t g = 0;
+		while (g < 2 && strcmp(grades[g].grade, str_of(f, "grade")) != 0)
+			g++;
+		html(h, "<li class=\"%s\"><span class=\"grade\">", grades[g].grade);
+		SAY(v, grades[g].text);
+		html(h, "</span> <strong>%s</strong> %s", str_of(f, "name"), str_of(f, "found"));
+		if (*str_of(f, "do"))
+			html(h, "<p class=\"todo\">%s</p>", str_of(f, "do"));
+		html(h, "</li>");
+	}
+	html(h, "</ul>");
+}
+
+static enum text became(const json_t *o)
+{
+	const char *state = str_of(o, "state");
+	json_int_t exit = json_integer_value(json_object_get(o, "exit"));
+	return strcmp(state, "done") != 0 ? (strcmp(state, "queued") == 0 ? T_QUEUED : T_RUNNING)
+	       : exit == EXIT_DONE        ? T_DONE
+	       : exit == EXIT_UNDONE      ? T_UNDONE
+	       : exit == EXIT_STUCK       ? T_STUCK
+					  : T_REFUSED;
+}
+
+void put_operations(struct visit *v, const json_t *operations, size_t max)
+{
+	struct html *h = &v->html;
+	const json_t *o;
+	size_t i;
+	if (json_array_size(operations) == 0)
+		return;
+	html(h, "<section class=\"card\" aria-labelledby=\"recent\"><h2 id=\"recent\">");
+	SAY(v, T_RECENT);
+	html(h, "</h2><ul class=\"recent\">");
+	json_array_foreach (operations, i, o) {
+		int a = action_of(str_of(o, "command"));
+		if (i == max)
+			break;
+		html(h, "<li><a href=\"/operations/%s\">", str_of(o, "operation"));
+		if (a >= 0)
+			SAY(v, action_text((enum action)a));
+		else
+			html(h, "%s", str_of(o, "command"));
+		html(h, " %s</a> <span>", str_of(o, "account"));
+		SAY(v, became(o));
+		html(h, "</span> <span class=\"hint\">");
+		put_time(v, str_of(o, "created"));
+		html(h, " · %s</span></li>", str_of(o, "token"));
+	}
+	html(h, "</ul></section>");
+}
+
+void put_refusal(struct visit *v, const char *why)
+{
+	html(&v->html, "<div class=\"card refused\" role=\"alert\"><h2>");
+	SAY(v, T_NOT_POSSIBLE);
+	html(&v->html, "</h2><p class=\"why\">%s</p><p>", why);
+	SAY(v, T_NOTHING_CHANGED);
+	html(&v->html, "</p></div>");
+}
+
+void put_action(struct visit *v, enum action a, const char *account, bool main)
+{
+	html(&v->html, "<form method=\"post\" action=\"/confirm\">");
+	put_seal(v);
+	html(&v->html, "<input type=\"hidden\" name=\"account\" value=\"%s\"><button name=\"action\" value=\"%s\" class=\"%s\">", account,
+	     action_word(a), main ? "main" : "");
+	SAY(v, action_text(a));
+	html(&v->html, "</button></form>");
+}

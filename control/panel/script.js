@@ -1,0 +1,87 @@
+// The panel with a script: what changes is shown as it comes, and a lost connection is told. Without it every page works by being loaded.
+"use strict";
+(function () {
+	const body = document.body, line = document.getElementById("connection");
+	let lost = false, waiting = false, again = false;
+
+	function say(text) {
+		if (line && line.textContent !== text) line.textContent = text;
+	}
+
+	// Parts of the page as the server has them now; what is selected, and where the keyboard is, stays.
+	function put(part, fresh) {
+		const active = document.activeElement, id = part.contains(active) ? active.id : "";
+		const open = [...part.querySelectorAll("details[open]")].length > 0;
+		const picked = new Set([...part.querySelectorAll("input:checked")].map((e) => e.value));
+		if (part.innerHTML === fresh.innerHTML || (part.contains(active) && !id)) return;
+		part.replaceChildren(...fresh.childNodes);
+		for (const e of part.querySelectorAll("input[type=checkbox]")) e.checked = picked.has(e.value);
+		if (open) for (const e of part.querySelectorAll("details")) e.open = true;
+		if (id) document.getElementById(id)?.focus();
+	}
+
+	async function refresh() {
+		if (waiting) {
+			again = true;
+			return;
+		}
+		waiting = true;
+		try {
+			const answer = await fetch(location.pathname, {credentials: "same-origin", headers: {Accept: "text/html"}});
+			if (answer.redirected && new URL(answer.url).pathname === "/login") {
+				say(body.dataset.login);
+				source?.close();
+			} else if (answer.ok) {
+				const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+				for (const part of document.querySelectorAll("[data-live]")) {
+					const fresh = page.querySelector('[data-live="' + part.dataset.live + '"]');
+					if (fresh) put(part, fresh);
+				}
+				document.title = page.title;
+				if (!page.body.dataset.events) source?.close();
+			}
+		} catch (e) {
+			// The events tell that the connection is lost.
+		}
+		setTimeout(() => {
+			waiting = false;
+			if (again) {
+				again = false;
+				refresh();
+			}
+		}, 700);
+	}
+
+	let source = null;
+	function listen() {
+		source = new EventSource(body.dataset.events);
+		source.onopen = () => {
+			if (lost) {
+				say(body.dataset.back);
+				setTimeout(() => say(""), 4000);
+				refresh();
+			}
+			lost = false;
+		};
+		source.onerror = () => {
+			if (source.readyState === EventSource.CLOSED && !document.querySelector("[data-live]")) return;
+			lost = true;
+			say(body.dataset.lost);
+			// An answer that is no stream ends it: whether that is a login that is over, the page tells.
+			if (source.readyState === EventSource.CLOSED) {
+				refresh();
+				setTimeout(listen, 3000);
+			}
+		};
+		for (const what of ["log", "progress", "operation"]) source.addEventListener(what, refresh);
+	}
+	if (body.dataset.events) listen();
+
+	const all = document.getElementById("all");
+	if (all) {
+		all.parentElement.hidden = false;
+		all.addEventListener("change", () => {
+			for (const e of document.querySelectorAll("td.pick input")) e.checked = all.checked;
+		});
+	}
+})();

@@ -1,0 +1,221 @@
+#!/usr/bin/env bash
+# The panel, in Chromium: an operator checks and migrates two accounts; an owner moves his own from click to done while serve is killed and
+# comes back, sees what a rollback costs and goes back; a refusal in plain words. Then what others try: markup in what hooks say, frames,
+# forms of another site, a session that was there before the login, and looking for accounts. And all of a move without a script, by curl.
+. "$(dirname "$0")/lib.sh"
+for tool in chromium chromedriver; do command -v $tool >"$W/o" || cannot_run "no $tool"; done
+net_up
+web_up
+cat >"$W/bin/copy" <<-END
+	#!/bin/sh
+	echo progress 40%
+	[ ! -e "$W/bad-copy-\$SHUNT_ACCOUNT" ] || { echo '<script>document.title="owned"</script><img src=x onerror="document.title=1">' >&2; exit 1; }
+	while [ -e "$W/slow-copy-\$SHUNT_ACCOUNT" ]; do sleep 0.05; done
+END
+chmod +x "$W/bin/copy"
+CONTROL="hook-copy = \"$W/bin/copy\"
+home-wait = 0"
+MORE="serve { listen = \"127.0.0.1:7480\" state = \"$W/serve.db\" rate = 1000 changes = 1000 names = {\"panel.example\"} }"
+proxy_conf
+proxy_start
+import >"$W/o"
+serve_start() { start serve c "$SHUNT" -c "$W/shunt.conf" serve; wait_for in_ns c curl -sf -o "$W/o" http://127.0.0.1:7480/v1/openapi.json; }
+serve_start
+OPERATOR=$(shunt token create panel --operator 2>"$W/o")
+ALICES=$(shunt token create alice-web --account alice 2>"$W/o")
+METRICS=$(shunt token create prometheus --metrics 2>"$W/o")
+
+start chromedriver c env HOME="$W" chromedriver --port=9515
+wait_for in_ns c curl -sf -o "$W/o" http://127.0.0.1:9515/status
+browser() { E2E_W=$W in_ns c env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
+browser new
+
+# panel METHOD PATH [CURL-ARGUMENTS..]: as a browser without a script, with the cookies in $JAR
+JAR=$W/jar
+panel() {
+	local method=$1 path=$2
+	shift 2
+	STATUS=$(in_ns c curl -sS --max-time 20 -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$method" -b "$JAR" -c "$JAR" "$@" "http://127.0.0.1:7480$path")
+	BODY=$(cat "$W/body")
+}
+is() { [ "$STATUS" = "$2" ] || die "$1: $STATUS instead of $2: $BODY"; }
+header() { sed -n "s/^$1: \(.*\)\r$/\1/Ip" "$W/headers"; }
+hidden() { grep -o "name=\"$1\" value=\"[^\"]*\"" "$W/body" | tail -n 1 | sed 's/.*value="\(.*\)"/\1/'; }
+
+say "an operator"
+browser operator "$OPERATOR"
+same "bob moved" "$(side_of http://bob.example/)" transit
+
+say "an owner, from click to done; serve is killed meanwhile"
+: >"$W/slow-copy-alice"
+browser owner "$ALICES"
+stop serve KILL
+browser lost
+serve_start
+browser back
+rm "$W/slow-copy-alice"
+browser done
+same "alice moved" "$(side_of http://alice.example/)" transit
+same "by one operation" "$(sqlite3 "$W/serve.db" "SELECT count(*) FROM operations WHERE account = 'alice'")" 1
+visit -o "$W/o" -d x=1 http://alice.example/
+browser rollback
+same "alice is back" "$(side_of http://alice.example/)" client
+
+say "a refusal"
+: >"$W/slow-copy-alice"
+shunt migrate alice >"$W/log/migrate" 2>&1 &
+migrate=$!
+moving() { shunt --json status alice | grep -q '"step": *"copying"'; }
+wait_for moving
+browser refused
+rm "$W/slow-copy-alice"
+wait $migrate
+shunt --yes rollback alice >"$W/o"
+
+say "markup in what a hook says"
+: >"$W/bad-copy-alice"
+panel GET /
+is "not logged in" 303
+same "leads to the login" "$(header Location)" /login
+panel POST /login -d "token=$ALICES"
+is "in" 303
+panel POST /confirm -d x=1
+is "a form without a seal" 403
+panel GET /accounts/alice
+is "her page" 200
+seal=$(hidden seal)
+like "the policy" "$(header Content-Security-Policy)" "default-src 'none'; style-src 'self'; script-src 'self'.*frame-ancestors 'none'; base-uri 'none'"
+same "frames" "$(header X-Frame-Options)" DENY
+same "sniffing" "$(header X-Content-Type-Options)" nosniff
+same "kept by nobody" "$(header Cache-Control)" no-store
+same "referrer" "$(header Referrer-Policy)" same-origin
+unlike "no script or style of its own" "$BODY" '<script>|<style| style=| on[a-z]+='
+panel POST /confirm -d "seal=$seal&action=migrate&account=alice"
+is "what would happen" 200
+key=$(hidden key)
+panel POST /act -d "seal=$seal&action=migrate&account=alice&key=$key"
+is "begun" 303
+operation=$(header Location)
+over() { panel GET "$operation" && [[ $BODY == *'id="result"'* ]]; }
+panel GET "$operation"
+wait_for over
+like "it was undone, and why" "$BODY" 'failed and was undone.*&lt;script&gt;document.title'
+unlike "inert" "$BODY" '<script>|<img'
+browser inert "$operation"
+rm "$W/bad-copy-alice"
+
+say "without a script"
+: >"$W/slow-copy-alice"
+panel POST /confirm -d "seal=$seal&action=migrate&account=alice"
+key=$(hidden key)
+panel POST /act -d "seal=$seal&action=migrate&account=alice&key=$key"
+operation=$(header Location)
+panel GET "$operation"
+like "it comes again" "$BODY" '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+rm "$W/slow-copy-alice"
+wait_for over
+panel POST /act -d "seal=$seal&action=migrate&account=alice&key=$key"
+same "the same click again" "$(header Location)" "$operation"
+panel POST /confirm -d "seal=$seal&action=rollback&account=alice"
+key=$(hidden key)
+panel POST /act -d "seal=$seal&action=rollback&account=alice&key=$key"
+operation=$(header Location)
+wait_for over
+
+say "another site"
+count() { sqlite3 "$W/serve.db" 'SELECT count(*) FROM operations'; }
+before=$(count)
+browser attack /
+act=(-d "seal=$seal&action=migrate&account=alice&key=evil1")
+panel POST /act "${act[@]}" -H 'Origin: http://evil.example'
+is "its origin" 403
+panel POST /act "${act[@]}" -H 'Origin: null'
+is "an origin that is hidden" 403
+panel POST /act "${act[@]}" -H 'Sec-Fetch-Site: cross-site'
+is "as the browser says" 403
+panel POST /act -d "seal=${seal%?}x&action=migrate&account=alice&key=evil2"
+is "another seal" 403
+panel POST /act -H 'Content-Type: text/plain' --data-raw "seal=$seal&action=migrate&account=alice&key=evil3"
+is "another type" 403
+panel GET "/act?seal=$seal&action=migrate&account=alice&key=evil4"
+is "by a link" 404
+same "nothing began" "$(count)" "$before"
+
+say "looking for accounts"
+same_page() { sed 's/[0-9a-f]\{64\}/SEAL/g' "$W/body"; }
+panel GET /accounts/nobody
+is "nobody" 404
+nobody=$(same_page)
+for path in /accounts/bob /accounts/bob/report /accounts/nobody/report /accounts/..%2fbob /accounts/a%00b '/accounts/%3Cscript%3E' /operations/00000000000000000000000000000000 \
+	"/operations/$(sqlite3 "$W/serve.db" "SELECT id FROM operations WHERE account IS NULL LIMIT 1")" /nothing; do
+	panel GET "$path"
+	is "$path" 404
+	same "$path" "$(same_page)" "$nobody"
+done
+for name in bob nobody; do
+	for action in check migrate rollback; do
+		panel POST /confirm -d "seal=$seal&action=$action&account=$name"
+		is "$action $name" 404
+		same "$action $name" "$(same_page)" "$nobody"
+	done
+	panel POST /act -d "seal=$seal&action=migrate&account=$name&key=k-$name"
+	is "act $name" 404
+	panel POST /act -d "seal=$seal&action=migrate&account=alice&account=$name&key=k2-$name"
+	[ "$STATUS" != 303 ] || die "several are not an owner's: $(header Location)"
+	several=${several:-$(same_page)}
+	same "several with $name" "$(same_page)" "$several"
+done
+same "nothing began" "$(count)" "$before"
+
+say "sessions"
+mine=$(awk '$6 == "shunt-session" {print $7}' "$JAR")
+like "its cookie" "$(grep -c '^#HttpOnly_' "$JAR")" 1
+[ -z "$(grep -a "$mine" "$W/serve.db")" ] || die "a session is at rest in the clear"
+JAR=$W/jar2
+planted=$(printf 'a%.0s' {1..64})
+panel POST /login -d "token=$OPERATOR" -H "Cookie: shunt-session=$planted"
+is "in" 303
+like "a new one, for this site alone" "$(header Set-Cookie)" '^shunt-session=[0-9a-f]{64}; Path=/; HttpOnly; SameSite=Strict$'
+unlike "and not what was planted" "$(header Set-Cookie)" "$planted"
+in_ns c curl -s -o "$W/body" -w '%{http_code}' -H "Cookie: shunt-session=$planted" http://127.0.0.1:7480/ >"$W/o"
+same "what was planted is nobody's" "$(cat "$W/o")" 303
+first=$(awk '$6 == "shunt-session" {print $7}' "$JAR")
+panel POST /login -d "token=$OPERATOR"
+in_ns c curl -s -o "$W/body" -w '%{http_code}' -H "Cookie: shunt-session=$first" http://127.0.0.1:7480/ >"$W/o"
+same "a login ends the session before it" "$(cat "$W/o")" 303
+panel GET /
+is "an operator's" 200
+oseal=$(hidden seal)
+panel POST /act -d "seal=$seal&action=migrate&account=alice&key=evil5"
+is "the seal of another session" 403
+panel POST /logout -d "seal=$oseal"
+is "out" 303
+panel GET /
+is "is over" 303
+panel POST /login -d "token=$METRICS"
+is "not for metrics" 403
+wrong=$BODY
+panel POST /login -d "token=shunt_$planted"
+is "not a token" 403
+same "the same words" "$BODY" "$wrong"
+panel POST /login -d "token=$OPERATOR" -H 'X-Forwarded-Proto: https'
+like "behind TLS" "$(header Set-Cookie)" '^__Host-shunt-session=[0-9a-f]{64}; Path=/; HttpOnly; SameSite=Strict; Secure$'
+
+say "behind a login of the provider's own"
+JAR=$W/jar3
+panel GET /accounts/alice -H "Authorization: Bearer $ALICES"
+is "her page" 200
+unlike "nothing to log out of" "$BODY" '/logout'
+bseal=$(hidden seal)
+panel POST /confirm -H "Authorization: Bearer $ALICES" -d "seal=$bseal&action=migrate&account=alice"
+is "her form" 200
+panel POST /confirm -H "Authorization: Bearer $ALICES" -d "seal=$oseal&action=migrate&account=alice"
+is "not another's" 403
+JAR=$W/jar
+panel GET /accounts/alice
+is "still in" 200
+shunt token revoke alice-web >"$W/o"
+panel GET /accounts/alice
+is "with the token the session ends" 303
+browser end
+stop chromedriver
