@@ -210,13 +210,35 @@ void put_operations(struct visit *v, const json_t *operations, size_t max)
 	html(h, "</ul></section>");
 }
 
+/* Of what is refused most often, what it means for somebody who has no terminal. */
+static enum text plainly(const char *why)
+{
+	static const struct {
+		const char *words;
+		enum text text;
+	} known[] = {{"is being moved", T_WHY_BUSY},
+		     {" stuck", T_WHY_STUCK},
+		     {"cannot connect", T_WHY_AWAY},
+		     {"reinstall", T_WHY_REINSTALL},
+		     {"days", T_WHY_TOO_LATE}};
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (strstr(why, known[i].words))
+			return known[i].text;
+	}
+	return T_WHY_OTHER;
+}
+
 void put_refusal(struct visit *v, const char *why)
 {
 	html(&v->html, "<div class=\"card refused\" role=\"alert\"><h2>");
 	SAY(v, T_NOT_POSSIBLE);
-	html(&v->html, "</h2><p class=\"why\">%s</p><p>", why);
+	html(&v->html, "</h2><p class=\"lead\">");
+	SAY(v, plainly(why));
+	html(&v->html, "</p><p>");
 	SAY(v, T_NOTHING_CHANGED);
-	html(&v->html, "</p></div>");
+	html(&v->html, "</p><p class=\"hint\">");
+	SAY(v, T_IN_FULL);
+	html(&v->html, " <span class=\"why\">%s</span></p></div>", why);
 }
 
 void put_action(struct visit *v, enum action a, const char *account, bool main)

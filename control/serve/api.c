@@ -26,7 +26,8 @@ static void exchange_free(struct exchange *x)
 
 void exchange_end(struct exchange *x, int status)
 {
-	log_info("method=%s path=%s status=%d token=%s source=%s ms=%llu", route_method(evhttp_request_get_command(x->req)),
+	log_info("method=%s path=%s status=%d token=%s source=%s ms=%llu",
+		 route_method(x->answered && x->route ? x->route->method : evhttp_request_get_command(x->req)),
 		 LOG_QUOTED(x->path, strlen(x->path)), status, *x->token.name ? x->token.name : "-", x->source,
 		 (unsigned long long)(loop_now(x->s->loop) - x->began));
 	exchange_free(x);

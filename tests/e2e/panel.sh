@@ -27,7 +27,7 @@ METRICS=$(shunt token create prometheus --metrics 2>"$W/o")
 
 start chromedriver c env HOME="$W" chromedriver --port=9515
 wait_for in_ns c curl -sf -o "$W/o" http://127.0.0.1:9515/status
-browser() { E2E_W=$W in_ns c env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
+browser() { say "  browser $1"; E2E_W=$W in_ns c env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
 browser new
 
 # panel METHOD PATH [CURL-ARGUMENTS..]: as a browser without a script, with the cookies in $JAR
@@ -63,13 +63,14 @@ same "alice is back" "$(side_of http://alice.example/)" client
 
 say "a refusal"
 : >"$W/slow-copy-alice"
-shunt migrate alice >"$W/log/migrate" 2>&1 &
-migrate=$!
+api() { in_ns c curl -sS -o "$W/body" -D "$W/headers" -H "Authorization: Bearer $OPERATOR" -H 'Content-Type: application/json' "$@"; }
+api -H 'Prefer: respond-async' -d '{}' http://127.0.0.1:7480/v1/accounts/alice/migrate
 moving() { shunt --json status alice | grep -q '"step": *"copying"'; }
 wait_for moving
 browser refused
 rm "$W/slow-copy-alice"
-wait $migrate
+at_rest() { [ -z "$(shunt --json status alice | grep '"step": *"')" ]; }
+wait_for at_rest
 shunt --yes rollback alice >"$W/o"
 
 say "markup in what a hook says"
