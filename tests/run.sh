@@ -107,6 +107,8 @@ need_packages() {
 		doveadm dovecot-core
 		rsync rsync
 		promtool prometheus
+		chromium chromium
+		chromedriver chromium-driver
 		groff groff-base
 	END
 	# A back end, a plug-in or a directory of versions is found by no name.

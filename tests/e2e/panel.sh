@@ -4,6 +4,7 @@
 # forms of another site, a session that was there before the login, and looking for accounts. And all of a move without a script, by curl.
 . "$(dirname "$0")/lib.sh"
 for tool in chromium chromedriver; do command -v $tool >"$W/o" || cannot_run "no $tool"; done
+NAMESPACES+=(b) # the browser's, with loopback alone
 net_up
 web_up
 cat >"$W/bin/copy" <<-END
@@ -25,9 +26,11 @@ OPERATOR=$(shunt token create panel --operator 2>"$W/o")
 ALICES=$(shunt token create alice-web --account alice 2>"$W/o")
 METRICS=$(shunt token create prometheus --metrics 2>"$W/o")
 
-start chromedriver c env HOME="$W" chromedriver --port=9515
-wait_for in_ns c curl -sf -o "$W/o" http://127.0.0.1:9515/status
-browser() { say "  browser $1"; E2E_W=$W in_ns c env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
+start relay b env E2E_NS="$NS" python3 "$E2E/panel_browser.py" relay
+start chromedriver b env HOME="$W" chromedriver --port=9515
+wait_for in_ns b curl -sf -o "$W/o" http://127.0.0.1:9515/status
+wait_for in_ns b curl -sf -o "$W/o" http://127.0.0.1:7480/login
+browser() { say "  browser $1"; in_ns b env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
 browser new
 
 # panel METHOD PATH [CURL-ARGUMENTS..]: as a browser without a script, with the cookies in $JAR
@@ -220,3 +223,4 @@ panel GET /accounts/alice
 is "with the token the session ends" 303
 browser end
 stop chromedriver
+stop relay
