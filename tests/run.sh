@@ -5,8 +5,7 @@
 #
 #   NAME..         only these: unit test programs (test_http) and stories (move_crash); "unit" is all of make check
 #   --quick        the sanitizer build alone, without the stories marked "# long"; says which are left out
-#   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes and faults, a thousand zones on each name server
-#   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes, a thousand zones on each name server,
+#   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes and faults, a thousand zones on each name server,
 #                  eight_steps three times in its long form
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where

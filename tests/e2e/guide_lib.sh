@@ -155,7 +155,7 @@ install_file() { # PATH FILE
 		for host in control web42 transit; do
 			sed=()
 			[ $host != transit ] || sed=(-e 's/role *= "client"/role = "transit"/' -e 's|listen *= "tls://192.0.2.2:7443"|listen = "tls://192.0.2.50:7443"|')
-			sed -e 's/"192\.0\.2\.53"/"'"${PRIMARY[knot]}"'"/' -e 's/^netctl {/netctl { drain = 4/' -e 's/^control {/control { home-wait = 1/' -e 's/^dns {/dns { wait = 2/' "${sed[@]}" "$2" >"$W/file"
+			sed -e 's/"192\.0\.2\.53"/"'"${PRIMARY[knot]}"'"/' -e 's/^netctl {/netctl { drain = 3/' -e 's/^control {/control { home-wait = 1/' -e 's/^dns {/dns { wait = 2/' "${sed[@]}" "$2" >"$W/file"
 			on $host "umask 027; mkdir -p ${1%/*}; cat $W/file >$1"
 		done
 		;;
