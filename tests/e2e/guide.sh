@@ -16,7 +16,8 @@
 README=${README:-$TOP/README.md}
 G=$W/guide
 mkdir "$G"
-python3 "$TOOLS/guide.py" list "$README" "$G"
+cp "$README" "$G/README.md" # which may be edited meanwhile
+python3 "$TOOLS/guide.py" list "$G/README.md" "$G"
 hosts_up
 names_up
 while read -r n kind words; do
@@ -35,6 +36,9 @@ while read -r n kind words; do
 	esac
 done <"$G/steps"
 case ${1:-} in
---write) python3 "$TOOLS/guide.py" check "$README" "$G" write ;;
-*) python3 "$TOOLS/guide.py" check "$README" "$G" || die "README.md says something else; after looking, $0 --write" ;;
+--write)
+	cmp -s "$README" "$G/README.md" || die "README.md was edited meanwhile"
+	python3 "$TOOLS/guide.py" check "$README" "$G" write
+	;;
+*) python3 "$TOOLS/guide.py" check "$G/README.md" "$G" || die "README.md says something else; after looking, $0 --write" ;;
 esac
