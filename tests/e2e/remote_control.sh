@@ -249,11 +249,13 @@ say "the client server is wiped"
 for n in proxy netctl-cli web-cli; do stop $n KILL; done
 ip netns del "${NS}cli"
 rm -rf "$W/net-cli/journal" "$W/proxy" "$W/net-cli/sock"
-OUT=$(shunt status 2>&1)
-like "who answers" "$OUT" "^proxy +AWAY"
-like "what is known" "$OUT" "^step +.*reinstall"
-fails_with 1 shunt return
-like "return, too early" "$OUT" "203.0.113.5.*does not answer|does not answer.*203.0.113.5"
+shunt_start look status
+shunt_start early return
+WAIT=40 wait_for all over look early
+like "who answers" "$(cat "$W/log/look")" "^proxy +AWAY"
+like "what is known" "$(cat "$W/log/look")" "^step +.*reinstall"
+same "return, too early" "$(rc_of early)" 1
+like "return, too early" "$(cat "$W/log/early")" "203.0.113.5.*does not answer|does not answer.*203.0.113.5"
 ip netns add "${NS}cli"
 ip -n "${NS}cli" link set lo up
 in_ns cli sysctl -qw net.ipv4.conf.all.rp_filter=1
