@@ -37,7 +37,7 @@ api() {
 	local token=$1 method=$2 path=$3
 	shift 3
 	STATUS=$(in_ns c curl -sS --max-time 20 -g -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$method" -H "Authorization: Bearer $token" \
-		"$@" "http://127.0.0.1:7480$path")
+		"$@" -H 'Prefer: wait=18' "http://127.0.0.1:7480$path") # of two, the first counts
 	BODY=$(cat "$W/body")
 }
 JSON=(-H 'Content-Type: application/json' -d)
@@ -208,13 +208,13 @@ wait_for step '"step":"copying"'
 CAROLS=$LOCATION
 api "$ALICES" POST "$CAROLS/cancel"
 is "not hers" 404
-api "$OPERATOR" POST /v1/accounts/bob/migrate "${JSON[@]}" '{}'
+api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
 is "waits for its turn" 202
 LOCATION=$(header Location)
 like "is not begun" "$BODY" '"state":"queued"'
 api "$OPERATOR" POST "$LOCATION/cancel"
 wait_for step '"exit":1,"status":409,"answer":{"ok":false,"exit":1,"error":"it was cancelled before it began'
-api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' "${JSON[@]}" '{}'
+api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' -H 'Prefer: respond-async' "${JSON[@]}" '{}'
 is "waits again" 202
 BOBS=$(header Location)
 LOCATION=$CAROLS
@@ -231,7 +231,7 @@ is "once" 409
 rm "$W/slow-copy-carol"
 LOCATION=$BOBS
 wait_for step '"exit":0,"status":200'
-api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' "${JSON[@]}" '{}'
+api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' -H 'Prefer: respond-async' "${JSON[@]}" '{}'
 is "its turn came with the next serve" 200
 like "and it moved" "$BODY" '"account":"bob","kind":"migrate","state":"done"'
 
@@ -327,16 +327,21 @@ say "revoked, and too often"
 shunt token revoke alice-web >"$W/o"
 api "$ALICES" GET /v1/token
 is "revoked" 401
-for _ in {1..25}; do api "$ALICES" GET /v1/token; done
-is "too many" 429
+# However slow this machine is, it comes to more than what is filled up again meanwhile.
+too_many() { # TOKEN
+	api "$1" GET /v1/token
+	[ "$STATUS" = 429 ]
+}
+WAIT=60 wait_for too_many "$ALICES"
 like "when again" "$(header Retry-After)" '^[0-9]+$'
 api "$OPERATOR" GET /v1/token
 is "others may" 200
 stop serve
 sed -i 's/rate = 1000 changes = 1000/rate = 2 changes = 1/' "$W/shunt.conf"
 serve_start
-for _ in {1..6}; do api "$OPERATOR" GET /v1/token; done
-is "its rate" 429
+mapfile -t many < <(yes http://127.0.0.1:7480/v1/token | head -n 20)
+in_ns c curl -sS --max-time 20 -H "Authorization: Bearer $OPERATOR" -w '\n%{http_code}\n' "${many[@]}" >"$W/o"
+like "its rate" "$(cat "$W/o")" '(^|[^0-9])429'
 
 say "by a Unix socket, and with TLS"
 stop serve
