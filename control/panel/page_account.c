@@ -45,7 +45,7 @@ static void put_next(struct visit *v, const json_t *account, const json_t *show)
 	html(&v->html, "</dd></div><div><dt>");
 	SAY(v, T_PAUSE);
 	html(&v->html, "</dt><dd>");
-	put_duration(v, 60 * json_number_value(json_object_get(show, "databases_gb")));
+	put_pause(v, show);
 	html(&v->html, "</dd></div></dl>");
 	if (there && *price) {
 		html(&v->html, "<h3>");

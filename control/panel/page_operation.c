@@ -11,7 +11,7 @@ static void put_progress(struct visit *v, const json_t *o)
 	struct html *h = &v->html;
 	const json_t *p = json_object_get(o, "progress"), *percent = json_object_get(p, "percent");
 	bool queued = strcmp(str_of(o, "state"), "queued") == 0, undo = strcmp(str_of(p, "direction"), "undo") == 0;
-	html(h, "<section class=\"card\"><p class=\"lead\" aria-live=\"polite\" id=\"now\">");
+	html(h, "<section class=\"card\"><p class=\"lead\" id=\"now\">");
 	SAY(v, queued ? T_WAITS_TURN : undo ? T_UNDOING : *str_of(p, "step") ? step_text(str_of(p, "step")) : T_RUNNING);
 	html(h, "</p>");
 	if (json_is_number(percent))
@@ -29,7 +29,7 @@ static void put_progress(struct visit *v, const json_t *o)
 	SAY(v, T_MAY_CLOSE);
 	html(h, "</p><form method=\"post\" action=\"/operations/%s/cancel\">", str_of(o, "operation"));
 	put_seal(v);
-	html(h, "<button class=\"quiet\">");
+	html(h, "<button class=\"quiet\" id=\"cancel\">");
 	SAY(v, T_CANCEL);
 	html(h, "</button></form></section>");
 }
@@ -104,7 +104,7 @@ static void show(struct visit *v)
 					   .of = a < 0 ? str_of(o, "command") : of,
 					   .events = done ? NULL : events,
 					   .refresh_s = done ? 0 : REFRESH_S});
-	html(&v->html, "<div data-live=\"operation\" data-state=\"%s\">", str_of(o, "state"));
+	html(&v->html, "<div data-live=\"operation\" aria-live=\"polite\" data-state=\"%s\">", str_of(o, "state"));
 	if (done)
 		put_result(v, o);
 	else

@@ -148,9 +148,9 @@ static void put_row(struct visit *v, const json_t *a)
 	json_int_t left = strcmp(str_of(a, "side"), "transit") == 0 ? stragglers_of(names, name) : 0;
 	html(h,
 	     "<tr role=\"row\"><td role=\"cell\" class=\"pick\"><input type=\"checkbox\" name=\"account\" value=\"%s\" id=\"a-%s\" "
-	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a href=\"/accounts/%s\">%s</a><span "
+	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a id=\"l-%s\" href=\"/accounts/%s\">%s</a><span "
 	     "class=\"hint domains\">%s</span></th><td role=\"cell\" data-label=\"%s\">",
-	     name, name, name, name, name, json_string_value(json_array_get(json_object_get(a, "domains"), 0)), text(T_SIDE));
+	     name, name, name, name, name, name, json_string_value(json_array_get(json_object_get(a, "domains"), 0)), text(T_SIDE));
 	put_side(v, str_of(a, "side"));
 	if (move) {
 		html(h, " <span class=\"hint\">");
@@ -163,7 +163,7 @@ static void put_row(struct visit *v, const json_t *a)
 	if (move && *str_of(move, "eta"))
 		put_time(v, str_of(move, "eta"));
 	else
-		put_duration(v, 60 * json_number_value(json_object_get(a, "databases_gb")));
+		put_pause(v, a);
 	put_cell(v, T_DNS);
 	put_dns(v, check);
 	put_cell(v, T_LAST_CHECK);

@@ -92,6 +92,15 @@ void put_duration(struct visit *v, double s)
 	SAY(v, hours ? T_ABOUT_HOURS : minutes ? T_ABOUT_MINUTES : whole <= 1 ? T_ABOUT_A_SECOND : T_ABOUT_SECONDS, n);
 }
 
+void put_pause(struct visit *v, const json_t *account)
+{
+	const json_t *gb = json_object_get(account, "databases_gb");
+	if (json_is_number(gb))
+		put_duration(v, 60 * json_number_value(gb)); /* a minute for each */
+	else
+		SAY(v, T_NO_SIZE);
+}
+
 /* Minutes are enough for a person; the machine's form has it all. */
 void put_time(struct visit *v, const char *t)
 {

@@ -17,7 +17,7 @@
 		part.replaceChildren(...fresh.childNodes);
 		for (const e of part.querySelectorAll("input[type=checkbox]")) e.checked = picked.has(e.value);
 		if (open) for (const e of part.querySelectorAll("details")) e.open = true;
-		if (id) document.getElementById(id)?.focus();
+		if (id) (document.getElementById(id) || document.getElementById("main")).focus();
 	}
 
 	async function refresh() {
