@@ -30,7 +30,7 @@ start relay b env E2E_NS="$NS" python3 "$E2E/panel_browser.py" relay
 start chromedriver b env HOME="$W" chromedriver --port=9515
 wait_for in_ns b curl -sf -o "$W/o" http://127.0.0.1:9515/status
 wait_for in_ns b curl -sf -o "$W/o" http://127.0.0.1:7480/login
-browser() { say "  browser $1"; in_ns b env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
+browser() { in_ns b env HOME="$W" python3 "$E2E/panel_browser.py" "$@" || die "in the browser: $*"; }
 browser new
 
 # panel METHOD PATH [CURL-ARGUMENTS..]: as a browser without a script, with the cookies in $JAR
