@@ -165,7 +165,7 @@ if [ $quick = yes ]; then
 else
 	if [ ${#names[@]} = 0 ]; then build build-clang CC=clang CFLAGS=-O0; fi
 	# What is heavy in load, or limits address space, which AddressSanitizer cannot live with, uses this one.
-	PROGRAMS="tests/e2e/tools/prober tests/e2e/tools/answerer" build build-plain --enable-test-kill CFLAGS="-O2 -g" || result
+	PROGRAMS="tests/e2e/tools/prober tests/e2e/tools/answerer tests/e2e/tools/faultshim.so" build build-plain --enable-test-kill CFLAGS="-O2 -g" || result
 	SHUNT_BUILD_PLAIN=$tmp/build-plain
 fi
 
