@@ -81,7 +81,7 @@ conf
 mkfifo "$W/pipe"
 start reader c cat "$W/pipe"
 start proxy c sh -c 'exec "$@" 2>"$0"' "$W/pipe" "$PROXY" -c "$W/shunt.conf" --foreground
-wait_for proxy_answers
+WAIT=60 wait_for proxy_answers
 stop reader KILL
 for _ in {1..20}; do ask hold '{"name":"alice"}' >"$W/o" && ask release '{"name":"alice","spread-ms":0}' >"$W/o"; done
 same "with nobody reading the log" "$(side_of http://alice.example/) $(side_of http://bob.example/)" "client transit"

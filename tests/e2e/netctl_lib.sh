@@ -29,9 +29,13 @@ netctl_conf() { # HOST LINE..
 own_address() { # HOST: one that does not move
 	case $1 in cli) echo 203.0.113.5 ;; tra) echo "${T4[0]}" ;; rt) echo 203.0.113.1 ;; esac
 }
-netctl_serve() { # HOST
+readies() { grep -cs 'reason="ready"' "$W/log/netctl-$1" || :; } # HOST: how often it has begun
+netctl_serve() {                                               # HOST
+	local before
+	before=$(readies "$1")
 	start "netctl-$1" "$1" "$NETCTL" -c "$W/net-$1/conf" serve
-	wait_for grep -q 'reason="ready"' "$W/log/netctl-$1"
+	is_ready() { [ "$(readies "$1")" -gt "${before:-0}" ]; }
+	wait_for is_ready "$1"
 }
 netctl_up() { # HOST LINE..
 	netctl_conf "$@"
