@@ -198,8 +198,7 @@ unit_tests() {
 if [ ${#names[@]} = 0 ] || wanted unit || printf '%s\n' "${names[@]}" | grep -q '^test_'; then unit_tests; fi
 
 # ---- stories
-[ $soak = yes ] && export SHUNT_ROUNDS=200 && : "${STORY_TIMEOUT:=10800}"
-[ $soak = yes ] && export SHUNT_ROUNDS=200 SHUNT_EIGHT_STEPS=3 STORY_TIMEOUT="${STORY_TIMEOUT:-3600}"
+[ $soak = yes ] && export SHUNT_ROUNDS=200 SHUNT_EIGHT_STEPS=3 STORY_TIMEOUT="${STORY_TIMEOUT:-10800}"
 stories=() left_out=()
 for s in "$src"/tests/e2e/*.sh; do
 	n=${s##*/}
