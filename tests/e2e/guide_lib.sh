@@ -228,7 +228,11 @@ days_pass() { # N: the past is so many days older
 probe_fails() { on transit "mkdir -p /etc/shunt/hooks; printf '#!/bin/sh\necho 192.0.2.10: no route to host >&2; exit 1\n' >/etc/shunt/hooks/probe; chmod +x /etc/shunt/hooks/probe"; }
 web42_dies() { on web42 'systemctl kill -s KILL shunt-proxy shunt-netctl'; }
 web42_lives() { on web42 'systemctl start shunt-netctl shunt-proxy'; }
-visitors_come() { start visitors ext python3 "$TOOLS/kept_and_fresh.py" 192.0.2.10 bob.example; }
+visitors_come() { # and are seen to
+	counted() { on control 'shunt check --stragglers' | grep -q 'bob\.example'; }
+	start visitors ext python3 "$TOOLS/kept_and_fresh.py" 192.0.2.10 bob.example
+	WAIT=20 wait_for counted
+}
 visitors_have_lost_nothing() {
 	WAIT=30 stop visitors
 	say "$(cat "$W/log/visitors")"
