@@ -115,12 +115,20 @@ static void redirects(json_t *findings, const struct preflight_view *v, const js
 	FIND(findings, away ? GRADE_STOP : GRADE_WARN, "twin-redirect", url, away ? todo : "is that meant?", "%s, %s", was, will);
 }
 
+/* A server that does not have the account yet refuses it, if hooks see to that; the move opens it, and asks it before the switch. */
+static bool sealed(const struct preflight_view *v, json_int_t status)
+{
+	return status == 503 && v->conf && v->conf->control.hook_seal;
+}
+
 static void statuses(json_t *findings, const struct preflight_view *v, json_int_t was, json_int_t will, const char *url)
 {
 	bool worse = (was < 400 && will >= 400) || (was < 500 && will >= 500) || will == 421;
-	FIND(findings, worse ? GRADE_STOP : GRADE_WARN, "twin-status", url,
-	     worse ? "has its content been copied ahead (hook-prepare), and does the site find its database there?" : "is that meant?",
-	     "%s answers %lld, %s %lld", side_name(v->from), (long long)was, side_name(v->to), (long long)will);
+	const char *todo = sealed(v, will) ? "nothing if it is sealed until the move, which looks again before the switch; else mend it"
+			   : worse         ? "has its content been copied ahead (hook-prepare), and does the site find its database there?"
+					   : "is that meant?";
+	FIND(findings, worse && !sealed(v, will) ? GRADE_STOP : GRADE_WARN, "twin-status", url, todo, "%s answers %lld, %s %lld",
+	     side_name(v->from), (long long)was, side_name(v->to), (long long)will);
 }
 
 static unsigned apart(const json_t *a, const json_t *b, const char *key)

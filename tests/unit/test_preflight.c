@@ -118,6 +118,25 @@ static void test_twin(void **state)
 	}
 }
 
+/* With a hook that seals, the side that does not have the account yet may refuse it; any other error stops a move all the same. */
+static void test_twin_sealed(void **state)
+{
+	static char hook[] = "/etc/shunt/hooks/seal";
+	struct conf conf = {.control.hook_seal = hook};
+	struct preflight_view v = view;
+	(void)state;
+	v.conf = &conf;
+	for (int status = 502; status <= 503; status++) {
+		json_t *old = json(PAGE), *fresh = json(PAGE), *findings = json_array();
+		json_object_set_new(fresh, "status", json_integer(status));
+		preflight_twin(findings, &v, old, fresh);
+		assert_string_equal(kinds(findings), status == 503 ? "warn twin-status" : "stop twin-status");
+		json_decref(old);
+		json_decref(fresh);
+		json_decref(findings);
+	}
+}
+
 /* ---- certificates ---- */
 
 static json_t *https(int from_days, int until_days, bool matches, bool self, const char *fingerprint)
@@ -408,8 +427,9 @@ static void test_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_twin),  cmocka_unit_test(test_tls),        cmocka_unit_test(test_acme), cmocka_unit_test(test_dns),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_many_names), cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_twin),       cmocka_unit_test(test_twin_sealed), cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_acme),       cmocka_unit_test(test_dns),         cmocka_unit_test(test_names),
+		cmocka_unit_test(test_many_names), cmocka_unit_test(test_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
