@@ -101,7 +101,7 @@ def wait(what, fact, seconds=15):
         if time.monotonic() > end:
             shot("failed")
             sys.exit(f"waited for {what}; the page says: {page()}\nat {js('return location.href')}")
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 def wait_text(text, seconds=15):
