@@ -10,7 +10,7 @@ enum text action_text(enum action a);
 enum text side_text(const char *side);
 void put_side(struct visit *v, const char *side);           /* where it lives, as a badge */
 void put_gb(struct visit *v, const json_t *account);        /* "1.5 GB" */
-void put_pause(struct visit *v, const json_t *account);           /* how long a move would take, by its size */
+void put_pause(struct visit *v, const json_t *account);     /* how long a move would take, by its size */
 void put_duration(struct visit *v, double s);               /* "about 2 minutes" */
 void put_time(struct visit *v, const char *rfc3339);        /* "2026-11-26 09:16 UTC", for machines, too */
 enum text step_text(const char *step);                      /* of a move, in plain words */
