@@ -116,11 +116,23 @@ net_up() {
 }
 
 # ---- processes
+# When a process began, in ticks since the boot: with it a number names one process, for numbers are used again within a minute here.
+born() { # PID
+	local line fields
+	{ read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+	read -ra fields <<<"${line##*) }"
+	echo "${fields[19]}"
+}
+is_another() { # NAME: the process of that name has ended, and its number is somebody else's
+	[ -e "$W/born/$1" ] && [ "$(born "$(pid_of "$1")")" != "$(cat "$W/born/$1")" ]
+}
 start() { # NAME NS COMMAND..: in the background; its output is $W/log/NAME
 	local name=$1 ns=$NS$2
 	shift 2
 	nsenter --net="/run/netns/$ns" "$@" >>"$W/log/$name" 2>&1 </dev/null &
 	echo $! >"$W/pid/$name"
+	mkdir -p "$W/born"
+	born $! >"$W/born/$name" || rm -f "$W/born/$name"
 	disown
 }
 pid_of() { cat "$W/pid/$1"; }
@@ -132,6 +144,7 @@ stop() { # NAME [SIGNAL]: and waits until it is gone
 	[ -e "$W/pid/$1" ] || return 0
 	local pid
 	pid=$(pid_of "$1")
+	if is_another "$1"; then rm -f "$W/pid/$1"; return 0; fi
 	rm -f "$W/pid/$1"
 	kill -"${2:-TERM}" "$pid" 2>/dev/null || return 0
 	WAIT=${WAIT:-15} wait_for gone "$pid"
@@ -147,6 +160,7 @@ cleanup() {
 		pid=$(pid_of proxy)
 		(WAIT=20 stop proxy) || { rc=1; echo "shunt-proxy does not end after SIGTERM" >&2; kill -KILL "$pid"; }
 	fi
+	for f in "$W"/pid/*; do is_another "${f##*/}" && rm -f "$f"; done
 	for f in "$W"/pid/*; do [ -e "$f" ] && kill -TERM "$(cat "$f")" 2>/dev/null; done
 	for f in "$W"/pid/*; do
 		[ -e "$f" ] || continue

@@ -22,8 +22,8 @@ trap 'rc=$?; trap - ERR; set +e; on_exit; (exit $rc); cleanup' EXIT
 SANDBOX=/var/lib/qs$$-sandbox
 say "staying up"
 quickstart >"$W/first" 2>&1 || die "the first run failed: $(tail -n 30 "$W/first")"
-like "the verdict of the domain on the provider's DNS" "$(cat "$W/first")" '^  alice\.example\. +managed: switched by DNS: @ A 192\.0\.2\.10 -> 198\.51\.100\.10'
-like "of that on another's" "$(cat "$W/first")" '^  bob\.example\. +external: covered by the proxy'
+like "the verdict of the domain on the provider's DNS" "$(cat "$W/first")" '^  alice\.example +managed: switched by DNS: @ A 192\.0\.2\.10 -> 198\.51\.100\.10'
+like "of that on another's" "$(cat "$W/first")" '^  bob\.example +external: covered by the proxy'
 same "where alice's record led, at each look" "$(sed -n 's/^  ok  alice\.example is at [0-9.]*, the \(.*\) server$/\1/p' "$W/first" | paste -sd ' ')" "client transit client client"
 same "and bob's" "$(sed -n 's/^  ok  bob\.example is at [0-9.]*, the \(.*\) server$/\1/p' "$W/first" | paste -sd ' ')" "client client client"
 like "straight to the transit server" "$(grep -A1 "^alice's page, answered by the transit server" "$W/first")" '^He went to 198\.51\.100\.10\.$'
