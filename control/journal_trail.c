@@ -186,14 +186,10 @@ static json_t *entry_of(sqlite3_stmt *st)
 			 l.what, "evidence", evidence ? evidence : json_null(), "hash", db_text(st, 7));
 }
 
-int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err)
+/* st is taken. */
+static int entries_of(struct journal *j, sqlite3_stmt *st, json_t **out, struct err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(j->db, &st, err,
-			  "SELECT " ENTRY_COLUMNS " FROM journal WHERE (?1 IS NULL OR account = ?1) AND at >= ?2 ORDER BY id", "si",
-			  account, since);
-	if (rc < 0)
-		return rc;
+	int rc;
 	*out = json_array();
 	while ((rc = db_next(j->db, st, err)) == 1)
 		json_array_append_new(*out, entry_of(st));
@@ -205,6 +201,15 @@ int journal_log(struct journal *j, const char *account, int64_t since, json_t **
 	return rc;
 }
 
+int journal_log(struct journal *j, const char *account, int64_t since, json_t **out, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(j->db, &st, err,
+			  "SELECT " ENTRY_COLUMNS " FROM journal WHERE (?1 IS NULL OR account = ?1) AND at >= ?2 ORDER BY id", "si",
+			  account, since);
+	return rc < 0 ? rc : entries_of(j, st, out, err);
+}
+
 int journal_after(struct journal *j, const char *account, bool by_count, int64_t place, int max, json_t **out, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
@@ -212,17 +217,7 @@ int journal_after(struct journal *j, const char *account, bool by_count, int64_t
 			  : account ? "SELECT " ENTRY_COLUMNS " FROM journal WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
 				    : "SELECT " ENTRY_COLUMNS " FROM journal WHERE ?1 IS NULL AND id > ?2 ORDER BY id LIMIT ?3";
 	int rc = db_query(j->db, &st, err, sql, "sii", account, place, (int64_t)max);
-	if (rc < 0)
-		return rc;
-	*out = json_array();
-	while ((rc = db_next(j->db, st, err)) == 1)
-		json_array_append_new(*out, entry_of(st));
-	sqlite3_finalize(st);
-	if (rc < 0) {
-		json_decref(*out);
-		*out = NULL;
-	}
-	return rc;
+	return rc < 0 ? rc : entries_of(j, st, out, err);
 }
 
 int journal_count(struct journal *j, const char *account, int64_t upto, int64_t *count, struct err *err)

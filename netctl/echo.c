@@ -89,8 +89,12 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < ECHO_CONNECTIONS && !t; i++)
 		t = e->talks[i].echo ? NULL : &e->talks[i];
-	if (c < 0)
+	if (c < 0) {
+		/* out of descriptors or memory: it would be ready for ever; who asks is told that nobody came */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			event_del(&e->ev);
 		return;
+	}
 	if (!t || !addr_from_sockaddr(&t->peer, (struct sockaddr *)&ss)) {
 		close(c);
 		return;

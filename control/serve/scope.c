@@ -229,7 +229,7 @@ static json_t *keep(const struct scope *s, const char *key, const json_t *v)
 static bool named(const char *keeps, const char *key)
 {
 	size_t len = strlen(key);
-	for (const char *p = keeps; p && (p = strstr(p, key)); p += len) {
+	for (const char *p = keeps; len && p && (p = strstr(p, key)); p += len) {
 		if ((p == keeps || p[-1] == ' ') && (p[len] == ' ' || p[len] == '\0'))
 			return true;
 	}
