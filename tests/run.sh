@@ -54,10 +54,17 @@ fail() { # NAME REASON LOGFILE
 	failed=$((failed + 1))
 	printf 'FAILED  %s: %s\n' "$1" "$2"
 	[ -s "${3:-}" ] && { tail -n "${LOG_LINES:-250}" "$3" | sed 's/^/    | /'; }
+	{
+		printf '  %s: %s\n' "$1" "$2"
+		# a story's own words end where the logs of its programs begin
+		[ -s "${3:-}" ] && sed '/^---- /,$d' "$3" | tail -n 15 | cut -c 1-400 | sed 's/^/    | /'
+	} >>"$tmp/failures"
 	return 0
 }
 result() {
 	trap - EXIT
+	# once more at the end, in short: who reads only that sees what to look at
+	[ $failed = 0 ] || { echo "What failed:"; cat "$tmp/failures"; }
 	finish
 	echo "$passed passed, $failed failed"
 	[ $failed = 0 ]
