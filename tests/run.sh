@@ -221,19 +221,21 @@ for n in "${names[@]}"; do
 	[ -e "$src/tests/e2e/$n.sh" ] || [ -e "$src/tests/unit/$n.c" ] || [ "$n" = unit ] || fail "$n" "there is no such test"
 done
 
-run_story() { # NAME: leaves its exit code and time in $tmp/story/NAME.rc
+run_story() { # NAME: leaves its exit code, its time and its processor time in $tmp/story/NAME.rc
 	local began=$SECONDS rc=0
 	timeout -k 20 "${STORY_TIMEOUT:-400}" "$src/tests/e2e/$1.sh" >"$tmp/story/$1.log" 2>&1 &
 	local pid=$!
 	trap 'kill -TERM $pid 2>/dev/null; wait $pid' TERM
 	wait $pid || rc=$?
-	echo "$rc $((SECONDS - began))" >"$tmp/story/$1.rc"
+	# this is a process of its own, which has waited for nobody but the story
+	times >"$tmp/story/$1.times"
+	echo "$rc $((SECONDS - began)) $(awk -F '[ms ]+' 'END { print int($1 * 60 + $2 + $3 * 60 + $4 + 0.5) }' "$tmp/story/$1.times")" >"$tmp/story/$1.rc"
 }
 report() { # NAME
-	local rc seconds
-	read -r rc seconds <"$tmp/story/$1.rc"
+	local rc seconds processor
+	read -r rc seconds processor <"$tmp/story/$1.rc"
 	case $rc in
-	0) pass "$1" "$seconds s" ;;
+	0) pass "$1" "$seconds s, $processor s of a processor" ;;
 	77) fail "$1" "could not run here: $(tail -n 1 "$tmp/story/$1.log")" "$tmp/story/$1.log" ;;
 	124 | 137) fail "$1" "still running after $seconds s" "$tmp/story/$1.log" ;;
 	*) fail "$1" "exit $rc after $seconds s" "$tmp/story/$1.log" ;;
@@ -253,7 +255,7 @@ while [ $i -lt ${#stories[@]} ] || [ ${#busy[@]} -gt 0 ]; do
 	for pid in "${!busy[@]}"; do
 		n=${busy[$pid]}
 		[ -e "$tmp/story/$n.rc" ] || kill -0 "$pid" 2>/dev/null && [ ! -e "$tmp/story/$n.rc" ] && continue
-		[ -e "$tmp/story/$n.rc" ] || echo "1 0" >"$tmp/story/$n.rc"
+		[ -e "$tmp/story/$n.rc" ] || echo "1 0 0" >"$tmp/story/$n.rc"
 		wait "$pid" 2>/dev/null
 		unset "busy[$pid]"
 		running=("${!busy[@]}")

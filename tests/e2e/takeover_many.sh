@@ -8,7 +8,7 @@ lab_up segment
 many 250
 answerer_up cli tra
 for n in cli tra; do
-	netctl_up $n 'drain = 4'
+	netctl_up $n 'drain = 10'
 	snapshot $n >"$W/before.$n"
 done
 # Eight are probed every ms, spread over all: the first and the last of each family, and some between.
@@ -44,7 +44,7 @@ as_short_as_ever out
 answered out cli tra
 all_answer tra
 for n in cli tra; do no_drift $n || die "drift: $(netctl $n status)"; done
-WAIT=20 wait_for drained tra
+WAIT=40 wait_for drained tra
 
 prober_start home ext -l 2 "${probed4[@]}" "${probed6[@]}"
 timed return cli return --confirm 20
@@ -55,5 +55,5 @@ prober_stop home
 as_short_as_ever home
 answered home tra cli
 all_answer cli
-for n in cli tra; do WAIT=30 wait_for nothing_in_force $n; done
+for n in cli tra; do WAIT=40 wait_for nothing_in_force $n; done
 for n in cli tra; do unchanged $n "$W/before.$n"; done

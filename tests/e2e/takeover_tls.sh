@@ -10,12 +10,12 @@ answerer_up cli tra
 authority "$W/tls" "$(own_address cli)" "$(own_address tra)"
 authority "$W/stranger" "$(own_address tra)" 203.0.113.200
 for n in cli tra; do
-	netctl_up $n 'drain = 2'
+	netctl_up $n 'drain = 8'
 	snapshot $n >"$W/before.$n"
 done
 clean() { # WHAT
 	for n in cli tra; do
-		WAIT=15 wait_for nothing_in_force $n
+		WAIT=40 wait_for nothing_in_force $n
 		(unchanged $n "$W/before.$n") || die "after $1"
 	done
 	for a in "${S[@]}"; do wait_for answers "$a" cli; done
@@ -48,7 +48,7 @@ prober_stop out
 nothing_lost out
 answered out cli tra
 like "who asked" "$(netctl cli status)" "give +confirmed, by .*$(own_address tra)"
-WAIT=20 wait_for drained tra
+WAIT=40 wait_for drained tra
 prober_start home ext -l 2 "${S[@]}"
 netctl cli return --confirm 20
 netctl cli confirm
@@ -56,7 +56,7 @@ longer 500
 prober_stop home
 nothing_lost home
 answered home tra cli
-for n in cli tra; do WAIT=30 wait_for nothing_in_force $n; done
+for n in cli tra; do WAIT=40 wait_for nothing_in_force $n; done
 clean "return"
 
 say "nobody confirms"

@@ -9,14 +9,14 @@ for n in rt cli tra; do in_ns $n sysctl -qw net.ipv4.conf.all.rp_filter=1; done
 answerer_up cli tra
 TUNNEL="tunnel { id = 42 client = \"203.0.113.5\" transit = \"${T4[0]}\" }"
 for n in cli tra; do
-	netctl_up $n 'drain = 6' "$TUNNEL"
+	netctl_up $n 'drain = 10' "$TUNNEL"
 	snapshot $n >"$W/before.$n"
 done
 
 say "takeover that nobody confirms"
 netctl tra takeover --confirm 2
 WAIT=3 wait_for answers "${S4[1]}" tra
-for n in cli tra; do WAIT=20 wait_for nothing_in_force $n; done
+for n in cli tra; do WAIT=40 wait_for nothing_in_force $n; done
 WAIT=3 wait_for answers "${S4[1]}" cli
 for n in cli tra; do unchanged $n "$W/before.$n"; done
 
@@ -40,5 +40,5 @@ longer 2000
 prober_stop home
 nothing_lost home
 answered home tra cli
-for n in cli tra; do WAIT=30 wait_for nothing_in_force $n; done
+for n in cli tra; do WAIT=40 wait_for nothing_in_force $n; done
 for n in cli tra; do unchanged $n "$W/before.$n"; done
