@@ -40,7 +40,8 @@
  *                                     not wait any more, within an eighth. hold-ms: from held-at to opened-at. last-byte-old: when the
  *                                     kernel last took a byte for the side on which the hold began; first-byte-new: likewise its first for
  *                                     the other. restored: the proxy was restarted since the hold began: held-at is when it came back,
- *                                     it counts from there, and does not tell of bytes here (account has those).
+ *                                     and so is fenced-at if it came back fenced; it counts from there, and does not tell of bytes here
+ *                                     (account has those).
  * switch  {"name":S,"side":SIDE}   -> {"side":SIDE,"gate":G}   refused unless fenced. On disk before the answer.
  * release {"name":S,"spread-ms":N?} -> {"side":SIDE,"gate":"open","evidence":{as fence, with "released-at":T}}   opens the gate; what waited
  *                                     follows over spread-ms (default 1000). On disk before it opens.

@@ -90,8 +90,10 @@ int holds_restore(struct proxy *p, const struct table *t)
 		h = hold_begin(p, a);
 		if (!h)
 			return -ENOMEM;
-		if (account_gate(a) == GATE_FENCED)
+		if (account_gate(a) == GATE_FENCED) {
 			h->give_up = 0;
+			h->fenced_at_ms = h->held_at_ms; /* it was earlier; of when, the process that is gone told nobody */
+		}
 		h->restored = true;
 		h->drained = true; /* what was in flight ended with the process that carried it; the gate has let nothing in since */
 	}

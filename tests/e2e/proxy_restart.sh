@@ -45,6 +45,8 @@ ask drain '{"name":"alice","seconds":1}' >"$W/o"
 ask fence '{"name":"alice"}' >"$W/o"
 crash
 same "fenced across a kill" "$(state)" "alice=client/fenced bob=transit/open carol=client/open"
+# who did not hear the answer asks again, and is told a time for the evidence
+like "when it was fenced, at the latest" "$(field "$(ask fence '{"name":"alice"}')" evidence.fenced-at)" "^20..-..-..T"
 ask switch '{"name":"alice","side":"transit"}' >"$W/o"
 crash
 same "switched across a kill" "$(state)" "alice=transit/fenced bob=transit/open carol=client/open"
