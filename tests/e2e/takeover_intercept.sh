@@ -4,14 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/takeover_lib.sh"
 . "$(dirname "$0")/netctl_lib.sh"
-PROXY=$PLAIN/shunt-proxy # it carries a connection each ms beside who asks ahead of it
+PROXY=$PLAIN/shunt-proxy
 lab_up segment
 answerer_up cli tra
 PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" table = \"$W/proxy/table\" intercept = true source-transit = \"transparent\" unknown = \"transit\"
   listener \"tcp\" { port = $PORT protocol = \"tcp\" } }"
 mkdir -p "$W/proxy"
 for n in cli tra; do netctl_up $n 'drain = 8'; done
-start proxy cli "$PROXY" -c "$W/net-cli/conf" --foreground
+start proxy cli "${AHEAD[@]}" "$PROXY" -c "$W/net-cli/conf" --foreground
 wait_for test -S "$W/proxy/sock"
 netctl tra apply reply --confirm 0
 netctl cli intercept on
