@@ -3,6 +3,7 @@
 #include "lib/log.h"
 #include "proxy/accepted.h"
 #include "proxy/dial.h"
+#include "proxy/farewell.h"
 #include "proxy/flow.h"
 #include "proxy/listener.h"
 #include "proxy/pp.h"
@@ -17,17 +18,19 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum stream_state { STREAM_PROXY, STREAM_HELLO, STREAM_PARKED, STREAM_CONNECT, STREAM_RELAY, STREAM_CLOSED };
-#define TO(s) (1u << STREAM_##s)
+enum stream_state { STREAM_PROXY, STREAM_HELLO, STREAM_PARKED, STREAM_CONNECT, STREAM_RELAY, STREAM_LEAVING, STREAM_CLOSED };
+#define TO(s)    (1u << STREAM_##s)
+#define LEAVE_MS 2000 /* for what he says when he has been told no */
 static const struct {
 	const char *name;
 	unsigned next;
 } states[] = {
 	[STREAM_PROXY] = {"proxy", TO(HELLO) | TO(CLOSED)}, /* the PROXY header of a trusted peer */
-	[STREAM_HELLO] = {"hello", TO(PARKED) | TO(CONNECT) | TO(CLOSED)},
-	[STREAM_PARKED] = {"parked", TO(PARKED) | TO(CONNECT) | TO(CLOSED)},
+	[STREAM_HELLO] = {"hello", TO(PARKED) | TO(CONNECT) | TO(LEAVING) | TO(CLOSED)},
+	[STREAM_PARKED] = {"parked", TO(PARKED) | TO(CONNECT) | TO(LEAVING) | TO(CLOSED)},
 	[STREAM_CONNECT] = {"connect", TO(CONNECT) | TO(RELAY) | TO(CLOSED)},
 	[STREAM_RELAY] = {"relay", TO(CLOSED)},
+	[STREAM_LEAVING] = {"leaving", TO(CLOSED)}, /* turned away, and has to say something before he can be told */
 	[STREAM_CLOSED] = {"closed", 0},
 };
 
@@ -37,10 +40,15 @@ struct stream {
 	struct end server;
 	char *name; /* as the visitor asked for it */
 	uint64_t up, down;
-	uint32_t connect_start, connect_ms;
+	union {
+		uint32_t connect_start;
+		uint32_t again_s; /* turned away: when to come again */
+	};
+	uint32_t connect_ms;
 	uint8_t state;         /* written by enter() alone */
 	uint8_t tried;         /* addresses of the target */
 	bool server_spoke : 1; /* the last bytes that moved were the back end's */
+	bool logged : 1;       /* the line of its end is written */
 	bool last_call : 1;    /* the drain is nearly over: no new request once an answer is complete */
 };
 
@@ -104,7 +112,8 @@ static void stream_close(struct stream *s, const char *why, bool reset)
 {
 	if (s->state == STREAM_CLOSED)
 		return;
-	log_end(s, why);
+	if (!s->logged)
+		log_end(s, why);
 	if (s->state == STREAM_RELAY)
 		count_accepted(s, 0, s->up);
 	if (s->v.flow.where == FLOW_FLYING)
@@ -170,6 +179,9 @@ static void on_deadline(struct deadline *d)
 		return;
 	case STREAM_CONNECT:
 		stream_close(s, "connect timeout", true);
+		return;
+	case STREAM_LEAVING:
+		stream_close(s, "leave timeout", false);
 		return;
 	case STREAM_RELAY:
 		if (quiet >= idle && visitor_still_taken(&s->v, &s->server))
@@ -306,9 +318,54 @@ static void go(struct flow *f)
 	route_it(s); /* by the table of now: the account may have other names since */
 }
 
+/* Says it in his protocol's words, if that is known. What he has said is taken first: a socket closed with bytes in it is reset, and with
+ * it would go what he has not read yet. False: he has to say something more before. */
+static bool said_farewell(struct stream *s)
+{
+	struct worker *w = s->v.flow.worker;
+	uint16_t port = s->v.listener->conf->port;
+	long got = visitor_gather(&s->v);
+	char words[FAREWELL_MAX];
+	struct addr here;
+	bool over;
+	size_t n;
+
+	if (s->state == STREAM_LEAVING && got == 0)
+		return false;
+	over = got <= 0 || !farewell_not_yet(words, &n, port, w->in, (size_t)got);
+	if (over) {
+		visitor_dst(&s->v, &here);
+		n = farewell_write(words, port, &here, s->again_s);
+	}
+	kept_set(&s->v.kept, NULL, 0);
+	if (n && end_send(&s->v.client, &(struct iovec){words, n}, 1) < 0)
+		return true;
+	s->down += n;
+	return over;
+}
+
+static void turn_away(struct stream *s, const struct account *a, const char *why)
+{
+	struct worker *w = s->v.flow.worker;
+	bool known;
+
+	if (a && s->v.listener->conf->protocol == PROTOCOL_TCP) {
+		s->again_s = account_retry_after(a, loop_now(w->loop), &known);
+		if (!said_farewell(s)) {
+			log_end(s, why);
+			s->logged = true;
+			flow_leave(&s->v.flow);
+			enter(s, STREAM_LEAVING);
+			deadline_arm(w->loop, &s->v.flow.deadline, on_deadline, LEAVE_MS);
+			return;
+		}
+	}
+	stream_close(s, why, false);
+}
+
 static void refuse(struct flow *f, const char *why)
 {
-	stream_close(stream_of(f), why, false);
+	turn_away(stream_of(f), f->account, why);
 }
 
 static void cut(struct flow *f)
@@ -373,7 +430,7 @@ static void route_it(struct stream *s)
 		enter(s, STREAM_PARKED);
 		return;
 	case FLOW_REFUSED:
-		stream_close(s, why, false);
+		turn_away(s, r.account, why);
 		return;
 	}
 }
@@ -480,6 +537,10 @@ static void on_client(evutil_socket_t fd, short what, void *arg)
 		/* With TLS a FIN before the handshake is leaving; with plain TCP it may be the end of a request. */
 		if (visitor_left(&s->v, s->v.listener->conf->protocol == PROTOCOL_TLS))
 			stream_close(s, "left while waiting", false);
+		return;
+	case STREAM_LEAVING:
+		if (said_farewell(s))
+			stream_close(s, "", false);
 		return;
 	case STREAM_RELAY:
 		relay(s, what & (EV_READ | EV_CLOSED), (what & EV_WRITE) && (end_blocked(&s->v.client) || s->server.readable));
