@@ -206,16 +206,17 @@ if [ ${#names[@]} = 0 ] || wanted unit || printf '%s\n' "${names[@]}" | grep -q 
 
 # ---- stories
 [ $soak = yes ] && export SHUNT_ROUNDS=200 SHUNT_EIGHT_STEPS=3 STORY_TIMEOUT="${STORY_TIMEOUT:-10800}"
-stories=() left_out=()
+stories=() slow=() left_out=()
 for s in "$src"/tests/e2e/*.sh; do
 	n=${s##*/}
 	n=${n%.sh}
 	case $n in lib | *_lib) continue ;; esac
 	wanted "$n" || continue
 	if [ $quick = yes ] && [ ${#names[@]} = 0 ] && grep -q '^# long' "$s"; then left_out+=("$n"); continue; fi
-	# the long ones first: they decide when all are done
-	if grep -q '^# long' "$s"; then stories=("$n" "${stories[@]}"); else stories+=("$n"); fi
+	# the long ones first, then the slow ones: they decide when all are done
+	if grep -q '^# long' "$s"; then slow=("$n" "${slow[@]}"); elif grep -q '^# slow' "$s"; then slow+=("$n"); else stories+=("$n"); fi
 done
+stories=("${slow[@]}" "${stories[@]}")
 [ ${#left_out[@]} = 0 ] || echo "left out by --quick: ${left_out[*]}"
 for n in "${names[@]}"; do
 	[ -e "$src/tests/e2e/$n.sh" ] || [ -e "$src/tests/unit/$n.c" ] || [ "$n" = unit ] || fail "$n" "there is no such test"

@@ -117,7 +117,7 @@ for c in $commands; do
 	echo $! >"$W/$c.pid"
 done
 for c in $commands; do wait "$(cat "$W/$c.pid")" || die "$c: $(tail -n 3 "$W/log/$c")"; done
-say "killed at every second step (SHUNT_SEED=$SEED): $(for c in $commands; do echo "$c $(cat "$W/$c/steps")"; done | paste -sd ,)"
+say "killed at every third step (SHUNT_SEED=$SEED): $(for c in $commands; do echo "$c $(cat "$W/$c/steps")"; done | paste -sd ,)"
 
 # ---- the daemon
 A=daemon

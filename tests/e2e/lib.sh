@@ -30,10 +30,10 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export E2E_W=$W E2E_NS=$NS E2E_SOCK=$W/proxy.sock
 mkdir "$W/log" "$W/pid" "$W/bin"
 
-# An enumeration of crashes tries every second point or so in each run, from a seed on; all of them with tests/run.sh --soak.
+# An enumeration of crashes tries every third point in each run, from a seed on; all of them with tests/run.sh --soak.
 SEED=${SHUNT_SEED:-$((RANDOM % 60))}
 in_sample() { # N [EVERY]
-	[ -n "${SHUNT_ROUNDS:-}" ] || [ $((($1 + SEED) % ${2:-2})) = 0 ]
+	[ -n "${SHUNT_ROUNDS:-}" ] || [ $((($1 + SEED) % ${2:-3})) = 0 ]
 }
 
 # ---- saying what happens

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# slow
 # The quick start, as a newcomer runs it: staying up, again over that, interrupted and killed in the middle, and taken down.
 #
 # It makes its own namespaces; the harness lends its directory and words only.

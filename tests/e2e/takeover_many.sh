@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# slow
 # A server's 258 addresses go to the transit server and come home in one plan each way, as fast as eight do.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/takeover_lib.sh"

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# slow
 # The addresses of a client server go to a transit server on the same segment and come home, with shunt-netctl on both: nobody loses a
 # connection attempt, and connections that stand live on, both ways, both families, from behind the router and from the segment. What is
 # not confirmed goes back by itself. In the end both hosts are as they were, byte for byte.

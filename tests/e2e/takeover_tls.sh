@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# slow
 # Hosts that ask each other over mutual TLS, with the certificates of shunt pki: the addresses go and come home. Who has a
 # certificate of another authority is refused, and nothing is changed.
 . "$(dirname "$0")/lib.sh"
