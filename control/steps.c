@@ -269,14 +269,14 @@ static void plan_drain(const struct move *m, char *out, size_t cap)
 	snprintf(out, cap, "those in flight may finish for %d s, then are cut and counted", m->row.drain);
 }
 
-/* Connections from before the interception pass by the proxy, so its fence does not reach them. */
-static int reset_old(struct move *m, struct err *err)
+/* Connections from before the interception pass by the proxy, so its fence does not reach them. *reset: how many there were. */
+static int reset_old(struct move *m, json_t **reset, struct err *err)
 {
 	json_t *answer = NULL;
 	int rc = netctllink_ask(m->with->netctl, "reset-old", NULL, RESET_MS, &answer, NULL, err);
 	if (rc < 0)
 		return err_wrap(err, "connections that pass by the proxy could not be reset");
-	json_object_set(m->evidence, "reset-old", json_object_get(answer, "reset"));
+	*reset = json_incref(json_object_get(answer, "reset"));
 	json_decref(answer);
 	return 0;
 }
@@ -303,16 +303,25 @@ static int last_price(struct move *m, struct err *err)
 	return rc;
 }
 
+/* Whoever passes by goes first, for from the moment of the fence nothing may reach the old side. New ones come to the proxy, and wait. */
 static int fence(struct move *m, struct err *err)
 {
+	json_t *reset = NULL;
+	int rc = 0;
 	if (m->row.from == SIDE_TRANSIT && m->with->homeward)
 		m->with->homeward(m->with->arg);
-	int rc = ask(m, "fence", json_object(), 0, err);
+	if (m->with->netctl)
+		rc = reset_old(m, &reset, err);
+	if (rc == 0)
+		rc = ask(m, "fence", json_object(), 0, err);
 	if (rc == 0)
 		rc = expect(m, "gate", "fenced", err);
 	if (rc == 0)
 		rc = last_price(m, err);
-	return rc < 0 || !m->with->netctl ? rc : reset_old(m, err);
+	if (rc == 0 && reset)
+		json_object_set(m->evidence, "reset-old", reset);
+	json_decref(reset);
+	return rc;
 }
 
 static void plan_fence(const struct move *m, char *out, size_t cap)

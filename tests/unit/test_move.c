@@ -72,7 +72,7 @@ static void test_failure_undoes(void **state)
 	}
 }
 
-/* Connections that pass by the proxy end with the fence, and the evidence counts them. */
+/* Connections that pass by the proxy end before the fence, after which nothing may reach the old side; the evidence counts them. */
 static void test_fence_resets_old(void **state)
 {
 	struct world *w = *state;
@@ -105,6 +105,7 @@ static void test_fence_without_netctl_undoes(void **state)
 	w->netctl->p.away = true;
 	assert_int_equal(controller(w, SIDE_TRANSIT, false, &s, &err), EXIT_UNDONE);
 	assert_non_null(strstr(err.text, "pass by the proxy"));
+	assert_null(strstr(w->proxy->p.calls, "fence"));
 	undone(w, order, sizeof(order));
 	assert_string_equal(order, "fenced draining holding preparing ");
 	assert_settled(w, SIDE_CLIENT);
