@@ -21,5 +21,6 @@ struct journal {
 	const struct who *who;
 	int depth;                             /* 1 inside journal_begin() */
 	sqlite3_stmt *head, *append, *advance; /* journal_trail.c */
+	sqlite3_stmt *claim;                   /* claims.c */
 };
 int trail_chain(sqlite3 *db, struct err *err); /* gives the lines of a file that had no hashes theirs, and makes the head */

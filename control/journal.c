@@ -2,6 +2,7 @@
  * anything is read from it. A new one is built under another name, with a lock held, and appears complete. */
 #include "control/journal.h"
 
+#include "control/claims.h"
 #include "control/db.h"
 #include "control/lock.h"
 #include "control/share.h"
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define APPLICATION_ID 0x7368756e /* "shun" */
 #define BUSY_MS        30000
 #define BRIEF_MS       2000
@@ -63,6 +64,7 @@ static const struct {
 	 "  account_id INTEGER PRIMARY KEY REFERENCES accounts(id) ON DELETE CASCADE, at INTEGER NOT NULL, who TEXT NOT NULL,"
 	 "  list TEXT NOT NULL) STRICT;",
 	 NULL, NULL},
+	{claims_schema, NULL, NULL},
 };
 
 void who_am_i(struct who *w)
@@ -306,6 +308,7 @@ void journal_close(struct journal *j)
 	sqlite3_finalize(j->head);
 	sqlite3_finalize(j->append);
 	sqlite3_finalize(j->advance);
+	sqlite3_finalize(j->claim);
 	sqlite3_close(j->db);
 	free(j->path);
 	free(j);
