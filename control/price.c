@@ -177,8 +177,8 @@ static void put_missing(FILE *f, const json_t *missing)
 /* What a rollback does with it. The copy hook runs from the transit server to the client server then. */
 static void put_way_back(FILE *f, const struct price_facts *p)
 {
-	if (p->hook_copy)
-		fprintf(f, " A rollback brings back what hook-copy (%s) copies from transit to client, and nothing else.", p->hook_copy);
+	if (p->hook_copy) /* where it lies is the operator's to know, and the member hook-copy says it */
+		fputs(" A rollback brings back what hook-copy copies from transit to client, and nothing else.", f);
 	else
 		fputs(" A rollback brings nothing of that back: no hook-copy is configured.", f);
 }

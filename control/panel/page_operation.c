@@ -27,7 +27,14 @@ static void put_progress(struct visit *v, const json_t *o)
 	}
 	html(h, "</p><p>");
 	SAY(v, T_MAY_CLOSE);
-	html(h, "</p><form method=\"post\" action=\"/operations/%s/cancel\">", str_of(o, "operation"));
+	html(h, "</p>");
+	if (!json_is_true(json_object_get(o, "may-cancel"))) {
+		html(h, "<p class=\"hint\">");
+		SAY(v, T_OPERATORS_TO_CANCEL);
+		html(h, "</p></section>");
+		return;
+	}
+	html(h, "<form method=\"post\" action=\"/operations/%s/cancel\">", str_of(o, "operation"));
 	put_seal(v);
 	html(h, "<button class=\"quiet\" id=\"cancel\">");
 	SAY(v, T_CANCEL);

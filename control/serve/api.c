@@ -11,8 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define READ_MS       60000
-#define NO_SUCH_THING "there is no such thing here, or it is not yours"
+#define READ_MS 60000
 
 /* ---- the end of an exchange ---- */
 
@@ -92,16 +91,33 @@ json_t *exchange_scoped(struct exchange *x, const char *keeps, json_t *answer)
 	struct scope scope;
 	if (!x->owner || !answer)
 		return answer;
-	scope_open(&scope, x->token.account, state_now(x->s), &x->s->store);
+	scope_open(&scope, x->token.account, x->token.account_id, state_now(x->s), &x->s->store);
 	json_t *own = scope_answer(&scope, keeps, answer);
 	scope_close(&scope);
 	json_decref(answer);
 	return own;
 }
 
+/* Reports of another account that was called the same are none, and what the command says then is said. */
+static json_t *without_reports(struct exchange *x, json_t *answer, int *exit)
+{
+	const json_t *reports = json_object_get(answer, "reports");
+	if (!x->owner || *exit != EXIT_DONE || !reports || json_array_size(reports))
+		return answer;
+	const json_t *move = json_object_get(x->fields, "move");
+	const char *name = x->token.account;
+	*exit = EXIT_REFUSED;
+	json_decref(answer);
+	return json_pack("{s:b, s:i, s:o}", "ok", 0, "exit", *exit, "error",
+			 move ? json_sprintf("%s has no move %lld; shunt report %s shows those it has", name,
+					     (long long)json_integer_value(move), name)
+			      : json_sprintf("no move of %s is recorded", name));
+}
+
 void exchange_command(struct exchange *x, int exit, const char *text, const char *operation)
 {
 	json_t *answer = exchange_scoped(x, x->route->owner_keeps, json_loads(text, 0, NULL));
+	answer = without_reports(x, answer, &exit);
 	int status = answer && exit >= 0 ? api_status(exit) : 500;
 	if (status == 200 && !x->consent_missing) {
 		exchange_json(x, 200, answer);

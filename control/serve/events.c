@@ -82,14 +82,19 @@ static void tell_lines(struct stream *t, struct journal *j)
 	size_t i;
 	if (journal_after(j, *t->account ? t->account : NULL, t->owner, t->place, LINES_MAX, &lines, NULL) < 0)
 		return;
-	scope_open(&scope, t->account, t->owner && json_array_size(lines) ? j : NULL, &t->events->s->store);
+	if (json_array_size(lines) == 0) {
+		json_decref(lines);
+		return;
+	}
+	scope_open(&scope, t->account, t->token.account_id, t->owner ? j : NULL, &t->events->s->store);
 	json_array_foreach (lines, i, line) {
 		json_t *told = line;
 		t->place = t->owner ? t->place + 1 : json_integer_value(json_object_get(line, "id"));
 		json_object_del(line, "evidence"); /* may be long; the log has it */
 		if (t->owner)
 			told = scope_event(&scope, line);
-		say(t, "log", t->place, told);
+		if (json_object_size(told))
+			say(t, "log", t->place, told);
 		if (t->owner)
 			json_decref(told);
 	}
@@ -142,7 +147,7 @@ static bool may_still(const struct stream *t, struct journal *j)
 static bool tell_operation(struct stream *t)
 {
 	struct operation o;
-	if (!*t->operation || operation_find(&t->events->s->store, t->operation, &o, NULL) < 0)
+	if (!*t->operation || operation_find(&t->events->s->store, t->operation, OPERATION_OF_ALL, &o, NULL) < 0)
 		return false;
 	bool over = strcmp(o.state, "done") == 0;
 	if (strcmp(o.state, t->state) != 0) {
@@ -166,7 +171,7 @@ static void tell(struct stream *t, struct journal *j, const struct move_rows *op
 	struct operation o;
 	/* Whether it is over is asked first, so that the last lines have been told when that is. */
 	bool over = false, may = may_still(t, j);
-	if (may && *t->operation && operation_find(&s->store, t->operation, &o, NULL) == 0) {
+	if (may && *t->operation && operation_find(&s->store, t->operation, OPERATION_OF_ALL, &o, NULL) == 0) {
 		over = strcmp(o.state, "done") == 0;
 		operation_done(&o);
 	}
@@ -216,7 +221,7 @@ static unsigned of_token(const struct events *e, int64_t token)
 }
 
 /* From Last-Event-ID on; else from the operation's beginning, or from now. */
-static void set_place(struct stream *t, struct exchange *x, int64_t trail)
+static void place_of(struct stream *t, struct exchange *x, int64_t trail)
 {
 	const char *last = web_header(x->req, "Last-Event-ID");
 	struct journal *j = state_now(x->s);
@@ -232,6 +237,19 @@ static void set_place(struct stream *t, struct exchange *x, int64_t trail)
 		t->place = head.lines;
 	if (j && t->owner)
 		journal_count(j, t->account, t->place, &t->place, NULL);
+}
+
+/* Not before what another account had that was called the same. */
+static void set_place(struct stream *t, struct exchange *x, int64_t trail)
+{
+	struct journal *j = state_now(x->s);
+	int64_t least = 0;
+	place_of(t, x, trail);
+	if (!j || !t->owner)
+		return;
+	int64_t before = scope_before(j, t->account);
+	if (before && journal_count(j, t->account, before, &least, NULL) == 0 && t->place < least)
+		t->place = least;
 }
 
 static void begin(struct exchange *x, const char *account, const struct operation *o)
@@ -271,8 +289,8 @@ void events_subscribe(struct exchange *x)
 	struct operation o = {0};
 	switch (x->route->here) {
 	case HERE_OPERATION_EVENTS:
-		if (operation_find(&x->s->store, x->match.arg, &o, NULL) < 0 || !operation_is_visible(x, &o))
-			exchange_problem(x, 404, NULL, "there is no such thing here, or it is not yours");
+		if (operation_find(&x->s->store, x->match.arg, operations_of(x), &o, NULL) < 0)
+			exchange_problem(x, 404, NULL, NO_SUCH_THING);
 		else
 			begin(x, x->owner ? x->token.account : o.account, &o);
 		operation_done(&o);

@@ -223,6 +223,8 @@ static int fill(struct exchange *x, struct operation *o, const char *key, const 
 				.trail = head.lines};
 	snprintf(o->token_name, sizeof(o->token_name), "%s", x->token.name);
 	snprintf(o->account, sizeof(o->account), "%s", strstr(x->route->path, "{account}") ? x->match.arg : "");
+	o->account_id = x->owner ? x->token.account_id : *o->account ? state_account(x->s->state, o->account) : 0;
+	o->by_owner = x->owner;
 	snprintf(o->command, sizeof(o->command), "%s", x->route->command);
 	snprintf(o->key, sizeof(o->key), "%s", key ? key : "");
 	snprintf(o->digest, sizeof(o->digest), "%s", digest);
@@ -376,9 +378,9 @@ void operate_end(struct server *s)
 
 /* ---- looking ---- */
 
-bool operation_is_visible(const struct exchange *x, const struct operation *o)
+int64_t operations_of(const struct exchange *x)
 {
-	return !x->owner || strcmp(o->account, x->token.account) == 0;
+	return x->owner ? x->token.account_id : OPERATION_OF_ALL;
 }
 
 static void put_progress(struct exchange *x, const struct operation *o, json_t *j)
@@ -399,14 +401,6 @@ static void put_progress(struct exchange *x, const struct operation *o, json_t *
 	move_rows_done(&open);
 }
 
-static json_t *shown(struct exchange *x, json_t *j)
-{
-	const char *token = json_string_value(json_object_get(j, "token"));
-	if (x->owner && token && token_is_named(&x->s->store, token, x->token.account))
-		json_object_set_new(j, "token", json_string("the operator"));
-	return j;
-}
-
 /* What of an operation's answer is for owners. */
 static const char *keeps_of(const char *command)
 {
@@ -421,13 +415,12 @@ void operate_show(struct exchange *x)
 {
 	struct operation o;
 	struct err err = {0};
-	int rc = operation_find(&x->s->store, x->match.arg, &o, &err);
-	if (rc < 0 || !operation_is_visible(x, &o)) {
-		operation_done(&o);
-		exchange_problem(x, rc < 0 && rc != -ENOENT ? 503 : 404, NULL, "there is no such thing here, or it is not yours");
+	int rc = operation_find(&x->s->store, x->match.arg, operations_of(x), &o, &err);
+	if (rc < 0) {
+		exchange_problem(x, rc != -ENOENT ? 503 : 404, NULL, NO_SUCH_THING);
 		return;
 	}
-	json_t *j = shown(x, operation_json(&o)), *answer = o.answer ? json_loads(o.answer, 0, NULL) : NULL;
+	json_t *j = operation_json(&o, operations_of(x)), *answer = o.answer ? json_loads(o.answer, 0, NULL) : NULL;
 	answer = exchange_scoped(x, keeps_of(o.command), answer);
 	if (o.ended)
 		json_object_set_new(j, "status", json_integer(api_status(o.exit)));
@@ -444,13 +437,15 @@ void operate_cancel(struct exchange *x)
 {
 	struct running *r = x->s->running;
 	struct operation o;
-	int rc = operation_find(&x->s->store, x->match.arg, &o, NULL);
-	bool visible = rc == 0 && operation_is_visible(x, &o), over = rc == 0 && strcmp(o.state, "done") == 0;
+	int rc = operation_find(&x->s->store, x->match.arg, operations_of(x), &o, NULL);
+	bool over = strcmp(o.state, "done") == 0, may = !x->owner || o.by_owner;
 	operation_done(&o);
 	while (r && strcmp(r->id, x->match.arg) != 0)
 		r = r->next;
-	if (!visible) {
-		exchange_problem(x, 404, NULL, "there is no such thing here, or it is not yours");
+	if (rc < 0) {
+		exchange_problem(x, 404, NULL, NO_SUCH_THING);
+	} else if (!may && !over) {
+		exchange_problem(x, 403, NULL, "the operator of the server has begun this, and alone may cancel it. It goes on");
 	} else if (over || !r || job_cancel(x->s->jobs, r) < 0) {
 		exchange_problem(x, 409, NULL, "it is over already");
 	} else {
@@ -463,15 +458,12 @@ void operate_cancel(struct exchange *x)
 
 void operate_list(struct exchange *x)
 {
-	json_t *list, *o, *item;
+	json_t *list, *o;
 	struct err err = {0};
-	size_t i;
-	if (operation_list(&x->s->store, x->owner ? x->token.account : NULL, &list, &err) < 0) {
+	if (operation_list(&x->s->store, operations_of(x), &list, &err) < 0) {
 		exchange_problem(x, 503, NULL, "operations cannot be read now");
 		return;
 	}
-	json_array_foreach (list, i, item)
-		shown(x, item);
 	o = json_pack("{s:o}", "operations", list);
 	exchange_json(x, 200, o);
 	json_decref(o);

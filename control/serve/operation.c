@@ -40,16 +40,18 @@ int operation_add(struct store *s, struct operation *o, struct err *err)
 		snprintf(o->id + 2 * i, 3, "%02x", bits[i]);
 	o->created = now_ms();
 	snprintf(o->state, sizeof(o->state), "queued");
-	int rc = db_run(s->db, err,
-			"INSERT INTO operations(id, token, token_name, account, command, request, argv, lane, key, digest, state, trail, "
-			"created, started, ended, exit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, 0, 0, 0)",
-			"sisssssissii", o->id, o->token, o->token_name, *o->account ? o->account : NULL, o->command, o->request, o->argv,
-			(int64_t)o->lane, *o->key ? o->key : NULL, o->digest, o->trail, o->created);
+	int rc = db_run(
+		s->db, err,
+		"INSERT INTO operations(id, token, token_name, account, command, request, argv, lane, key, digest, state, trail, "
+		"created, started, ended, exit, account_id, by_owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, 0, 0, 0, ?, ?)",
+		"sisssssissiiii", o->id, o->token, o->token_name, *o->account ? o->account : NULL, o->command, o->request, o->argv,
+		(int64_t)o->lane, *o->key ? o->key : NULL, o->digest, o->trail, o->created, o->account_id, (int64_t)o->by_owner);
 	return rc == -EEXIST ? err_set(err, rc, "the key is used") : rc;
 }
 
-#define COLUMNS \
-	"id, token, token_name, account, command, request, argv, lane, key, digest, state, trail, created, started, ended, exit, answer"
+#define COLUMNS                                                                                                                            \
+	"id, token, token_name, account, command, request, argv, lane, key, digest, state, trail, created, started, ended, exit, answer, " \
+	"account_id, by_owner"
 
 static struct operation of_row(sqlite3_stmt *st)
 {
@@ -61,7 +63,9 @@ static struct operation of_row(sqlite3_stmt *st)
 			      .created = sqlite3_column_int64(st, 12),
 			      .started = sqlite3_column_int64(st, 13),
 			      .ended = sqlite3_column_int64(st, 14),
-			      .exit = sqlite3_column_int(st, 15)};
+			      .exit = sqlite3_column_int(st, 15),
+			      .account_id = sqlite3_column_int64(st, 17),
+			      .by_owner = sqlite3_column_int(st, 18) != 0};
 	snprintf(o.id, sizeof(o.id), "%s", db_text(st, 0));
 	snprintf(o.token_name, sizeof(o.token_name), "%s", db_text(st, 2));
 	snprintf(o.account, sizeof(o.account), "%s", db_text(st, 3));
@@ -82,11 +86,12 @@ static int one(struct store *s, sqlite3_stmt *st, struct operation *out, struct 
 	return rc == 1 ? 0 : rc < 0 ? rc : err_set(err, -ENOENT, "there is no such operation");
 }
 
-int operation_find(struct store *s, const char *id, struct operation *out, struct err *err)
+int operation_find(struct store *s, const char *id, int64_t account_id, struct operation *out, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
 	*out = (struct operation){0};
-	int rc = db_query(s->db, &st, err, "SELECT " COLUMNS " FROM operations WHERE id = ?", "s", id);
+	int rc = db_query(s->db, &st, err, "SELECT " COLUMNS " FROM operations WHERE id = ?1 AND (?2 = -1 OR account_id = ?2)", "si", id,
+			  account_id);
 	return rc < 0 ? rc : one(s, st, out, err);
 }
 
@@ -128,29 +133,30 @@ static json_t *time_or_null(int64_t ms)
 	return ms ? json_string(time_text(ms, text)) : json_null();
 }
 
-json_t *operation_json(const struct operation *o)
+json_t *operation_json(const struct operation *o, int64_t account_id)
 {
-	json_t *j = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:o, s:o, s:o, s:o}", "operation", o->id, "command", o->command, "account",
-			      *o->account ? o->account : NULL, "token", o->token_name, "state", o->state, "request",
-			      json_loads(o->request, 0, NULL), "created", time_or_null(o->created), "started", time_or_null(o->started),
-			      "ended", time_or_null(o->ended));
+	bool all = account_id == OPERATION_OF_ALL, over = strcmp(o->state, "done") == 0;
+	json_t *j = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "operation", o->id, "command", o->command, "account",
+			      *o->account ? o->account : NULL, "token", all || o->by_owner ? o->token_name : "the operator", "state",
+			      o->state, "may-cancel", !over && (all || o->by_owner), "request", json_loads(o->request, 0, NULL), "created",
+			      time_or_null(o->created), "started", time_or_null(o->started), "ended", time_or_null(o->ended));
 	if (o->ended)
 		json_object_set_new(j, "exit", json_integer(o->exit));
 	return j;
 }
 
-int operation_list(struct store *s, const char *account, json_t **out, struct err *err)
+int operation_list(struct store *s, int64_t account_id, json_t **out, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
 	int rc = db_query(s->db, &st, err,
-			  "SELECT " COLUMNS " FROM operations WHERE ?1 IS NULL OR account = ?1 ORDER BY created DESC, id LIMIT ?2", "si",
-			  account, (int64_t)OPERATIONS_SHOWN);
+			  "SELECT " COLUMNS " FROM operations WHERE ?1 = -1 OR account_id = ?1 ORDER BY created DESC, id LIMIT ?2", "ii",
+			  account_id, (int64_t)OPERATIONS_SHOWN);
 	if (rc < 0)
 		return rc;
 	*out = json_array();
 	while ((rc = db_next(s->db, st, err)) == 1) {
 		struct operation o = of_row(st);
-		json_array_append_new(*out, operation_json(&o));
+		json_array_append_new(*out, operation_json(&o, account_id));
 		operation_done(&o);
 	}
 	sqlite3_finalize(st);

@@ -19,6 +19,8 @@ struct operation {
 	int64_t token;
 	char token_name[TOKEN_NAME_MAX + 1];
 	char account[ACCOUNT_NAME_MAX + 1]; /* "": of the server */
+	int64_t account_id;                 /* of its row then; 0: none */
+	bool by_owner;                      /* begun by a token of that account */
 	char command[24];
 	char *request, *argv; /* JSON; owned */
 	int lane;
@@ -34,13 +36,16 @@ void operation_done(struct operation *o);
 void operation_digest(const char *what, const json_t *fields, char out[65]);
 
 int operation_add(struct store *s, struct operation *o, struct err *err); /* sets id, created, state; -EEXIST: the key is used */
-int operation_find(struct store *s, const char *id, struct operation *out, struct err *err);                   /* -ENOENT */
+/* account_id: -ENOENT also of what is not that account's, by the same look-up; OPERATION_OF_ALL: any. */
+#define OPERATION_OF_ALL (-1)
+int operation_find(struct store *s, const char *id, int64_t account_id, struct operation *out, struct err *err);
 int operation_by_key(struct store *s, int64_t token, const char *key, struct operation *out, struct err *err); /* -ENOENT */
 int operation_began(struct store *s, const char *id, struct err *err);
 int operation_end(struct store *s, const char *id, int exit, const char *answer, struct err *err);
 /* Those that are not over, the oldest first; at most max of them. Returns how many, or -errno. */
 int operation_open(struct store *s, struct operation *out, int max, struct err *err);
-/* account NULL: all; the newest first, OPERATIONS_SHOWN at the most. New. */
-int operation_list(struct store *s, const char *account, json_t **out, struct err *err);
+/* account_id likewise; the newest first, OPERATIONS_SHOWN at the most. New. */
+int operation_list(struct store *s, int64_t account_id, json_t **out, struct err *err);
 int operation_forget(struct store *s, int64_t now, struct err *err); /* keys and rows whose time is over */
-json_t *operation_json(const struct operation *o);                   /* without its answer; new */
+/* Without its answer, as that account's owner is shown it, or the operator; new. */
+json_t *operation_json(const struct operation *o, int64_t account_id);

@@ -1,16 +1,14 @@
 #include "control/serve/scope.h"
 
-#include "control/serve/token.h"
+#include "control/db.h"
 
-#include <stdio.h>
+#include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#define WORD_MAX 256
 #define REPLACED "refused for a reason that lies with the server; its operator can tell"
-
-/* ---- words ---- */
+#define REMOVED  "account removed" /* how lines of the trail begin that end an account */
 
 int64_t state_account(struct journal *j, const char *account)
 {
@@ -24,16 +22,37 @@ int64_t state_account(struct journal *j, const char *account)
 	return id;
 }
 
-void scope_open(struct scope *s, const char *account, struct journal *state, struct store *store)
+int64_t scope_before(struct journal *j, const char *account)
 {
-	*s = (struct scope){.account = account, .state = state, .store = store};
-	if (state && journal_account(state, account, &s->own, NULL) < 0)
-		memset(&s->own, 0, sizeof(s->own));
+	json_t *line;
+	int rc = j ? journal_last(j, account, REMOVED, &line, NULL) : -EIO;
+	if (rc < 0)
+		return rc == -ENOENT ? 0 : INT64_MAX;
+	int64_t id = json_integer_value(json_object_get(line, "id"));
+	json_decref(line);
+	return id;
+}
+
+void scope_open(struct scope *s, const char *account, int64_t id, struct journal *state, struct store *store)
+{
+	*s = (struct scope){.account = account, .before = INT64_MAX};
+	if (state && db_exec(state->db, "BEGIN", NULL) == 0)
+		s->reading = state;
+	s->before = scope_before(state, account);
+	names_open(&s->names, account, id, s->before == INT64_MAX ? NULL : state, store);
 }
 
 void scope_close(struct scope *s)
 {
-	account_row_done(&s->own);
+	names_close(&s->names);
+	if (s->reading)
+		sqlite3_exec(s->reading->db, "ROLLBACK", NULL, NULL, NULL);
+	s->reading = NULL;
+}
+
+bool scope_tells(const struct scope *s, const char *text)
+{
+	return names_tell(&s->names, text, false);
 }
 
 static bool among(const char *key, const char *const *list)
@@ -45,134 +64,68 @@ static bool among(const char *key, const char *const *list)
 	return false;
 }
 
-/* Words of ours that are in many texts: should an account be called so, they do not tell of it. */
-static const char *const ours[] = {"client", "transit", "server", "proxy", "account", "dns",  "http",    "https",  "tls",
-				   "tcp",    "web",     "mail",   "hook",  "copy",    "seal", "prepare", "verify", NULL};
-
-static bool is_other(const struct scope *s, const char *word)
-{
-	if (strcmp(word, s->account) == 0 || among(word, ours))
-		return false;
-	return !s->state || state_account(s->state, word) || (token_name_ok(word) && token_is_named(s->store, word, s->account));
-}
-
-/* One of its own domains, a name below one, or an address of mail there. */
-static bool is_own(const struct scope *s, const char *word)
-{
-	const char *at = strrchr(word, '@');
-	size_t len = strlen(word = at ? at + 1 : word);
-	for (size_t i = 0; i < s->own.def.n_domains; i++) {
-		const char *domain = s->own.def.domains[i];
-		domain += strncmp(domain, "*.", 2) == 0 ? 2 : 0;
-		size_t n = strlen(domain);
-		if (len >= n && strcasecmp(word + len - n, domain) == 0 && (len == n || word[len - n - 1] == '.'))
-			return true;
-	}
-	return false;
-}
-
-/* "bob", "bob.example", "mail@bob": as a whole, and each part of it. */
-static bool word_tells(const struct scope *s, char *word)
-{
-	char *rest = NULL;
-	size_t len = strlen(word);
-	while (len && strchr(".-_", word[len - 1]))
-		word[--len] = '\0';
-	if (len == 0 || is_own(s, word))
-		return false;
-	if (is_other(s, word))
-		return true;
-	for (char *part = strtok_r(word, ".@", &rest); part; part = strtok_r(NULL, ".@", &rest)) {
-		if (is_other(s, part))
-			return true;
-	}
-	return false;
-}
-
-bool scope_tells(const struct scope *s, const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@";
-	char word[WORD_MAX];
-	while (*(text += strcspn(text, letters))) {
-		size_t len = strspn(text, letters);
-		if (len >= sizeof(word))
-			return true;
-		memcpy(word, text, len);
-		word[len] = '\0';
-		if (word_tells(s, word))
-			return true;
-		text += len;
-	}
-	return false;
-}
-
 /* ---- members ---- */
 
-/* Our own words, whatever an account may be called. */
-static const char *const harmless[] = {"side",   "database-side", "from",  "to",      "state", "step",     "kind",     "direction",
-				       "result", "gate",          "what",  "verdict", "fate",  "protocol", "listener", "clock",
-				       "at",     "since",         "until", "began",   "ended", "by-kind",  "grade",    NULL};
-/* They count what happens to everybody. */
-static const char *const hidden[] = {"id", "hash", "move", "trail", "lines", "head", "pid", "host", "proxy-away", "others", NULL};
+/* Our own words and times, whatever an account may be called. */
+static const char *const ours[] = {"side",  "database-side", "state",   "step",  "kind",     "direction", "result",
+				   "gate",  "what",          "verdict", "fate",  "protocol", "clock",     "at",
+				   "since", "until",         "began",   "ended", "by-kind",  "grade",     NULL};
+/* Sides, or what the account's own records say and should say. */
+static const char *const ends[] = {"from", "to", NULL};
+/* They count what happens to everybody, or are of the machine. */
+static const char *const hidden[] = {"id",  "hash", "move",       "trail",  "lines",     "head",
+				     "pid", "host", "proxy-away", "others", "hook-copy", NULL};
 static const char *const people[] = {"who", "user", "by", NULL};
 static const char *const reasons[] = {"error", "reason", "why", "text", "does", "owed", NULL};
 
 static json_t *clean(const struct scope *s, const char *key, const json_t *v);
 
-static json_t *clean_person(const struct scope *s, const char *who)
-{
-	char name[TOKEN_NAME_MAX + 1];
-	const char *token = strstr(who, "(token: ");
-	if (token && sscanf(token, "(token: %32[a-z0-9._-])", name) == 1 && !token_is_named(s->store, name, s->account))
-		return json_string(name);
-	return json_string("the operator");
-}
-
-/* "alice is being moved by root (token: panel)" by whoever it is not hers to know: "by the operator". Returns new. */
-static char *without_persons(const char *text)
-{
-	char *out = strdup(text), *token;
-	while (out && (token = strstr(out, " (token: "))) {
-		char *from = token, *end = strchr(token, ')'), *shorter = NULL;
-		while (from > out && from[-1] != ' ')
-			from--;
-		if (!end || asprintf(&shorter, "%.*sthe operator%s", (int)(from - out), out, end + 1) < 0)
-			break;
-		free(out);
-		out = shorter;
-	}
-	return out;
-}
-
-static json_t *clean_reason(const struct scope *s, const char *text)
-{
-	char *shown = without_persons(text);
-	json_t *o = json_string(shown && !scope_tells(s, shown) ? shown : REPLACED);
-	free(shown);
-	return o;
-}
-
 static json_t *clean_text(const struct scope *s, const char *key, const char *text)
 {
 	if (among(key, people))
-		return clean_person(s, text);
-	if (among(key, harmless) || !scope_tells(s, text))
+		return names_person(&s->names, text);
+	if (among(key, ends))
 		return json_string(text);
+	char *plain = names_plain(&s->names, text);
+	json_t *o = plain && !names_tell(&s->names, plain, among(key, ours)) ? json_string(plain) : NULL;
+	free(plain);
+	if (o)
+		return o;
 	if (strcmp(key, "found") == 0) /* by a check */
 		return json_string("something that lies with the server; its operator can tell");
-	return among(key, reasons) ? clean_reason(s, text) : NULL;
+	return among(key, reasons) ? json_string(REPLACED) : NULL;
 }
 
-static json_t *clean_object(const struct scope *s, const json_t *o)
+/* Members that are called by what they are about: by accounts, or by names of hosts. */
+static bool is_told(const struct scope *s, const char *of, const char *key)
+{
+	if (strcmp(of, "prices") == 0)
+		return strcmp(key, s->account) == 0;
+	return !among(key, hidden) && !names_tell(&s->names, key, true);
+}
+
+static json_t *clean_object(const struct scope *s, const char *of, const json_t *o)
 {
 	const char *key;
 	json_t *v, *out = json_object();
 	json_object_foreach ((json_t *)o, key, v) {
-		json_t *kept = among(key, hidden) ? NULL : clean(s, key, v);
+		json_t *kept = is_told(s, of, key) ? clean(s, key, v) : NULL;
 		if (kept)
 			json_object_set_new(out, key, kept);
 	}
 	return out;
+}
+
+/* An entry that says whose it is, or is of the time before this account. of: the member it stands in. */
+static bool is_anothers(const struct scope *s, const char *of, const json_t *o)
+{
+	bool account_itself = strcmp(of, "account") == 0 || strcmp(of, "accounts") == 0;
+	const char *account = json_string_value(json_object_get(o, "account"));
+	const char *name = account_itself ? json_string_value(json_object_get(o, "name")) : NULL;
+	const json_t *trail = json_object_get(o, "trail"), *id = json_object_get(trail ? trail : o, trail ? "first" : "id");
+	if (s->before && json_is_integer(id) && (trail || json_object_get(o, "what")) && json_integer_value(id) <= s->before)
+		return true; /* a line, or a report made of such */
+	return (account && strcmp(account, s->account) != 0) || (!account && name && strcmp(name, s->account) != 0);
 }
 
 static json_t *clean(const struct scope *s, const char *key, const json_t *v)
@@ -184,7 +137,7 @@ static json_t *clean(const struct scope *s, const char *key, const json_t *v)
 	if (json_is_string(v))
 		return clean_text(s, key, json_string_value(v));
 	if (json_is_object(v))
-		return clean_object(s, v);
+		return is_anothers(s, key, v) ? NULL : clean_object(s, key, v);
 	if (!json_is_array(v))
 		return json_deep_copy(v);
 	out = json_array();
@@ -193,36 +146,6 @@ static json_t *clean(const struct scope *s, const char *key, const json_t *v)
 		if (kept)
 			json_array_append_new(out, kept);
 	}
-	return out;
-}
-
-/* An entry of a list that says whose it is. */
-static bool is_anothers(const struct scope *s, const json_t *o)
-{
-	const char *account = json_string_value(json_object_get(o, "account"));
-	const char *name = json_string_value(json_object_get(o, "name"));
-	return (account && strcmp(account, s->account) != 0) ||
-	       (!account && name && json_object_get(o, "side") && strcmp(name, s->account) != 0);
-}
-
-static json_t *keep(const struct scope *s, const char *key, const json_t *v)
-{
-	json_t *own = NULL, *item;
-	size_t i;
-	if (strcmp(key, "prices") == 0) {
-		own = json_object();
-		json_object_set(own, s->account, json_object_get(v, s->account));
-	} else if (json_is_array(v)) {
-		own = json_array();
-		json_array_foreach (v, i, item) {
-			if (!is_anothers(s, item))
-				json_array_append(own, item);
-		}
-	} else if (json_is_object(v) && is_anothers(s, v)) {
-		return NULL;
-	}
-	json_t *out = clean(s, key, own ? own : v);
-	json_decref(own);
 	return out;
 }
 
@@ -242,7 +165,7 @@ json_t *scope_answer(const struct scope *s, const char *keeps, const json_t *ans
 	const char *key;
 	json_object_foreach ((json_t *)answer, key, v) {
 		bool frame = strcmp(key, "ok") == 0 || strcmp(key, "exit") == 0 || strcmp(key, "error") == 0;
-		json_t *kept = frame ? clean(s, key, v) : named(keeps, key) ? keep(s, key, v) : NULL;
+		json_t *kept = frame || named(keeps, key) ? clean(s, key, v) : NULL;
 		if (kept)
 			json_object_set_new(out, key, kept);
 	}
@@ -251,5 +174,5 @@ json_t *scope_answer(const struct scope *s, const char *keeps, const json_t *ans
 
 json_t *scope_event(const struct scope *s, const json_t *line)
 {
-	return is_anothers(s, line) ? json_object() : clean_object(s, line);
+	return is_anothers(s, "", line) ? json_object() : clean_object(s, "", line);
 }

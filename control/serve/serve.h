@@ -12,6 +12,9 @@
 #include "control/serve/scope.h"
 #include "control/serve/web.h"
 
+/* Told of what is not there as of what is another's. */
+#define NO_SUCH_THING "there is no such thing here, or it is not yours"
+
 struct events;
 
 struct server {
@@ -92,7 +95,7 @@ void operate_end(struct server *s);                     /* after jobs_free() */
 void operate_show(struct exchange *x);                  /* GET /v1/operations/{id} */
 void operate_cancel(struct exchange *x);                /* POST /v1/operations/{id}/cancel */
 void operate_list(struct exchange *x);
-bool operation_is_visible(const struct exchange *x, const struct operation *o);
+int64_t operations_of(const struct exchange *x); /* whose it may see, for operation_find() */
 
 /* ---- events.c ---- */
 int events_new(struct events **out, struct server *s, struct err *err);

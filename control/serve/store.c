@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STORE_VERSION  2
+#define STORE_VERSION  3
 #define APPLICATION_ID 0x73686174 /* "shat" */
 #define BUSY_MS        2000
 
@@ -32,6 +32,19 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE INDEX operations_created ON operations(created);",
 	"CREATE TABLE sessions ("
 	"  hash TEXT PRIMARY KEY, token INTEGER NOT NULL, created INTEGER NOT NULL, seen INTEGER NOT NULL) STRICT;",
+	/* Whose account an operation was of (one that is called the same later is another), and whether its owner began it; names of tokens
+	 * that were revoked. */
+	"ALTER TABLE operations ADD COLUMN account_id INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE operations ADD COLUMN by_owner INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE operations SET account_id = ifnull((SELECT t.account_id FROM tokens t WHERE t.account = operations.account "
+	"  ORDER BY t.id DESC LIMIT 1), 0),"
+	"  by_owner = EXISTS (SELECT 1 FROM tokens t WHERE t.id = operations.token AND t.account = operations.account);"
+	"DROP INDEX operations_account;"
+	"CREATE INDEX operations_account ON operations(account_id, created);"
+	"CREATE TABLE tokens_gone (name TEXT NOT NULL, account_id INTEGER NOT NULL, PRIMARY KEY (name, account_id)) STRICT, WITHOUT ROWID;"
+	"CREATE TRIGGER tokens_kept AFTER DELETE ON tokens BEGIN"
+	"  INSERT OR IGNORE INTO tokens_gone(name, account_id) VALUES (OLD.name, OLD.account_id);"
+	"END;",
 };
 
 static int pragma(sqlite3 *db, const char *sql, int64_t *out, struct err *err)

@@ -188,12 +188,30 @@ int token_used(struct store *s, struct token *t, int64_t now, struct err *err)
 	return db_run(s->db, err, "UPDATE tokens SET used = ? WHERE id = ?", "ii", now, t->id);
 }
 
-bool token_is_named(struct store *s, const char *name, const char *account)
+static void count_named(struct store *s, const char *name, int64_t account_id, int64_t *own, int64_t *others)
 {
 	sqlite3_stmt *st = NULL;
-	if (db_query(s->db, &st, NULL, "SELECT 1 FROM tokens WHERE name = ? AND account IS NOT ?", "ss", name, account) < 0)
-		return true;
-	int rc = db_next(s->db, st, NULL);
+	int rc = db_query(s->db, &st, NULL,
+			  "SELECT total(account_id = ?2), total(account_id <> ?2) FROM (SELECT account_id FROM tokens WHERE name = ?1 "
+			  "UNION ALL SELECT account_id FROM tokens_gone WHERE name = ?1)",
+			  "si", name, account_id);
+	if (rc == 0)
+		rc = db_next(s->db, st, NULL);
+	*own = rc == 1 ? sqlite3_column_int64(st, 0) : 0;
+	*others = rc == 1 ? sqlite3_column_int64(st, 1) : 1;
 	sqlite3_finalize(st);
-	return rc != 0;
+}
+
+bool token_is_named(struct store *s, const char *name, int64_t account_id)
+{
+	int64_t own, others;
+	count_named(s, name, account_id, &own, &others);
+	return others > 0;
+}
+
+bool token_is_of(struct store *s, const char *name, int64_t account_id)
+{
+	int64_t own, others;
+	count_named(s, name, account_id, &own, &others);
+	return account_id && own > 0 && others == 0;
 }

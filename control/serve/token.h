@@ -36,5 +36,7 @@ int token_find(struct store *s, const char *text, int64_t now, struct token *out
 int token_by_id(struct store *s, int64_t id, int64_t now, struct token *out, struct err *err); /* likewise */
 bool token_is_good(struct store *s, int64_t id, int64_t now);                                  /* still? */
 int token_used(struct store *s, struct token *t, int64_t now, struct err *err);                /* noted once a minute at the most */
-bool token_is_named(struct store *s, const char *name, const char *account); /* is there one of that name which is not account's? */
-json_t *token_json(const struct token *t);                                   /* new */
+/* By the id of an account's row. Those that were revoked count, too: what they did is still told of. */
+bool token_is_named(struct store *s, const char *name, int64_t account_id); /* is there one of that name which is not the account's? */
+bool token_is_of(struct store *s, const char *name, int64_t account_id);    /* is there one, and is it always the account's? */
+json_t *token_json(const struct token *t);                                  /* new */

@@ -68,7 +68,7 @@ static const struct {
 	 .end = lost},
 	{SINCE("true", NONE, NONE, NONE, C("\"web\"", "http", 1, 2000000000)),
 	 .text = "1 upgraded connection (2.0 GB sent), which may have written.", .hook_copy = "/etc/copy",
-	 .end = " A rollback brings back what hook-copy (/etc/copy) copies from transit to client, and nothing else."},
+	 .end = " A rollback brings back what hook-copy copies from transit to client, and nothing else."},
 	{SINCE("true", NONE, NONE, NONE,
 	       C("\"a\"", "tcp", 1, 1) "," C("\"b\"", "tcp", 1, 1) "," C("\"c\"", "tcp", 1, 1) "," C("\"d\"", "tcp", 1, 1) "," C(
 		       "\"e\"", "tcp", 1, 1) "," C("\"f\"", "tcp", 1, 1) "," C("\"g\"", "tcp", 4, 100) "," C("null", "tcp", 5, 100)),

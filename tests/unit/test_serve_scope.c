@@ -20,18 +20,35 @@ struct world {
 	struct scope scope;
 };
 
+static void put(struct world *w, const char *json)
+{
+	struct acctdef d;
+	struct err err = {0};
+	json_t *o = json_loads(json, 0, NULL);
+	assert_non_null(o);
+	if (acctdef_from_json(&d, o, &err) < 0 || journal_account_put(w->db, &d, &err) < 0)
+		fail_msg("%s: %s", json, err.text);
+	acctdef_done(&d);
+	json_decref(o);
+}
+
 static void add(struct world *w, const char *name)
 {
-	struct acctdef d = {.name = strdup(name), .domains = malloc(sizeof(char *)), .n_domains = 1};
-	assert_true(asprintf(&d.domains[0], "*.%s.example", name) > 0);
-	assert_int_equal(journal_account_put(w->db, &d, NULL), 0);
-	acctdef_done(&d);
+	char json[200];
+	snprintf(json, sizeof(json), "{\"name\":\"%s\",\"domains\":[\"*.%s.example\"]}", name, name);
+	put(w, json);
+}
+
+static void open_scope(struct world *w)
+{
+	scope_open(&w->scope, "alice", state_account(w->db, "alice"), w->db, &w->store);
 }
 
 static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	char text[TOKEN_TEXT_MAX];
+	struct token old = {.name = "old-panel", .kind = TOKEN_OPERATOR};
 	struct token panel = {.name = "panel", .kind = TOKEN_OPERATOR},
 		     own = {.name = "alice-web", .kind = TOKEN_ACCOUNT, .account = "alice"};
 	strcpy(w->dir, "/tmp/test_scope.XXXXXX");
@@ -45,9 +62,18 @@ static int set_up(void **state)
 	add(w, "bob");
 	add(w, "www");
 	add(w, "transit"); /* whoever calls his account that */
+	put(w, "{\"name\":\"carol\",\"domains\":[\"petals.example\",\"*.petals.example\",\"shop.alice.example\"],"
+	       "\"addresses\":[\"192.0.2.77\",\"2001:db8::77\"],\"logins\":[\"petalftp\",\"a+b=c@x.example\",\"*@mail.example\"],"
+	       "\"ports\":[8377]}");
+	add(w, "walter");
+	assert_int_equal(journal_note(w->db, "walter", 0, "account removed", NULL, NULL), 0);
+	assert_int_equal(journal_account_remove(w->db, "walter", NULL), 0);
+	own.account_id = state_account(w->db, "alice");
 	assert_int_equal(token_create(&w->store, &panel, "root", text, NULL), 0);
 	assert_int_equal(token_create(&w->store, &own, "root", text, NULL), 0);
-	scope_open(&w->scope, "alice", w->db, &w->store);
+	assert_int_equal(token_create(&w->store, &old, "root", text, NULL), 0);
+	assert_int_equal(token_revoke(&w->store, "old-panel", NULL), 0);
+	open_scope(w);
 	*state = w;
 	return 0;
 }
@@ -87,13 +113,39 @@ static void test_tells(void **state)
 		{"www.alice.example, bob@alice.example", false},
 		{"www.malice.example", true},
 		{"transit answers", false},
+		/* by what else an account is known */
+		{"petals.example", true},
+		{"https://www.Petals.example/x", true},
+		{"mx.petals.example.", true},
+		{"notpetals.example", false},
+		{"shop.alice.example", true}, /* hers, but for this name */
+		{"a.shop.alice.example", true},
+		{"myshop.alice.example", false},
+		{"192.0.2.77", true},
+		{"to 192.0.2.77:443.", true},
+		{"192.0.2.7", false},
+		{"[2001:db8:0:0::77]:80", true},
+		{"2001:db8::78", false},
+		{"petalftp", true},
+		{"login=petalftp", true},
+		{"user 'a+b=c@x.example' logs in", true},
+		{"x@mail.example", true},
+		{"port 8377", true},
+		{"198.51.100.10:8377", true},
+		{"8377 bytes", false},
+		{"ftp-bob.provider.example", true},
+		{"bob-shop", true},
+		{"walter", true}, /* that there was one is nobody's business, either */
+		{"(token: old-panel)", true},
+		{"\"CAROL\"", true},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		if (scope_tells(&w->scope, cases[i].text) != cases[i].tells)
 			fail_msg("\"%s\"", cases[i].text);
 	}
-	w->scope.state = NULL; /* nobody can say: every word may be one */
+	w->scope.names.state = NULL; /* nobody can say: every word may be one */
 	assert_true(scope_tells(&w->scope, "whatever"));
+	assert_true(scope_tells(&w->scope, "what.ever"));
 	assert_false(scope_tells(&w->scope, "alice"));
 }
 
@@ -112,7 +164,33 @@ static void test_answers(void **state)
 		{"moves", "{\"error\":\"the proxy knows bob\",\"ok\":false}",
 		 "{\"error\":\"refused for a reason that lies with the server; its operator can tell\",\"ok\":false}"},
 		{"moves", "{\"error\":\"alice is being moved by root (token: panel) (pid 7 on h)\"}",
-		 "{\"error\":\"alice is being moved by the operator (pid 7 on h)\"}"},
+		 "{\"error\":\"alice is being moved by the operator\"}"},
+		{"moves", "{\"error\":\"migrate by anna (pid 7 on h) since now is gone\"}",
+		 "{\"error\":\"migrate by the operator since now is gone\"}"},
+		{"moves", "{\"error\":\"moved by root (token: alice-web) (pid 7 on h) since now\"}",
+		 "{\"error\":\"moved by alice-web since now\"}"},
+		{"moves", "{\"error\":\"by root (sudo: anna): pid 7 died\"}", "{\"error\":\"by the operator: died\"}"},
+		{"moves", "{\"error\":\"by root (token: old-panel)\"}", "{\"error\":\"by the operator\"}"},
+		{"prices",
+		 "{\"prices\":{\"alice\":{\"hook-copy\":\"/etc/shunt/copy\",\"text\":\"what hook-copy (/etc/shunt/copy) copies, and "
+		 "tls://192.0.2.1:7443 or "
+		 "unix:/run/x/y.sock; https://alice.example/a/b stays, 1/2/3 too\"}}}",
+		 "{\"prices\":{\"alice\":{\"text\":\"what hook-copy (a file of the server) copies, and a part of the server or a file of "
+		 "the server; "
+		 "https://alice.example/a/b stays, 1/2/3 too\"}}}"},
+		{"accounts",
+		 "{\"accounts\":[{\"account\":\"alice\",\"findings\":[{\"found\":\"client redirects to "
+		 "/a/b\",\"name\":\"alice.example\"},{\"found\":\"shares "
+		 "a certificate with "
+		 "petals.example\",\"name\":\"alice.example\"}],\"seen\":{\"petals.example\":1,\"www.alice.example\":2}}]}",
+		 "{\"accounts\":[{\"account\":\"alice\",\"findings\":[{\"found\":\"client redirects to "
+		 "/a/b\",\"name\":\"alice.example\"},{\"found\":"
+		 "\"something that lies with the server; its operator can "
+		 "tell\",\"name\":\"alice.example\"}],\"seen\":{\"www.alice.example\":2}}]}"},
+		{"log",
+		 "{\"log\":[{\"evidence\":{\"list\":[{\"account\":\"bob\",\"n\":1},{\"account\":\"alice\",\"n\":2}],\"prices\":{\"bob\":1,"
+		 "\"alice\":2}}}]}",
+		 "{\"log\":[{\"evidence\":{\"list\":[{\"account\":\"alice\",\"n\":2}],\"prices\":{\"alice\":2}}}]}"},
 		{"moves", "{\"error\":\"alice is there already\"}", "{\"error\":\"alice is there already\"}"},
 		{"log",
 		 "{\"log\":[{\"id\":9,\"hash\":\"x\",\"who\":\"root (token: alice-web) pid 1 on h\",\"what\":\"migrate begins: client -> "
@@ -137,11 +215,36 @@ static void test_answers(void **state)
 	}
 }
 
+/* What was done with an account that was called the same before. */
+static void test_before(void **state)
+{
+	struct world *w = *state;
+	json_t *log = NULL, *answer;
+	scope_close(&w->scope);
+	assert_int_equal(journal_note(w->db, "alice", 0, "migrate begins: client -> transit", NULL, NULL), 0);
+	assert_int_equal(journal_note(w->db, "alice", 0, "account removed by import", NULL, NULL), 0);
+	assert_int_equal(journal_account_remove(w->db, "alice", NULL), 0);
+	add(w, "alice");
+	assert_int_equal(journal_note(w->db, "alice", 0, "account added", NULL, NULL), 0);
+	assert_int_equal(journal_log(w->db, "alice", 0, &log, NULL), 0);
+	assert_int_equal(json_array_size(log), 3);
+	json_int_t last = json_integer_value(json_object_get(json_array_get(log, 2), "id"));
+	answer = json_pack("{s:o, s:[{s:s, s:{s:I}}, {s:s, s:{s:I}}]}", "log", log, "reports", "account", "alice", "trail", "first",
+			   last - 2, "account", "alice", "trail", "first", last);
+	open_scope(w);
+	json_t *shown = scope_answer(&w->scope, "log reports", answer);
+	assert_int_equal(json_array_size(json_object_get(shown, "log")), 1);
+	assert_int_equal(json_array_size(json_object_get(shown, "reports")), 1);
+	json_decref(shown);
+	json_decref(answer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tells, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_before, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

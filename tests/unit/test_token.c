@@ -150,7 +150,7 @@ static void test_keys(void **state)
 	assert_int_equal(operation_began(*state, a.id, &err), 0);
 	assert_int_equal(operation_end(*state, a.id, 3, "{\"ok\":false}", &err), 0);
 	assert_int_equal(operation_end(*state, a.id, 0, "{\"ok\":true}", &err), 0); /* the first end stays */
-	assert_int_equal(operation_find(*state, a.id, &found, &err), 0);
+	assert_int_equal(operation_find(*state, a.id, OPERATION_OF_ALL, &found, &err), 0);
 	assert_string_equal(found.state, "done");
 	assert_int_equal(found.exit, 3);
 	assert_string_equal(found.answer, "{\"ok\":false}");
@@ -164,13 +164,102 @@ static void test_keys(void **state)
 	assert_int_equal(operation_by_key(*state, 2, "k", &found, &err), 0); /* is not over */
 	operation_done(&found);
 	assert_int_equal(operation_forget(*state, created + KEPT_DAYS * 86400000LL + 1, &err), 0);
-	assert_int_equal(operation_find(*state, a.id, &found, &err), -ENOENT);
-	assert_int_equal(operation_find(*state, none.id, &found, &err), 0);
+	assert_int_equal(operation_find(*state, a.id, OPERATION_OF_ALL, &found, &err), -ENOENT);
+	assert_int_equal(operation_find(*state, none.id, OPERATION_OF_ALL, &found, &err), 0);
 	operation_done(&found);
 	operation_done(&a);
 	operation_done(&again);
 	operation_done(&others);
 	operation_done(&none);
+}
+
+static void is_shown(struct store *s, const char *id, int64_t account_id, const char *token, bool may_cancel)
+{
+	struct operation o;
+	assert_int_equal(operation_find(s, id, account_id, &o, NULL), 0);
+	json_t *j = operation_json(&o, account_id);
+	assert_string_equal(json_string_value(json_object_get(j, "token")), token);
+	assert_int_equal(json_is_true(json_object_get(j, "may-cancel")), may_cancel);
+	json_decref(j);
+	operation_done(&o);
+}
+
+/* Whose an operation is goes by the account's row, not by what that is called; who began it, by whose token it was. */
+static void are_seen(struct store *s, const char *theirs, const char *hers)
+{
+	struct operation found;
+	json_t *list;
+	is_shown(s, theirs, OPERATION_OF_ALL, "panel", true);
+	is_shown(s, theirs, 7, "the operator", false);
+	is_shown(s, hers, OPERATION_OF_ALL, "alice-web", true);
+	is_shown(s, hers, 7, "alice-web", true);
+	assert_int_equal(operation_find(s, hers, 8, &found, NULL), -ENOENT);
+	assert_int_equal(operation_find(s, hers, 0, &found, NULL), -ENOENT);
+	assert_int_equal(operation_list(s, 7, &list, NULL), 0);
+	assert_int_equal(json_array_size(list), 2);
+	json_decref(list);
+	assert_int_equal(operation_list(s, 8, &list, NULL), 0);
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+	assert_int_equal(operation_list(s, OPERATION_OF_ALL, &list, NULL), 0);
+	assert_int_equal(json_array_size(list), 2);
+	json_decref(list);
+}
+
+/* As version 2 had it. */
+static const char version_2[] = "DROP TRIGGER tokens_kept; DROP TABLE tokens_gone; DROP INDEX operations_account;"
+				"ALTER TABLE operations DROP COLUMN account_id; ALTER TABLE operations DROP COLUMN by_owner;"
+				"CREATE INDEX operations_account ON operations(account, created); PRAGMA user_version = 2";
+
+static void test_whose(void **state)
+{
+	char text[TOKEN_TEXT_MAX];
+	struct store *s = *state;
+	struct err err = {0};
+	struct token panel = make(s, "panel", TOKEN_OPERATOR, "", text),
+		     web = {.name = "alice-web", .kind = TOKEN_ACCOUNT, .account = "alice"};
+	web.account_id = 7;
+	assert_int_equal(token_create(s, &web, "root", text, &err), 0);
+	struct operation theirs = operation(panel.id, ""), hers = operation(web.id, "");
+	snprintf(hers.token_name, sizeof(hers.token_name), "alice-web");
+	theirs.account_id = hers.account_id = 7;
+	hers.by_owner = true;
+	assert_int_equal(operation_add(s, &theirs, &err), 0);
+	assert_int_equal(operation_add(s, &hers, &err), 0);
+	are_seen(s, theirs.id, hers.id);
+	if (db_exec(s->db, version_2, &err) < 0)
+		fail_msg("%s", err.text);
+	store_close(s);
+	assert_int_equal(store_open(s, path, &err), 0);
+	are_seen(s, theirs.id, hers.id);
+	operation_done(&theirs);
+	operation_done(&hers);
+}
+
+/* What a token is called is not forgotten with it. */
+static void test_names_of_others(void **state)
+{
+	char text[TOKEN_TEXT_MAX];
+	struct store *s = *state;
+	struct token t = {.name = "alice-web", .kind = TOKEN_ACCOUNT, .account = "alice", .account_id = 7};
+	make(s, "panel", TOKEN_OPERATOR, "", text);
+	assert_int_equal(token_create(s, &t, "root", text, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(token_is_of(s, "alice-web", 7));
+		assert_false(token_is_of(s, "alice-web", 8));
+		assert_false(token_is_named(s, "alice-web", 7));
+		assert_true(token_is_named(s, "alice-web", 8));
+		assert_true(token_is_named(s, "panel", 7));
+		assert_false(token_is_of(s, "panel", 7));
+		assert_false(token_is_of(s, "panel", 0));
+		assert_false(token_is_named(s, "nobodys", 7));
+		assert_false(token_is_of(s, "nobodys", 7));
+		token_revoke(s, "panel", NULL);
+		token_revoke(s, "alice-web", NULL);
+	}
+	snprintf(t.name, sizeof(t.name), "panel"); /* hers now: who it was then, the trail's lines do not say */
+	assert_int_equal(token_create(s, &t, "root", text, NULL), 0);
+	assert_false(token_is_of(s, "panel", 7));
 }
 
 static void test_limits(void **state)
@@ -204,6 +293,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_at_rest, set_up, tear_down),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_whose, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_of_others, set_up, tear_down),
 		cmocka_unit_test(test_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
