@@ -1,6 +1,7 @@
 #include "control/serve/scope.h"
 
 #include "control/db.h"
+#include "control/finding.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -91,8 +92,6 @@ static json_t *clean_text(const struct scope *s, const char *key, const char *te
 	free(plain);
 	if (o)
 		return o;
-	if (strcmp(key, "found") == 0) /* by a check */
-		return json_string("something that lies with the server; its operator can tell");
 	return among(key, reasons) ? json_string(REPLACED) : NULL;
 }
 
@@ -116,6 +115,12 @@ static json_t *clean_object(const struct scope *s, const char *of, const json_t 
 	return out;
 }
 
+static const char *string_of(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+	return text ? text : "";
+}
+
 /* An entry that says whose it is, or is of the time before this account. of: the member it stands in. */
 static bool is_anothers(const struct scope *s, const char *of, const json_t *o)
 {
@@ -126,6 +131,51 @@ static bool is_anothers(const struct scope *s, const char *of, const json_t *o)
 	if (s->before && json_is_integer(id) && (trail || json_object_get(o, "what")) && json_integer_value(id) <= s->before)
 		return true; /* a line, or a report made of such */
 	return (account && strcmp(account, s->account) != 0) || (!account && name && strcmp(name, s->account) != 0);
+}
+
+/* ---- what a check has found ---- */
+
+static bool finding_tells(const struct scope *s, const json_t *finding)
+{
+	static const char *const texts[] = {"name", "found", "do"};
+	bool tells = strcmp(string_of(finding, "kind"), "shared-certificate") == 0; /* with other accounts, whatever those are called */
+	for (size_t i = 0; !tells && i < sizeof(texts) / sizeof(*texts); i++) {
+		char *plain = names_plain(&s->names, string_of(finding, texts[i]));
+		tells = !plain || names_tell(&s->names, plain, false);
+		free(plain);
+	}
+	return tells;
+}
+
+/* What is about others as well is the operator's to mend; but the owner is told that something stops the move. */
+static json_t *clean_findings(const struct scope *s, const json_t *list)
+{
+	json_t *out = json_array(), *f;
+	size_t i;
+	json_array_foreach (list, i, f) {
+		if (!finding_tells(s, f))
+			json_array_append_new(out, clean_object(s, "", f));
+		else if (grade_of(f) == GRADE_STOP)
+			FIND(out, GRADE_STOP, "server", s->account, NULL, "something that lies with the server; its operator can tell");
+	}
+	return out;
+}
+
+/* Of what is shown: else their number would tell how much is not. */
+static void count_findings(json_t *answer)
+{
+	size_t sum[GRADES] = {0}, counts[GRADES], stopped = 0, i;
+	const json_t *account;
+	json_array_foreach (json_object_get(answer, "accounts"), i, account) {
+		findings_count(json_object_get(account, "findings"), counts);
+		stopped += counts[GRADE_STOP] > 0;
+		for (size_t g = 0; g < GRADES; g++)
+			sum[g] += counts[g];
+	}
+	if (json_is_object(json_object_get(answer, "findings")))
+		json_object_set_new(answer, "findings",
+				    json_pack("{s:I, s:I, s:I, s:I}", "stopped", (json_int_t)stopped, "stop", (json_int_t)sum[GRADE_STOP],
+					      "warn", (json_int_t)sum[GRADE_WARN], "inform", (json_int_t)sum[GRADE_INFORM]));
 }
 
 static json_t *clean(const struct scope *s, const char *key, const json_t *v)
@@ -140,6 +190,8 @@ static json_t *clean(const struct scope *s, const char *key, const json_t *v)
 		return is_anothers(s, key, v) ? NULL : clean_object(s, key, v);
 	if (!json_is_array(v))
 		return json_deep_copy(v);
+	if (strcmp(key, "findings") == 0)
+		return clean_findings(s, v);
 	out = json_array();
 	json_array_foreach (v, i, item) {
 		json_t *kept = clean(s, key, item);
@@ -169,6 +221,7 @@ json_t *scope_answer(const struct scope *s, const char *keeps, const json_t *ans
 		if (kept)
 			json_object_set_new(out, key, kept);
 	}
+	count_findings(out);
 	return out;
 }
 

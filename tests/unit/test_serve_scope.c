@@ -178,15 +178,22 @@ static void test_answers(void **state)
 		 "{\"prices\":{\"alice\":{\"text\":\"what hook-copy (a file of the server) copies, and a part of the server or a file of "
 		 "the server; "
 		 "https://alice.example/a/b stays, 1/2/3 too\"}}}"},
-		{"accounts",
-		 "{\"accounts\":[{\"account\":\"alice\",\"findings\":[{\"found\":\"client redirects to "
-		 "/a/b\",\"name\":\"alice.example\"},{\"found\":\"shares "
-		 "a certificate with "
-		 "petals.example\",\"name\":\"alice.example\"}],\"seen\":{\"petals.example\":1,\"www.alice.example\":2}}]}",
-		 "{\"accounts\":[{\"account\":\"alice\",\"findings\":[{\"found\":\"client redirects to "
-		 "/a/b\",\"name\":\"alice.example\"},{\"found\":"
-		 "\"something that lies with the server; its operator can "
-		 "tell\",\"name\":\"alice.example\"}],\"seen\":{\"www.alice.example\":2}}]}"},
+		{"accounts findings",
+		 "{\"accounts\":[{\"account\":\"alice\",\"findings\":["
+		 "{\"kind\":\"twin-redirect\",\"grade\":\"warn\",\"found\":\"client redirects to "
+		 "/a/b\",\"name\":\"alice.example\",\"do\":\"\"},"
+		 "{\"kind\":\"shared-certificate\",\"grade\":\"warn\",\"found\":\"covers names of "
+		 "mail\",\"name\":\"https://alice.example\"},"
+		 "{\"kind\":\"x\",\"grade\":\"warn\",\"found\":\"see petals.example\",\"name\":\"alice.example\"},"
+		 "{\"kind\":\"x\",\"grade\":\"stop\",\"found\":\"it is wrong\",\"name\":\"alice.example\",\"do\":\"ask bob\"}],"
+		 "\"seen\":{\"petals.example\":1,\"www.alice.example\":2}}],\"findings\":{\"stopped\":1,\"stop\":1,\"warn\":3,\"inform\":0}"
+		 "}",
+		 "{\"accounts\":[{\"account\":\"alice\",\"findings\":["
+		 "{\"kind\":\"twin-redirect\",\"grade\":\"warn\",\"found\":\"client redirects to "
+		 "/a/b\",\"name\":\"alice.example\",\"do\":\"\"},"
+		 "{\"kind\":\"server\",\"grade\":\"stop\",\"found\":\"something that lies with the server; its operator can tell\","
+		 "\"name\":\"alice\",\"do\":\"\"}],"
+		 "\"seen\":{\"www.alice.example\":2}}],\"findings\":{\"stopped\":1,\"stop\":1,\"warn\":1,\"inform\":0}}"},
 		{"log",
 		 "{\"log\":[{\"evidence\":{\"list\":[{\"account\":\"bob\",\"n\":1},{\"account\":\"alice\",\"n\":2}],\"prices\":{\"bob\":1,"
 		 "\"alice\":2}}}]}",
