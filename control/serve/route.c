@@ -169,7 +169,7 @@ const struct route routes[] = {
 	HERE("/v1/operations/{id}", HERE_OPERATION, BOTH, "one of them: its state, and its answer when it is done"),
 	HERE("/v1/operations/{id}/events", HERE_OPERATION_EVENTS, BOTH, "its progress until it is done, as server-sent events"),
 	{POST, "/v1/operations/{id}/cancel", ROUTE_HERE, NULL, BOTH, none, LANE_CHANGE, HERE_CANCEL, false, false, false, NULL,
-	 "as Ctrl-C: a move that has not switched is undone"},
+	 "as Ctrl-C: a move that has not switched is undone; an owner may cancel only what a token of the account has begun (else 403)"},
 	HERE("/v1/events", HERE_EVENTS, BOTH, "what happens to all accounts, or to the token's own, as server-sent events"),
 	HERE("/v1/token", HERE_TOKEN, BOTH, "whose token this is"),
 	READ("/v1/tokens", "token list", OP, none, NULL, "every token, without its secret"),
