@@ -79,6 +79,16 @@ static const char *const hidden[] = {"id",  "hash", "move",       "trail",  "lin
 static const char *const people[] = {"who", "user", "by", NULL};
 static const char *const reasons[] = {"error", "reason", "why", "text", "does", "owed", NULL};
 
+/* Of the evidence of a line: what became of the account's own visitors, what a rollback would cost, what it is defined as. The rest is for
+ * who runs the server: hooks, probes of all its addresses, zones and name servers, connections that netctl has reset. */
+static const char *const evidence[] = {
+	"evidence",      "gate",      "side",      "database",    "proxy",         "in-flight",      "parked",         "drained",
+	"cut",           "ms",        "refused",   "released",    "gave-up",       "hold-ms",        "median-wait-ms", "longest-wait-ms",
+	"held-at",       "fenced-at", "opened-at", "released-at", "last-byte-old", "first-byte-new", "restored",       "nothing",
+	"reason",        "error",     "owed",      "account",     "known",         "whole",          "switched-at",    "direct",
+	"counted-since", "missing",   "writes",    "connections", "nil",           "text",           "consent",        "name",
+	"domains",       "addresses", "logins",    "ports",       "databases_gb",  "kind",           "expires",        NULL};
+
 static json_t *clean(const struct scope *s, const char *key, const json_t *v);
 
 static json_t *clean_text(const struct scope *s, const char *key, const char *text)
@@ -100,7 +110,7 @@ static bool is_told(const struct scope *s, const char *of, const char *key)
 {
 	if (strcmp(of, "prices") == 0)
 		return strcmp(key, s->account) == 0;
-	return !among(key, hidden) && !names_tell(&s->names, key, true);
+	return !among(key, hidden) && (strcmp(of, "evidence") != 0 || among(key, evidence)) && !names_tell(&s->names, key, true);
 }
 
 static json_t *clean_object(const struct scope *s, const char *of, const json_t *o)

@@ -195,17 +195,18 @@ static void test_answers(void **state)
 		 "\"name\":\"alice\",\"do\":\"\"}],"
 		 "\"seen\":{\"www.alice.example\":2}}],\"findings\":{\"stopped\":1,\"stop\":1,\"warn\":1,\"inform\":0}}"},
 		{"log",
-		 "{\"log\":[{\"evidence\":{\"list\":[{\"account\":\"bob\",\"n\":1},{\"account\":\"alice\",\"n\":2}],\"prices\":{\"bob\":1,"
+		 "{\"log\":[{\"x\":{\"list\":[{\"account\":\"bob\",\"n\":1},{\"account\":\"alice\",\"n\":2}],\"prices\":{\"bob\":1,"
 		 "\"alice\":2}}}]}",
-		 "{\"log\":[{\"evidence\":{\"list\":[{\"account\":\"alice\",\"n\":2}],\"prices\":{\"alice\":2}}}]}"},
+		 "{\"log\":[{\"x\":{\"list\":[{\"account\":\"alice\",\"n\":2}],\"prices\":{\"alice\":2}}}]}"},
 		{"moves", "{\"error\":\"alice is there already\"}", "{\"error\":\"alice is there already\"}"},
 		{"log",
 		 "{\"log\":[{\"id\":9,\"hash\":\"x\",\"who\":\"root (token: alice-web) pid 1 on h\",\"what\":\"migrate begins: client -> "
-		 "transit\",\"evidence\":{\"names\":[\"www.alice.example\",\"bob.example\"],\"n\":1}},{\"who\":\"root pid 2 on h\"},"
+		 "transit\",\"evidence\":{\"domains\":[\"www.alice.example\",\"bob.example\"],\"cut\":1,\"hook\":\"/x/"
+		 "y\",\"probe\":{\"n\":1}}},{\"who\":\"root pid 2 on h\"},"
 		 "{\"who\":\"root (token: panel) pid 2 on h\"}]}",
 		 "{\"log\":[{\"who\":\"alice-web\",\"what\":\"migrate begins: client -> "
-		 "transit\",\"evidence\":{\"names\":[\"www.alice.example\"],"
-		 "\"n\":1}},{\"who\":\"the operator\"},{\"who\":\"the operator\"}]}"},
+		 "transit\",\"evidence\":{\"domains\":[\"www.alice.example\"],"
+		 "\"cut\":1}},{\"who\":\"the operator\"},{\"who\":\"the operator\"}]}"},
 		{"account", "{\"account\":{\"name\":\"bob\",\"side\":\"client\"}}", "{}"},
 		{"prices", "{\"prices\":{\"bob\":{\"nil\":true},\"alice\":{\"nil\":false,\"consent\":{\"by\":\"--yes\"}}}}",
 		 "{\"prices\":{\"alice\":{\"nil\":false,\"consent\":{\"by\":\"--yes\"}}}}"},
