@@ -2,11 +2,10 @@
 /* scope - what of a command's answer the owner of one account is shown.
  * Two layers. Of the answer only the members stay that the route's table names, of a line's evidence those that scope.c names, of lists and
  * of objects by name only the own entries, and of the trail only what was written since there is this account: what a later version adds
- * stays hidden until somebody decides. Then every text and
- * every name of a member is looked through (names.h): one that tells of another account, or of a token that is not the account's,
- * is left out, or (a reason that the owner waits for) replaced; persons, processes and files of the server go from the others. Numbers that
- * count what happens on the whole server (ids of lines and moves, hashes) go, too. Who did something is told only of the account's own
- * tokens; anybody else is "the operator".
+ * stays hidden until somebody decides. Then every text and every name of a member is looked through (names.h): one that tells of another
+ * account, or of a token that is not the account's, is left out, or (a reason that the owner waits for) replaced; persons, processes and
+ * files of the server go from the others. Numbers that count what happens on the whole server (ids of lines and moves, hashes) go, too. Who
+ * did something is told only of the account's own tokens; anybody else is "the operator".
  * Ownership: answers are borrowed, what is returned is new. Threads: one. */
 #include "control/journal.h"
 #include "control/serve/names.h"
