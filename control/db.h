@@ -22,5 +22,6 @@ struct journal {
 	int depth;                             /* 1 inside journal_begin() */
 	sqlite3_stmt *head, *append, *advance; /* journal_trail.c */
 	sqlite3_stmt *claim;                   /* claims.c */
+	sqlite3_stmt *put;                     /* journal_rows.c: with its triggers it takes longer to prepare than to run */
 };
 int trail_chain(sqlite3 *db, struct err *err); /* gives the lines of a file that had no hashes theirs, and makes the head */

@@ -309,6 +309,7 @@ void journal_close(struct journal *j)
 	sqlite3_finalize(j->append);
 	sqlite3_finalize(j->advance);
 	sqlite3_finalize(j->claim);
+	sqlite3_finalize(j->put);
 	sqlite3_close(j->db);
 	free(j->path);
 	free(j);

@@ -110,10 +110,13 @@ int journal_account_put(struct journal *j, const struct acctdef *d, struct err *
 	json_decref(o);
 	if (!text)
 		return err_set(err, -ENOMEM, "out of memory");
-	int rc = db_run(
-		j->db, err,
+	int rc = db_query_kept(
+		j->db, &j->put, err,
 		"INSERT INTO accounts(name, def, side, since) VALUES (?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET def = excluded.def",
 		"sssi", d->name, text, side_name(d->side), now_ms());
+	if (rc == 0)
+		rc = db_next(j->db, j->put, err);
+	sqlite3_reset(j->put);
 	free(text);
 	return rc;
 }

@@ -13,15 +13,36 @@
 
 #define WORD_MAX 300 /* a login with its domain is the longest */
 
+/* ---- what is replaced ---- */
+
+enum part { PART_PERSON, PART_PROCESS, PART_FILE, PART_PEER, N_PARTS };
+_Static_assert(N_PARTS == NAMES_PARTS, "room for each");
+#define PROCESS "(\\(pid [0-9]+( on [^ )]+)?\\)|pid [0-9]+( on [^ ,;:)]+)?)"
+#define SEGMENT "/[A-Za-z0-9._@%+~{}-]+"
+/* group: which one is replaced; what is before it (a file does not begin within a URL) stays. */
+static const struct {
+	const char *pattern;
+	size_t group;
+} parts[] = {
+	[PART_PERSON] = {"[^ ]+ (\\((sudo|token): [^)]*\\)( " PROCESS ")?|\\(pid [0-9]+ on [^ )]+\\))", 0},
+	[PART_PROCESS] = {" ?" PROCESS, 0},
+	[PART_FILE] = {"(^|[] \t\n\"'`(=:,;<>|[])((unix:)?" SEGMENT "(" SEGMENT ")+/?)", 2},
+	[PART_PEER] = {"tls://[^] ,;)\"]+", 0},
+};
+
 void names_open(struct names *n, const char *account, int64_t id, struct journal *state, struct store *store)
 {
 	*n = (struct names){.account = account, .id = id, .state = state, .store = store, .seen = json_object()};
+	for (size_t i = 0; i < N_PARTS; i++)
+		n->blind |= regcomp(&n->parts[i], parts[i].pattern, REG_EXTENDED) != 0;
 }
 
 void names_close(struct names *n)
 {
 	json_decref(n->seen);
 	n->seen = NULL;
+	for (size_t i = 0; i < N_PARTS; i++)
+		regfree(&n->parts[i]);
 }
 
 /* ---- one name ---- */
@@ -258,20 +279,6 @@ json_t *names_person(const struct names *n, const char *who)
 	return json_string("the operator");
 }
 
-enum part { PART_PERSON, PART_PROCESS, PART_FILE, PART_PEER };
-#define PROCESS "(\\(pid [0-9]+( on [^ )]+)?\\)|pid [0-9]+( on [^ ,;:)]+)?)"
-#define SEGMENT "/[A-Za-z0-9._@%+~{}-]+"
-/* group: which one is replaced; what is before it (a file does not begin within a URL) stays. */
-static const struct {
-	const char *pattern;
-	size_t group;
-} parts[] = {
-	[PART_PERSON] = {"[^ ]+ (\\((sudo|token): [^)]*\\)( " PROCESS ")?|\\(pid [0-9]+ on [^ )]+\\))", 0},
-	[PART_PROCESS] = {" ?" PROCESS, 0},
-	[PART_FILE] = {"(^|[] \t\n\"'`(=:,;<>|[])((unix:)?" SEGMENT "(" SEGMENT ")+/?)", 2},
-	[PART_PEER] = {"tls://[^] ,;)\"]+", 0},
-};
-
 /* Where a site leads its visitors is no file (control/preflight_twin.c). */
 static bool is_redirect(const char *text, size_t before)
 {
@@ -299,14 +306,13 @@ static char *replace(const struct names *n, enum part part, char *text)
 	char *out = NULL;
 	size_t size, g = parts[part].group;
 	regmatch_t at[8];
-	regex_t re;
-	if (!text || regcomp(&re, parts[part].pattern, REG_EXTENDED) != 0) {
+	if (!text || n->blind) {
 		free(text);
 		return NULL;
 	}
 	FILE *f = open_memstream(&out, &size);
 	const char *p = text;
-	while (f && regexec(&re, p, sizeof(at) / sizeof(*at), at, p == text ? 0 : REG_NOTBOL) == 0) {
+	while (f && regexec(&n->parts[part], p, sizeof(at) / sizeof(*at), at, p == text ? 0 : REG_NOTBOL) == 0) {
 		size_t from = (size_t)at[g].rm_so, to = (size_t)at[g].rm_eo;
 		fwrite(p, 1, from, f);
 		if (part == PART_FILE && is_redirect(p, from))
@@ -321,7 +327,6 @@ static char *replace(const struct names *n, enum part part, char *text)
 		free(out);
 		out = NULL;
 	}
-	regfree(&re);
 	free(text);
 	return out;
 }

@@ -7,12 +7,18 @@
 #include "control/journal.h"
 #include "control/serve/store.h"
 
+#include <regex.h>
+
+#define NAMES_PARTS 4 /* of a text that are replaced: persons, processes, files, peers */
+
 struct names {
 	const char *account;
 	int64_t id;            /* of the account's row; 0: there is none */
 	struct journal *state; /* NULL: every word that is not plainly harmless is another's */
 	struct store *store;
 	json_t *seen; /* what was asked for already; owned */
+	regex_t parts[NAMES_PARTS];
+	bool blind; /* no memory for these: nothing is told */
 };
 void names_open(struct names *n, const char *account, int64_t id, struct journal *state, struct store *store);
 void names_close(struct names *n);
