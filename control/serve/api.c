@@ -91,7 +91,7 @@ json_t *exchange_scoped(struct exchange *x, const char *keeps, json_t *answer)
 	struct scope scope;
 	if (!x->owner || !answer)
 		return answer;
-	scope_open(&scope, x->token.account, x->token.account_id, state_now(x->s), &x->s->store);
+	scope_open(&scope, x->token.account, x->token.account_id, state_now(x->s), &x->s->store, x->s->app->conf);
 	json_t *own = scope_answer(&scope, keeps, answer);
 	scope_close(&scope);
 	json_decref(answer);

@@ -86,7 +86,7 @@ static void tell_lines(struct stream *t, struct journal *j)
 		json_decref(lines);
 		return;
 	}
-	scope_open(&scope, t->account, t->token.account_id, t->owner ? j : NULL, &t->events->s->store);
+	scope_open(&scope, t->account, t->token.account_id, t->owner ? j : NULL, &t->events->s->store, t->events->s->app->conf);
 	json_array_foreach (lines, i, line) {
 		json_t *told = line;
 		t->place = t->owner ? t->place + 1 : json_integer_value(json_object_get(line, "id"));

@@ -30,9 +30,9 @@ static const struct {
 	[PART_PEER] = {"tls://[^] ,;)\"]+", 0},
 };
 
-void names_open(struct names *n, const char *account, int64_t id, struct journal *state, struct store *store)
+void names_open(struct names *n, const char *account, int64_t id, struct journal *state, struct store *store, const struct conf *conf)
 {
-	*n = (struct names){.account = account, .id = id, .state = state, .store = store, .seen = json_object()};
+	*n = (struct names){.account = account, .id = id, .state = state, .store = store, .conf = conf, .seen = json_object()};
 	for (size_t i = 0; i < N_PARTS; i++)
 		n->blind |= regcomp(&n->parts[i], parts[i].pattern, REG_EXTENDED) != 0;
 }
@@ -227,9 +227,28 @@ static bool on_word(const struct names *n, char *run, const char *before, bool o
 	return word_tells_once(n, run, only_full);
 }
 
-static bool on_address(const struct names *n, char *run, const char *before, bool only_full)
+static bool is_anothers_address(const struct names *n, const struct addr *ip)
 {
 	char text[ADDR_TEXT_MAX];
+	return whose(n, CLAIM_OF_ADDRESS, addr_text(ip, text)) == CLAIM_ANOTHERS;
+}
+
+/* On the other server an address of another's has a partner. */
+static bool is_anothers_partner(const struct names *n, const struct addr *ip)
+{
+	for (size_t i = 0; n->conf && i < n->conf->n_pairs; i++) {
+		const struct conf_pair *p = &n->conf->pairs[i];
+		if (!p->transit.text)
+			continue;
+		if ((addr_same_ip(ip, &p->client.addr) && is_anothers_address(n, &p->transit.addr)) ||
+		    (addr_same_ip(ip, &p->transit.addr) && is_anothers_address(n, &p->client.addr)))
+			return true;
+	}
+	return false;
+}
+
+static bool on_address(const struct names *n, char *run, const char *before, bool only_full)
+{
 	struct addr ip;
 	size_t len = strlen(run);
 	(void)before;
@@ -238,8 +257,7 @@ static bool on_address(const struct names *n, char *run, const char *before, boo
 		run[--len] = '\0';
 	if (!strpbrk(run, ".:") || !(addr_parse(&ip, run) || addr_parse_port(&ip, run)))
 		return false;
-	addr_set_port(&ip, 0);
-	return n->state && whose(n, CLAIM_OF_ADDRESS, addr_text(&ip, text)) == CLAIM_ANOTHERS;
+	return n->state && (is_anothers_address(n, &ip) || is_anothers_partner(n, &ip));
 }
 
 /* Logins may have letters that words have not. */

@@ -6,6 +6,7 @@
  * Ownership: all is borrowed until names_close(); what is returned is new. Threads: one. */
 #include "control/journal.h"
 #include "control/serve/store.h"
+#include "lib/conf.h"
 
 #include <regex.h>
 
@@ -16,11 +17,12 @@ struct names {
 	int64_t id;            /* of the account's row; 0: there is none */
 	struct journal *state; /* NULL: every word that is not plainly harmless is another's */
 	struct store *store;
-	json_t *seen; /* what was asked for already; owned */
+	const struct conf *conf; /* the partner of another's address tells, too; NULL: there are no pairs */
+	json_t *seen;            /* what was asked for already; owned */
 	regex_t parts[NAMES_PARTS];
 	bool blind; /* no memory for these: nothing is told */
 };
-void names_open(struct names *n, const char *account, int64_t id, struct journal *state, struct store *store);
+void names_open(struct names *n, const char *account, int64_t id, struct journal *state, struct store *store, const struct conf *conf);
 void names_close(struct names *n);
 /* only_full: of our own words, which an account may be called: only domains, addresses and logins with a domain count. */
 bool names_tell(const struct names *n, const char *text, bool only_full);

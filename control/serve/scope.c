@@ -34,13 +34,13 @@ int64_t scope_before(struct journal *j, const char *account)
 	return id;
 }
 
-void scope_open(struct scope *s, const char *account, int64_t id, struct journal *state, struct store *store)
+void scope_open(struct scope *s, const char *account, int64_t id, struct journal *state, struct store *store, const struct conf *conf)
 {
 	*s = (struct scope){.account = account, .before = INT64_MAX};
 	if (state && db_exec(state->db, "BEGIN", NULL) == 0)
 		s->reading = state;
 	s->before = scope_before(state, account);
-	names_open(&s->names, account, id, s->before == INT64_MAX ? NULL : state, store);
+	names_open(&s->names, account, id, s->before == INT64_MAX ? NULL : state, store, conf);
 }
 
 void scope_close(struct scope *s)

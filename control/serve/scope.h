@@ -17,7 +17,7 @@ struct scope {
 	int64_t before;          /* the last line of the trail about another account that was called the same; 0: there was none */
 };
 /* id: of the account's row, as the token has it. Borrows the others. */
-void scope_open(struct scope *s, const char *account, int64_t id, struct journal *state, struct store *store);
+void scope_open(struct scope *s, const char *account, int64_t id, struct journal *state, struct store *store, const struct conf *conf);
 void scope_close(struct scope *s);
 json_t *scope_answer(const struct scope *s, const char *keeps, const json_t *answer);
 json_t *scope_event(const struct scope *s, const json_t *line); /* one line of the trail, of the account itself */

@@ -18,6 +18,8 @@ struct world {
 	struct journal *db;
 	struct store store;
 	struct scope scope;
+	struct conf conf;
+	struct conf_pair pair;
 };
 
 static void put(struct world *w, const char *json)
@@ -41,7 +43,7 @@ static void add(struct world *w, const char *name)
 
 static void open_scope(struct world *w)
 {
-	scope_open(&w->scope, "alice", state_account(w->db, "alice"), w->db, &w->store);
+	scope_open(&w->scope, "alice", state_account(w->db, "alice"), w->db, &w->store, &w->conf);
 }
 
 static int set_up(void **state)
@@ -73,6 +75,11 @@ static int set_up(void **state)
 	assert_int_equal(token_create(&w->store, &own, "root", text, NULL), 0);
 	assert_int_equal(token_create(&w->store, &old, "root", text, NULL), 0);
 	assert_int_equal(token_revoke(&w->store, "old-panel", NULL), 0);
+	w->pair.transit.text = "198.51.100.77";
+	addr_parse(&w->pair.client.addr, "192.0.2.77");
+	addr_parse(&w->pair.transit.addr, w->pair.transit.text);
+	w->conf.pairs = &w->pair;
+	w->conf.n_pairs = 1;
 	open_scope(w);
 	*state = w;
 	return 0;
@@ -124,6 +131,8 @@ static void test_tells(void **state)
 		{"192.0.2.77", true},
 		{"to 192.0.2.77:443.", true},
 		{"192.0.2.7", false},
+		{"198.51.100.77:80", true}, /* its partner */
+		{"198.51.100.7", false},
 		{"[2001:db8:0:0::77]:80", true},
 		{"2001:db8::78", false},
 		{"petalftp", true},
