@@ -41,6 +41,7 @@ static const char *const migrations[STORE_VERSION] = {
 	"  by_owner = EXISTS (SELECT 1 FROM tokens t WHERE t.id = operations.token AND t.account = operations.account);"
 	"DROP INDEX operations_account;"
 	"CREATE INDEX operations_account ON operations(account_id, created);"
+	"CREATE UNIQUE INDEX operations_whose ON operations(account_id, id);"
 	"CREATE TABLE tokens_gone (name TEXT NOT NULL, account_id INTEGER NOT NULL, PRIMARY KEY (name, account_id)) STRICT, WITHOUT ROWID;"
 	"CREATE TRIGGER tokens_kept AFTER DELETE ON tokens BEGIN"
 	"  INSERT OR IGNORE INTO tokens_gone(name, account_id) VALUES (OLD.name, OLD.account_id);"

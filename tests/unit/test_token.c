@@ -207,9 +207,10 @@ static void are_seen(struct store *s, const char *theirs, const char *hers)
 }
 
 /* As version 2 had it. */
-static const char version_2[] = "DROP TRIGGER tokens_kept; DROP TABLE tokens_gone; DROP INDEX operations_account;"
-				"ALTER TABLE operations DROP COLUMN account_id; ALTER TABLE operations DROP COLUMN by_owner;"
-				"CREATE INDEX operations_account ON operations(account, created); PRAGMA user_version = 2";
+static const char version_2[] =
+	"DROP TRIGGER tokens_kept; DROP TABLE tokens_gone; DROP INDEX operations_account; DROP INDEX operations_whose;"
+	"ALTER TABLE operations DROP COLUMN account_id; ALTER TABLE operations DROP COLUMN by_owner;"
+	"CREATE INDEX operations_account ON operations(account, created); PRAGMA user_version = 2";
 
 static void test_whose(void **state)
 {
