@@ -4,8 +4,6 @@
 #include "control/db.h"
 #include "control/serve/token.h"
 
-#include <ctype.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
