@@ -21,6 +21,19 @@ state_write() { # the lines: on disk before what they describe
 	sync "$dir"
 }
 
+# One at a time for an account on this side, until this process ends. Where the control host's end of a hook is killed, this end goes on for a
+# while: whoever comes next, an undo perhaps, waits for it, and who waited for us to begin and has gone meanwhile changes nothing any more.
+alone() {
+	local dir seconds=50
+	[ -z "${LOCK:-}" ] || return 0
+	dir=$(conf state "$SIDE")
+	mkdir -p "$dir"
+	exec {LOCK}>"$dir/$ACCOUNT.lock"
+	flock -w $seconds "$LOCK" || fail "$SIDE: another hook has been at work on $ACCOUNT for $seconds s: see who holds $dir/$ACCOUNT.lock"
+	# descriptor 4 has nothing to read but its end
+	! read -rt 0 -u 4 || fail "$SIDE: whoever asked for this has gone"
+}
+
 # Everything of a service that is to be open when the side is: what is open, and what was when it was sealed.
 open_by_right() { # SERVICE..
 	local service wanted
@@ -32,6 +45,7 @@ open_by_right() { # SERVICE..
 }
 seal_side() {
 	local lines service
+	alone
 	# shellcheck disable=SC2086 # a list of words
 	lines=$(open_by_right $SERVICES)
 	state_write "$(sort -u <<<"$lines")"
@@ -39,6 +53,7 @@ seal_side() {
 }
 unseal_side() {
 	local lines service item items
+	alone
 	lines=$(state_lines)
 	for service in $SERVICES; do
 		items=()

@@ -169,6 +169,24 @@ is_open c
 run_hook seal transit client undo
 run_hook seal transit client undo
 same_locks "after seal, seal, undo, undo"
+# One that is killed here goes on there, for a while: it stands just before it seals. An undo waits for it, and has the last word.
+mkdir "$W/slow"
+printf '#!/bin/bash\nif mv %s %s 2>/dev/null; then until [ -e %s ]; do read -rt 0.05 <> <(:); done; fi\nexec /usr/bin/sync "$@"\n' \
+	"$W/slow/please" "$W/slow/reached" "$W/slow/go" >"$W/slow/sync"
+chmod 755 "$W/slow/sync"
+: >"$W/slow/please"
+setsid env -i PATH="$W/slow:$PATH" SHUNT_ACCOUNT=alice SHUNT_FROM=transit SHUNT_TO=client SHUNT_HOOK=seal SHUNT_PHASE=apply "$h/seal" >"$W/killed" 2>&1 3>&1 &
+hook=$!
+wait_for test -e "$W/slow/reached"
+kill -KILL -- -$hook
+run_hook seal transit client undo &
+undo=$!
+waits_for_it() { gone $undo || pgrep -f '^flock -w [0-9]+ [0-9]+$' >"$W/waiting"; }
+wait_for waits_for_it
+: >"$W/slow/go"
+wait $undo
+rm -r "$W/slow"
+same_locks "after a seal that was killed here and went on there, and its undo"
 # with nobody to tell its progress to, so that no broken pipe ends the rsync of a hook that is gone
 printf '#!/bin/bash\nHOOKS=%s\n. "$HOOKS/common.sh"\n. "$HOOKS/files.sh"\nthere transit files_send client %s %s --bwlimit=20 >%s\n' "$h" "$W/t/home/alice" "$W/c/home/alice" "$W/sent" \
 	>"$W/bin/send"
