@@ -11,7 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define READ_MS 60000
+#define READ_MS      60000
+#define READS_OF_ONE 16 /* of one token of an account or for metrics, which wait or run */
 
 /* ---- the end of an exchange ---- */
 
@@ -201,14 +202,18 @@ static void run_now(struct exchange *x, bool dry_run)
 	struct job_spec spec = {.lane = reads ? LANE_READ : LANE_CHANGE,
 				.argv = argv,
 				.actor = x->token.name,
+				.share = x->token.kind == TOKEN_OPERATOR ? 0 : READS_OF_ONE,
 				.out = -1,
 				.deadline_ms = reads ? READ_MS : 0,
 				.fn = on_read,
 				.arg = x};
-	int rc = argv ? job_start(x->s->jobs, &spec, &err) : err_set(&err, -ENOMEM, "out of memory");
+	struct job *job = NULL;
+	int rc = argv ? job_make(&job, x->s->jobs, &spec, &err) : err_set(&err, -ENOMEM, "out of memory");
 	free_words(argv);
-	if (rc == 0)
+	if (rc == 0) {
+		job_start(job);
 		return;
+	}
 	web_answer_header(x->req, "Retry-After", "2");
 	exchange_problem(x, 503, NULL, "%s", err.text);
 }

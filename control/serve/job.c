@@ -12,26 +12,26 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LOOK_MS 300 /* whether an adopted child still lives */
-#define PROGRAM "/proc/self/exe"
+#define LOOK_MS  300  /* whether an adopted child still lives */
+#define AGAIN_MS 1000 /* what could not begin now is asked again */
+#define PROGRAM  "/proc/self/exe"
+#define ACTOR_IS "SHUNT_ACTOR="
 
 struct job {
 	struct job *next; /* in its lane's queue, or among those that run */
 	struct jobs *jobs;
 	enum lane lane;
 	char **argv;
-	char actor[96]; /* SHUNT_ACTOR=.. */
-	int out, pidfd, deadline_ms;
+	char actor[96]; /* ACTOR_IS.. */
+	int out, deadline_ms;
 	pid_t pid; /* 0: not begun; -1: adopted */
 	bool late;
-	struct event *ended;
 	struct deadline deadline;
-	bool (*began)(void *arg);
+	enum job_go (*begins)(void *arg);
 	void (*fn)(void *arg, const struct job_end *end);
 	void *arg;
 };
@@ -47,6 +47,8 @@ struct jobs {
 	struct row waiting[N_LANES], running[N_LANES];
 	bool paused;
 	struct event *next; /* begins what may begin, from the loop */
+	struct event *ended;
+	struct deadline again;
 };
 
 /* ---- rows ---- */
@@ -56,6 +58,15 @@ static void row_add(struct row *r, struct job *j)
 	j->next = NULL;
 	*r->last = j;
 	r->last = &j->next;
+	r->n++;
+}
+
+static void row_put_back(struct row *r, struct job *j)
+{
+	j->next = r->first;
+	r->first = j;
+	if (!j->next)
+		r->last = &j->next;
 	r->n++;
 }
 
@@ -75,10 +86,6 @@ static void job_free(struct job *j)
 	if (!j)
 		return;
 	deadline_cancel(j->jobs->loop, &j->deadline);
-	if (j->ended)
-		event_free(j->ended);
-	if (j->pidfd >= 0)
-		close(j->pidfd);
 	if (j->out >= 0)
 		close(j->out);
 	for (size_t i = 0; j->argv && j->argv[i]; i++)
@@ -127,15 +134,21 @@ static void refuse(struct job *j, const char *text)
 	job_free(j);
 }
 
-static void on_ended(evutil_socket_t fd, short what, void *arg)
+/* One signal may stand for several children. */
+static void on_child(evutil_socket_t sig, short what, void *arg)
 {
-	struct job *j = arg;
-	int status = 0;
-	(void)fd;
+	struct jobs *jobs = arg;
+	(void)sig;
 	(void)what;
-	while (waitpid(j->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	finish(j, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	for (int lane = 0; lane < N_LANES; lane++) {
+		for (struct job *j = jobs->running[lane].first, *next; j; j = next) {
+			int status = 0;
+			next = j->next;
+			pid_t rc = j->pid > 0 ? waitpid(j->pid, &status, WNOHANG) : 0;
+			if (rc != 0)
+				finish(j, rc > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+		}
+	}
 }
 
 static void on_late(struct deadline *d)
@@ -203,29 +216,29 @@ static int spawn(struct job *j)
 	return rc;
 }
 
-static void begin(struct job *j)
+/* False: not now; it is in no row. */
+static bool begin(struct job *j)
 {
 	/* first: what is not on disk as begun has not begun, or the next serve would begin it a second time */
-	if (j->began && !j->began(j->arg)) {
-		refuse(j, "{\"ok\":false,\"exit\":1,\"error\":\"that it begins could not be written down. Nothing changed\"}\n");
-		return;
+	enum job_go go = j->begins ? j->begins(j->arg) : JOB_GO;
+	if (go == JOB_WAIT)
+		return false;
+	if (go == JOB_NEVER) {
+		refuse(j, "{\"ok\":false,\"exit\":1,\"error\":\"it could not be begun in time, and is not any more. Nothing changed\"}\n");
+		return true;
 	}
 	row_add(&j->jobs->running[j->lane], j);
-	int rc = spawn(j);
-	if (rc == 0) {
-		j->pidfd = pidfd_open(j->pid, 0);
-		j->ended = j->pidfd < 0 ? NULL : event_new(loop_base(j->jobs->loop), j->pidfd, EV_READ, on_ended, j);
-	}
-	if (rc < 0 || !j->ended || event_add(j->ended, NULL) < 0) {
-		if (rc == 0) {
-			kill(-j->pid, SIGTERM);
-			waitpid(j->pid, NULL, 0);
-		}
+	if (spawn(j) < 0)
 		finish(j, -1);
-		return;
-	}
-	if (j->deadline_ms)
+	else if (j->deadline_ms)
 		deadline_arm(j->jobs->loop, &j->deadline, on_late, (uint64_t)j->deadline_ms);
+	return true;
+}
+
+static void on_again(struct deadline *d)
+{
+	struct jobs *j = (struct jobs *)(void *)((char *)d - offsetof(struct jobs, again));
+	event_active(j->next, EV_TIMEOUT, 0);
 }
 
 static void on_next(evutil_socket_t fd, short what, void *arg)
@@ -237,9 +250,18 @@ static void on_next(evutil_socket_t fd, short what, void *arg)
 		while (j->waiting[lane].first && j->running[lane].n < (unsigned)j->limits[lane] && !(j->paused && lane != LANE_READ)) {
 			struct job *job = j->waiting[lane].first;
 			row_remove(&j->waiting[lane], job);
-			begin(job);
+			if (begin(job))
+				continue;
+			row_put_back(&j->waiting[lane], job);
+			deadline_arm(j->loop, &j->again, on_again, AGAIN_MS);
+			break;
 		}
 	}
+}
+
+static void set_actor(struct job *j, const char *actor)
+{
+	snprintf(j->actor, sizeof(j->actor), ACTOR_IS "%s", actor);
 }
 
 static int fill(struct job *j, const struct job_spec *spec)
@@ -247,7 +269,7 @@ static int fill(struct job *j, const struct job_spec *spec)
 	size_t n = 0;
 	while (spec->argv[n])
 		n++;
-	snprintf(j->actor, sizeof(j->actor), "SHUNT_ACTOR=%s", spec->actor);
+	set_actor(j, spec->actor);
 	j->argv = calloc(n + 2, sizeof(*j->argv));
 	if (!j->argv || !(j->argv[0] = strdup("shunt")))
 		return -ENOMEM;
@@ -260,9 +282,10 @@ static int fill(struct job *j, const struct job_spec *spec)
 	return j->out < 0 ? -errno : 0;
 }
 
-int job_start(struct jobs *jobs, const struct job_spec *spec, struct err *err)
+int job_make(struct job **out, struct jobs *jobs, const struct job_spec *spec, struct err *err)
 {
-	struct job *j = jobs_has_room(jobs, spec->lane) ? calloc(1, sizeof(*j)) : NULL;
+	struct job *j = jobs_has_room(jobs, spec->lane, spec->actor, spec->share) ? calloc(1, sizeof(*j)) : NULL;
+	*out = NULL;
 	if (!j) {
 		if (spec->out >= 0)
 			close(spec->out);
@@ -271,9 +294,8 @@ int job_start(struct jobs *jobs, const struct job_spec *spec, struct err *err)
 	*j = (struct job){.jobs = jobs,
 			  .lane = spec->lane,
 			  .out = spec->out,
-			  .pidfd = -1,
 			  .deadline_ms = spec->deadline_ms,
-			  .began = spec->began,
+			  .begins = spec->begins,
 			  .fn = spec->fn,
 			  .arg = spec->arg};
 	int rc = fill(j, spec);
@@ -281,19 +303,31 @@ int job_start(struct jobs *jobs, const struct job_spec *spec, struct err *err)
 		job_free(j);
 		return err_errno(err, rc, "cannot prepare a command");
 	}
-	row_add(&jobs->waiting[j->lane], j);
-	event_active(jobs->next, EV_TIMEOUT, 0);
+	*out = j;
 	return 0;
 }
 
-int job_adopt(struct jobs *jobs, enum lane lane, int out, void (*fn)(void *arg, const struct job_end *end), void *arg, struct err *err)
+void job_start(struct job *j)
+{
+	row_add(&j->jobs->waiting[j->lane], j);
+	event_active(j->jobs->next, EV_TIMEOUT, 0);
+}
+
+void job_drop(struct job *j)
+{
+	job_free(j);
+}
+
+int job_adopt(struct jobs *jobs, enum lane lane, const char *actor, int out, void (*fn)(void *arg, const struct job_end *end), void *arg,
+	      struct err *err)
 {
 	struct job *j = calloc(1, sizeof(*j));
 	if (!j) {
 		close(out);
 		return err_set(err, -ENOMEM, "out of memory");
 	}
-	*j = (struct job){.jobs = jobs, .lane = lane, .out = out, .pidfd = -1, .pid = -1, .fn = fn, .arg = arg};
+	*j = (struct job){.jobs = jobs, .lane = lane, .out = out, .pid = -1, .fn = fn, .arg = arg};
+	set_actor(j, actor);
 	row_add(&jobs->running[lane], j);
 	deadline_arm(jobs->loop, &j->deadline, on_look, 1);
 	return 0;
@@ -349,9 +383,18 @@ void jobs_pause(struct jobs *j)
 	j->paused = true;
 }
 
-bool jobs_has_room(const struct jobs *j, enum lane lane)
+static unsigned of_actor(const struct row *r, const char *actor)
 {
-	return j->waiting[lane].n < (unsigned)j->queues[lane];
+	unsigned n = 0;
+	for (const struct job *j = r->first; j; j = j->next)
+		n += strcmp(j->actor + strlen(ACTOR_IS), actor) == 0;
+	return n;
+}
+
+bool jobs_has_room(const struct jobs *j, enum lane lane, const char *actor, unsigned share)
+{
+	return j->waiting[lane].n < (unsigned)j->queues[lane] &&
+	       (share == 0 || of_actor(&j->waiting[lane], actor) + of_actor(&j->running[lane], actor) < share);
 }
 
 unsigned jobs_running(const struct jobs *j, enum lane lane)
@@ -364,22 +407,34 @@ unsigned jobs_waiting(const struct jobs *j, enum lane lane)
 	return j->waiting[lane].n;
 }
 
+static int listen_for_children(struct jobs *j, struct err *err)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* who has started us may have blocked it */
+	j->next = event_new(loop_base(j->loop), -1, 0, on_next, j);
+	j->ended = evsignal_new(loop_base(j->loop), SIGCHLD, on_child, j);
+	return j->next && j->ended && event_add(j->ended, NULL) == 0 ? 0 : err_set(err, -ENOMEM, "out of memory");
+}
+
 int jobs_new(struct jobs **out, struct loop *l, const int limits[N_LANES], const int queues[N_LANES], struct err *err)
 {
 	struct jobs *j = calloc(1, sizeof(*j));
 	*out = NULL;
-	if (j)
-		j->next = event_new(loop_base(l), -1, 0, on_next, j);
-	if (!j || !j->next) {
-		free(j);
+	if (!j)
 		return err_set(err, -ENOMEM, "out of memory");
-	}
 	j->loop = l;
 	memcpy(j->limits, limits, sizeof(j->limits));
 	memcpy(j->queues, queues, sizeof(j->queues));
 	for (int lane = 0; lane < N_LANES; lane++) {
 		j->waiting[lane].last = &j->waiting[lane].first;
 		j->running[lane].last = &j->running[lane].first;
+	}
+	int rc = listen_for_children(j, err);
+	if (rc < 0) {
+		jobs_free(j);
+		return rc;
 	}
 	*out = j;
 	return 0;
@@ -401,6 +456,10 @@ void jobs_free(struct jobs *j)
 			}
 		}
 	}
-	event_free(j->next);
+	deadline_cancel(j->loop, &j->again);
+	if (j->next)
+		event_free(j->next);
+	if (j->ended)
+		event_free(j->ended);
 	free(j);
 }

@@ -1,21 +1,25 @@
-/* Changing calls. What is on disk comes first: the row, then the answer's file, then (as the child is started) that it runs. A serve that
- * finds them after a crash therefore knows of each whether it was never begun, runs, or has ended. */
+/* Changing calls. What is on disk comes first: the ticket (ticket.h), then the row, then (right before the child is made) that it runs. A
+ * serve that finds them after a crash therefore knows of each whether it was never begun, runs, or has ended; one that has ended without a
+ * word is looked up in the trail (settle.h). None is begun twice: what could not be written as begun has not begun, what could not be
+ * written as over is written later, and what was refused has no ticket any more. */
 #include "control/serve/serve.h"
+#include "control/serve/settle.h"
+#include "control/serve/ticket.h"
 
 #include "lib/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #define PATIENCE_MS    1000 /* before a call is answered 202, unless it says Prefer: wait */
 #define PATIENCE_MAX_S 60
-#define LATE_MS        600000 /* what waited that long for a serve is not begun any more */
+#define LATE_MS        600000 /* what waited that long for a serve, or for its beginning to be written, is not begun any more */
+#define AGAIN_MS       2000   /* an end that could not be written is tried again */
 #define RECOVERED_MAX  2000
+#define OWNER_MOVES    4 /* of one token of an account, not over */
 #define KEY_EXPECTED   "Idempotency-Key: expected 1 to 64 printable characters without spaces"
 
 struct running {
@@ -23,61 +27,22 @@ struct running {
 	struct server *s;
 	char id[OPERATION_ID_MAX];
 	bool begun;
+	int64_t held_up;         /* since when it could not be written down; 0: it could */
 	struct exchange *waiter; /* who gets the answer when it comes soon; NULL: nobody any more */
-	struct deadline patience;
+	struct deadline timer;   /* the waiter's patience; after the end, AGAIN_MS */
+	int exit;                /* of one that has ended */
+	char *answer;            /* likewise; owned; NULL: none */
 };
-
-/* ---- files ---- */
-
-static void path_of(const struct server *s, const char *id, const char *suffix, char out[4096])
-{
-	snprintf(out, 4096, "%s/%s%s", s->store.run_dir, id, suffix);
-}
-
-static void remove_files(const struct server *s, const char *id)
-{
-	char path[4096];
-	path_of(s, id, "", path);
-	unlink(path);
-	path_of(s, id, ".accounts", path);
-	unlink(path);
-}
-
-/* Locked, so that the child inherits the lock. */
-static int answer_file(const struct server *s, const char *id, struct err *err)
-{
-	char path[4096];
-	path_of(s, id, "", path);
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_errno(err, -errno, "%s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
-	int rc = err_errno(err, -errno, "%s", path);
-	close(fd);
-	return rc;
-}
-
-static int accounts_file(const struct server *s, const char *id, const json_t *accounts, struct err *err)
-{
-	char path[4096];
-	path_of(s, id, ".accounts", path);
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_errno(err, -errno, "%s", path);
-	int rc = json_dumpfd(accounts, fd, JSON_COMPACT) < 0 || fsync(fd) < 0 ? err_set(err, -EIO, "%s: cannot be written", path) : 0;
-	close(fd);
-	return rc;
-}
 
 /* ---- its life ---- */
 
 static void running_free(struct running *r)
 {
-	deadline_cancel(r->s->loop, &r->patience);
+	deadline_cancel(r->s->loop, &r->timer);
 	*r->link = r->next;
 	if (r->next)
 		r->next->link = r->link;
+	free(r->answer);
 	free(r);
 }
 
@@ -102,73 +67,148 @@ static void accepted(struct exchange *x, const struct running *r)
 	json_decref(o);
 }
 
+static struct running *running_of(struct deadline *d)
+{
+	return (struct running *)(void *)((char *)d - offsetof(struct running, timer));
+}
+
 static void on_patience(struct deadline *d)
 {
-	struct running *r = (struct running *)(void *)((char *)d - offsetof(struct running, patience));
+	struct running *r = running_of(d);
 	struct exchange *x = r->waiter;
 	r->waiter = NULL;
 	if (x)
 		accepted(x, r);
 }
 
-static bool on_began(void *arg)
+static void complain(const struct running *r, const struct err *err)
+{
+	log_error("operation=%s reason=%s", r->id, LOG_QUOTED(err->text, strlen(err->text)));
+}
+
+/* Before it is told that it will not be begun. */
+static void void_ticket(struct running *r)
+{
+	struct err err = {0};
+	if (ticket_remove(&r->s->store, r->id, &err) < 0)
+		complain(r, &err);
+}
+
+static enum job_go on_begins(void *arg)
 {
 	struct running *r = arg;
 	struct err err = {0};
-	r->begun = operation_began(&r->s->store, r->id, &err) == 0;
-	if (!r->begun)
-		log_error("operation=%s reason=%s", r->id, LOG_QUOTED(err.text, strlen(err.text)));
-	return r->begun;
+	struct trail_head head = {0};
+	if (state_now(r->s))
+		journal_head(r->s->state, &head, NULL);
+	r->begun = operation_began(&r->s->store, r->id, head.lines, &err) == 0;
+	if (r->begun)
+		return JOB_GO;
+	if (!r->held_up) {
+		r->held_up = now_ms();
+		complain(r, &err);
+	}
+	if (now_ms() - r->held_up <= LATE_MS)
+		return JOB_WAIT;
+	void_ticket(r);
+	return JOB_NEVER;
 }
 
-/* The exit code as the answer has it: that of an adopted child nobody can tell us. */
-static int exit_in(const char *text, int exit)
+/* The exit code as the answer has it, which is that of an adopted child, too; -1: it has none. */
+static int exit_in(const json_t *answer, int exit)
 {
-	json_t *o = json_loads(text, 0, NULL), *v = json_object_get(o, "exit");
+	const json_t *v = json_object_get(answer, "exit");
 	int found = json_is_integer(v) ? (int)json_integer_value(v) : -1;
-	json_decref(o);
-	return found >= EXIT_DONE && found <= EXIT_STUCK ? found : exit > EXIT_DONE ? exit : EXIT_STUCK;
+	if (found >= EXIT_DONE && found <= EXIT_STUCK)
+		return found;
+	return exit > EXIT_DONE && exit <= EXIT_STUCK ? exit : -1;
+}
+
+static void put_end(struct running *r, const struct job_end *end)
+{
+	struct operation o;
+	json_t *answer = json_loads(end->text, 0, NULL);
+	r->exit = exit_in(answer, end->exit);
+	if (r->exit < 0) {
+		json_decref(answer);
+		answer = NULL;
+		r->exit = EXIT_STUCK;
+		if (operation_find(&r->s->store, r->id, OPERATION_OF_ALL, &o, NULL) == 0)
+			r->exit = settle(state_now(r->s), &o, &answer);
+		operation_done(&o);
+	}
+	r->answer = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+	json_decref(answer);
+}
+
+static void on_again(struct deadline *d);
+
+/* Should serve end before it succeeds, the next one finds the row and the answer's file, and comes by the same. */
+static void write_end(struct running *r)
+{
+	struct err err = {0};
+	if (operation_end(&r->s->store, r->id, r->exit, r->answer, &err) < 0) {
+		if (!r->held_up)
+			complain(r, &err);
+		r->held_up = now_ms();
+		deadline_arm(r->s->loop, &r->timer, on_again, AGAIN_MS);
+		return;
+	}
+	void_ticket(r);
+	running_free(r);
+}
+
+static void on_again(struct deadline *d)
+{
+	write_end(running_of(d));
 }
 
 static void on_end(void *arg, const struct job_end *end)
 {
 	struct running *r = arg;
-	struct server *s = r->s;
 	struct exchange *x = r->waiter;
-	struct err err = {0};
-	json_t *answer = json_loads(end->text, 0, NULL);
-	int exit = exit_in(end->text, end->exit);
-	int rc = operation_end(&s->store, r->id, exit, answer ? end->text : NULL, &err);
-	json_decref(answer);
-	if (rc == 0)
-		remove_files(s, r->id);
-	else /* the next serve finds the file, and tries again */
-		log_error("operation=%s reason=%s", r->id, LOG_QUOTED(err.text, strlen(err.text)));
+	r->waiter = NULL;
+	r->held_up = 0;
+	deadline_cancel(r->s->loop, &r->timer);
+	put_end(r, end);
 	if (x) {
-		web_answer_header(x->req, "Location", "/v1/operations/%s", r->id);
-		exchange_command(x, exit, end->text, r->id);
+		char *text = r->answer ? strdup(r->answer) : NULL, id[OPERATION_ID_MAX];
+		int exit = r->exit;
+		memcpy(id, r->id, sizeof(id));
+		write_end(r);
+		web_answer_header(x->req, "Location", "/v1/operations/%s", id);
+		exchange_command(x, exit, text ? text : "", id);
+		free(text);
+	} else {
+		write_end(r);
 	}
-	running_free(r);
 }
 
-/* argv: the operation's own, from disk. */
-static int start(struct server *s, const struct operation *o, struct running *r, struct err *err)
+/* argv: the operation's own, from disk. out is taken. */
+static int make_job(struct job **job, const struct operation *o, struct running *r, unsigned share, int out, struct err *err)
 {
-	char accounts[4096];
+	char accounts[PATH_MAX];
 	json_t *list = json_loads(o->argv, 0, NULL), *word;
 	char **argv = calloc(json_array_size(list) + 1, sizeof(*argv));
 	size_t i;
 	bool ok = argv != NULL;
-	path_of(s, o->id, ".accounts", accounts);
+	ticket_accounts(&r->s->store, o->id, accounts);
 	json_array_foreach (list, i, word) {
 		const char *w = json_string_value(word);
 		if (ok)
 			ok = (argv[i] = strdup(strcmp(w, CALL_FILE_WORD) == 0 ? accounts : w)) != NULL;
 	}
-	int out = ok ? answer_file(s, o->id, err) : err_set(err, -ENOMEM, "out of memory");
-	struct job_spec spec = {
-		.lane = (enum lane)o->lane, .argv = argv, .actor = o->token_name, .out = out, .began = on_began, .fn = on_end, .arg = r};
-	int rc = out < 0 ? out : job_start(s->jobs, &spec, err);
+	struct job_spec spec = {.lane = (enum lane)o->lane,
+				.argv = argv,
+				.actor = o->token_name,
+				.share = share,
+				.out = out,
+				.begins = on_begins,
+				.fn = on_end,
+				.arg = r};
+	int rc = ok ? job_make(job, r->s->jobs, &spec, err) : err_set(err, -ENOMEM, "out of memory");
+	if (!ok)
+		close(out);
 	free_words(argv);
 	json_decref(list);
 	return rc;
@@ -246,37 +286,61 @@ static int patience_ms(struct exchange *x)
 	return (int)(s > PATIENCE_MAX_S ? PATIENCE_MAX_S : s) * 1000;
 }
 
+/* How much of the lane is for who asks. */
+static unsigned share_of(const struct exchange *x)
+{
+	return x->owner ? OWNER_MOVES : 0;
+}
+
+/* The row comes last: all else that can fail has been done by then, and without a ticket a row that is there all the same begins nothing.
+ */
+static int write_down(struct exchange *x, struct operation *o, struct running *r, struct job **job, struct err *err)
+{
+	int out = ticket_make(&x->s->store, o->id, x->call.accounts, err);
+	if (out < 0)
+		return out;
+	int rc = make_job(job, o, r, share_of(x), out, err);
+	if (rc == 0)
+		rc = operation_add(&x->s->store, o, err);
+	if (rc == 0)
+		return 0;
+	void_ticket(r);
+	job_drop(*job);
+	return rc;
+}
+
 static int begin(struct exchange *x, struct operation *o, struct err *err)
 {
-	int rc = operation_add(&x->s->store, o, err);
+	struct job *job = NULL;
+	int rc = operation_identify(o, err);
 	if (rc < 0)
 		return rc;
 	struct running *r = running_new(x->s, o->id);
-	rc = r ? 0 : err_set(err, -ENOMEM, "out of memory");
-	if (rc == 0 && x->call.accounts)
-		rc = accounts_file(x->s, o->id, x->call.accounts, err);
-	if (rc == 0)
-		rc = start(x->s, o, r, err);
+	if (!r)
+		return err_set(err, -ENOMEM, "out of memory");
+	rc = write_down(x, o, r, &job, err);
 	if (rc < 0) {
-		operation_end(&x->s->store, o->id, EXIT_REFUSED,
-			      "{\"ok\":false,\"exit\":1,\"error\":\"it could not be begun. Nothing changed\"}", NULL);
-		remove_files(x->s, o->id);
-		if (r)
-			running_free(r);
+		running_free(r);
 		return rc;
 	}
+	job_start(job);
 	int ms = patience_ms(x);
 	if (ms == 0) {
 		accepted(x, r);
 		return 0;
 	}
 	r->waiter = x;
-	deadline_arm(x->s->loop, &r->patience, on_patience, (uint64_t)ms);
+	deadline_arm(x->s->loop, &r->timer, on_patience, (uint64_t)ms);
 	return 0;
 }
 
-static void not_begun(struct exchange *x, const struct err *err)
+static void not_begun(struct exchange *x, int rc, const struct err *err)
 {
+	if (rc == -EDQUOT) {
+		web_answer_header(x->req, "Retry-After", "3600");
+		exchange_problem(x, 429, NULL, "%s. Nothing changed", err->text);
+		return;
+	}
 	log_error("token=%s command=\"%s\" reason=%s", x->token.name, x->route->command, LOG_QUOTED(err->text, strlen(err->text)));
 	web_answer_header(x->req, "Retry-After", "5");
 	exchange_problem(x, 503, NULL, "it could not be begun. Nothing changed");
@@ -299,7 +363,7 @@ void operate(struct exchange *x)
 		answer_again(x, &o, digest);
 		return;
 	}
-	if (rc == -ENOENT && !jobs_has_room(x->s->jobs, x->route->lane)) {
+	if (rc == -ENOENT && !jobs_has_room(x->s->jobs, x->route->lane, x->token.name, share_of(x))) {
 		web_answer_header(x->req, "Retry-After", "10");
 		exchange_problem(x, 503, NULL, "too many calls are waiting. Nothing changed");
 		return;
@@ -310,36 +374,60 @@ void operate(struct exchange *x)
 		operation_done(&o);
 	}
 	if (rc < 0)
-		not_begun(x, &err);
+		not_begun(x, rc, &err);
 }
 
 /* ---- what an earlier serve has left ---- */
 
-static int take_up(struct server *s, struct operation *o, struct err *err)
+static int take_up_queued(struct server *s, const struct operation *o, struct err *err)
 {
-	char path[4096];
-	bool queued = strcmp(o->state, "queued") == 0;
-	if (queued && now_ms() - o->created > LATE_MS) {
-		remove_files(s, o->id);
-		return operation_end(&s->store, o->id, EXIT_REFUSED,
-				     "{\"ok\":false,\"exit\":1,\"error\":\"it was not begun before shunt serve ended, and is not any more. "
-				     "Nothing changed\"}",
-				     err);
+	struct job *job;
+	struct running *r = NULL;
+	int out = now_ms() - o->created > LATE_MS ? -ENOENT : ticket_open(&s->store, o->id, true, err);
+	int rc = out < 0 ? out : 0;
+	if (rc == 0 && !(r = running_new(s, o->id)))
+		rc = err_set(err, -ENOMEM, "out of memory");
+	if (rc == 0)
+		rc = make_job(&job, o, r, 0, out, err);
+	else if (out >= 0)
+		close(out);
+	if (rc == 0) {
+		job_start(job);
+		return 0;
 	}
-	path_of(s, o->id, "", path);
-	if (queued)
-		unlink(path); /* the queue's place for its answer */
+	if (r)
+		running_free(r);
+	if (rc != -ENOENT)
+		return rc; /* it stays queued, for the serve after this one */
+	ticket_remove(&s->store, o->id, NULL);
+	return operation_end(&s->store, o->id, EXIT_REFUSED,
+			     "{\"ok\":false,\"exit\":1,\"error\":\"it was not begun before shunt serve ended, and is not any more. "
+			     "Nothing changed\"}",
+			     err);
+}
+
+static int take_up_begun(struct server *s, const struct operation *o, struct err *err)
+{
+	static const struct job_end lost = {.exit = -1, .text = ""};
 	struct running *r = running_new(s, o->id);
 	if (!r)
 		return err_set(err, -ENOMEM, "out of memory");
-	if (queued)
-		return start(s, o, r, err);
 	r->begun = true;
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0)
-		return job_adopt(s->jobs, (enum lane)o->lane, fd, on_end, r, err);
-	running_free(r);
-	return operation_end(&s->store, o->id, EXIT_STUCK, NULL, err);
+	int out = ticket_open(&s->store, o->id, false, err);
+	if (out >= 0)
+		return job_adopt(s->jobs, (enum lane)o->lane, o->token_name, out, on_end, r, err);
+	on_end(r, &lost); /* nobody took its file away but who has seen its end, or a hand from outside */
+	return 0;
+}
+
+static bool is_open(void *arg, const char *id)
+{
+	struct operation o;
+	struct server *s = arg;
+	int rc = operation_find(&s->store, id, OPERATION_OF_ALL, &o, NULL);
+	bool open = rc == 0 && strcmp(o.state, "done") != 0;
+	operation_done(&o);
+	return open || (rc < 0 && rc != -ENOENT);
 }
 
 int operate_recover(struct server *s, struct err *err)
@@ -350,13 +438,16 @@ int operate_recover(struct server *s, struct err *err)
 	int n = operation_open(&s->store, open, RECOVERED_MAX, err), rc = n < 0 ? n : 0;
 	for (int i = 0; i < n; i++) {
 		struct err e = {0};
-		if (take_up(s, &open[i], &e) < 0)
+		bool queued = strcmp(open[i].state, "queued") == 0;
+		if ((queued ? take_up_queued(s, &open[i], &e) : take_up_begun(s, &open[i], &e)) < 0)
 			log_error("operation=%s reason=%s", open[i].id, LOG_QUOTED(e.text, strlen(e.text)));
 		else
 			log_info("operation=%s command=\"%s\" reason=\"taken up from before\"", open[i].id, open[i].command);
 		operation_done(&open[i]);
 	}
 	free(open);
+	if (rc == 0)
+		ticket_sweep(&s->store, is_open, s);
 	return rc;
 }
 
@@ -433,21 +524,37 @@ void operate_show(struct exchange *x)
 	json_decref(j);
 }
 
+/* What waits is over on disk before it is in memory: a serve that comes between the two must not begin it. */
+static int cancel(struct server *s, struct running *r, struct err *err)
+{
+	int rc = r->begun ? 0
+			  : operation_end(&s->store, r->id, EXIT_REFUSED,
+					  "{\"ok\":false,\"exit\":1,\"error\":\"it was cancelled before it began. Nothing changed\"}", err);
+	return rc < 0 ? rc : job_cancel(s->jobs, r) < 0 ? err_set(err, -ESRCH, "it is over already") : 0;
+}
+
 void operate_cancel(struct exchange *x)
 {
 	struct running *r = x->s->running;
 	struct operation o;
+	struct err err = {0};
 	int rc = operation_find(&x->s->store, x->match.arg, operations_of(x), &o, NULL);
 	bool over = strcmp(o.state, "done") == 0, may = !x->owner || o.by_owner;
 	operation_done(&o);
 	while (r && strcmp(r->id, x->match.arg) != 0)
 		r = r->next;
-	if (rc < 0) {
+	if (rc == 0 && may)
+		rc = over || !r ? -ESRCH : cancel(x->s, r, &err);
+	if (rc == -ENOENT) {
 		exchange_problem(x, 404, NULL, NO_SUCH_THING);
-	} else if (!may && !over) {
+	} else if (rc == 0 && !may && !over) {
 		exchange_problem(x, 403, NULL, "the operator of the server has begun this, and alone may cancel it. It goes on");
-	} else if (over || !r || job_cancel(x->s->jobs, r) < 0) {
+	} else if (rc == -ESRCH || over) {
 		exchange_problem(x, 409, NULL, "it is over already");
+	} else if (rc < 0) {
+		log_error("operation=%s reason=%s", x->match.arg, LOG_QUOTED(err.text, strlen(err.text)));
+		web_answer_header(x->req, "Retry-After", "5");
+		exchange_problem(x, 503, NULL, "it could not be cancelled now");
 	} else {
 		json_t *j = json_pack("{s:s, s:s}", "operation", x->match.arg, "state", "cancelling");
 		web_answer_header(x->req, "Location", "/v1/operations/%s", x->match.arg);

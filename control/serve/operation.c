@@ -31,16 +31,53 @@ void operation_digest(const char *what, const json_t *fields, char out[65])
 	free(text);
 }
 
-int operation_add(struct store *s, struct operation *o, struct err *err)
+int operation_identify(struct operation *o, struct err *err)
 {
 	unsigned char bits[(OPERATION_ID_MAX - 1) / 2];
 	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
 		return err_errno(err, -errno, "no random bits");
 	for (size_t i = 0; i < sizeof(bits); i++)
 		snprintf(o->id + 2 * i, 3, "%02x", bits[i]);
+	return 0;
+}
+
+static int count_of(struct store *s, int64_t token, int64_t *n, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(s->db, &st, err, "SELECT count(*) FROM operations WHERE token = ?", "i", token);
+	if (rc < 0)
+		return rc;
+	rc = db_next(s->db, st, err);
+	if (rc == 1)
+		*n = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return rc < 0 ? rc : 0;
+}
+
+static int make_room(struct store *s, int64_t token, struct err *err)
+{
+	int64_t n = 0;
+	int rc = count_of(s, token, &n, err);
+	if (rc < 0 || n < OPERATIONS_KEPT)
+		return rc;
+	rc = db_run(s->db, err,
+		    "DELETE FROM operations WHERE id IN (SELECT id FROM operations WHERE token = ? AND key IS NULL AND state = 'done' "
+		    "ORDER BY created LIMIT ?)",
+		    "ii", token, n - OPERATIONS_KEPT + 1);
+	if (rc == 0 && sqlite3_changes(s->db) == 0)
+		rc = err_set(err, -EDQUOT, "%d operations of this token are kept for their keys, which are as many as there may be",
+			     OPERATIONS_KEPT);
+	return rc;
+}
+
+int operation_add(struct store *s, struct operation *o, struct err *err)
+{
+	int rc = make_room(s, o->token, err);
+	if (rc < 0)
+		return rc;
 	o->created = now_ms();
 	snprintf(o->state, sizeof(o->state), "queued");
-	int rc = db_run(
+	rc = db_run(
 		s->db, err,
 		"INSERT INTO operations(id, token, token_name, account, command, request, argv, lane, key, digest, state, trail, "
 		"created, started, ended, exit, account_id, by_owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, 0, 0, 0, ?, ?)",
@@ -109,10 +146,13 @@ int operation_by_key(struct store *s, int64_t token, const char *key, struct ope
 	return rc < 0 ? rc : one(s, st, out, err);
 }
 
-int operation_began(struct store *s, const char *id, struct err *err)
+int operation_began(struct store *s, const char *id, int64_t trail, struct err *err)
 {
-	return db_run(s->db, err, "UPDATE operations SET state = 'running', started = ? WHERE id = ? AND state = 'queued'", "is", now_ms(),
-		      id);
+	int rc = db_run(s->db, err, "UPDATE operations SET state = 'running', started = ?, trail = ? WHERE id = ? AND state <> 'done'",
+			"iis", now_ms(), trail, id);
+	if (rc == 0 && sqlite3_changes(s->db) == 0)
+		rc = err_set(err, -ENOENT, "it is not there, or over");
+	return rc;
 }
 
 int operation_end(struct store *s, const char *id, int exit, const char *answer, struct err *err)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STORE_VERSION  3
+#define STORE_VERSION  4
 #define APPLICATION_ID 0x73686174 /* "shat" */
 #define BUSY_MS        2000
 
@@ -46,6 +46,7 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE TRIGGER tokens_kept AFTER DELETE ON tokens BEGIN"
 	"  INSERT OR IGNORE INTO tokens_gone(name, account_id) VALUES (OLD.name, OLD.account_id);"
 	"END;",
+	"CREATE INDEX operations_token ON operations(token, created);",
 };
 
 static int pragma(sqlite3 *db, const char *sql, int64_t *out, struct err *err)

@@ -132,6 +132,7 @@ static struct operation operation(int64_t token, const char *key)
 	o.request = strdup("{}");
 	o.argv = strdup("[]");
 	snprintf(o.key, sizeof(o.key), "%s", key);
+	assert_int_equal(operation_identify(&o, NULL), 0);
 	return o;
 }
 
@@ -147,7 +148,7 @@ static void test_keys(void **state)
 	assert_string_equal(found.id, a.id);
 	assert_string_equal(found.state, "queued");
 	operation_done(&found);
-	assert_int_equal(operation_began(*state, a.id, &err), 0);
+	assert_int_equal(operation_began(*state, a.id, 7, &err), 0);
 	assert_int_equal(operation_end(*state, a.id, 3, "{\"ok\":false}", &err), 0);
 	assert_int_equal(operation_end(*state, a.id, 0, "{\"ok\":true}", &err), 0); /* the first end stays */
 	assert_int_equal(operation_find(*state, a.id, OPERATION_OF_ALL, &found, &err), 0);
@@ -207,10 +208,10 @@ static void are_seen(struct store *s, const char *theirs, const char *hers)
 }
 
 /* As version 2 had it. */
-static const char version_2[] =
-	"DROP TRIGGER tokens_kept; DROP TABLE tokens_gone; DROP INDEX operations_account; DROP INDEX operations_whose;"
-	"ALTER TABLE operations DROP COLUMN account_id; ALTER TABLE operations DROP COLUMN by_owner;"
-	"CREATE INDEX operations_account ON operations(account, created); PRAGMA user_version = 2";
+static const char version_2[] = "DROP INDEX operations_token; DROP TRIGGER tokens_kept; DROP TABLE tokens_gone; DROP INDEX "
+				"operations_account; DROP INDEX operations_whose;"
+				"ALTER TABLE operations DROP COLUMN account_id; ALTER TABLE operations DROP COLUMN by_owner;"
+				"CREATE INDEX operations_account ON operations(account, created); PRAGMA user_version = 2";
 
 static void test_whose(void **state)
 {
@@ -263,6 +264,51 @@ static void test_names_of_others(void **state)
 	assert_false(token_is_of(s, "panel", 7));
 }
 
+static int rows_of(struct store *s, int64_t token)
+{
+	sqlite3_stmt *st = NULL;
+	assert_int_equal(db_query(s->db, &st, NULL, "SELECT count(*) FROM operations WHERE token = ?", "i", token), 0);
+	assert_int_equal(db_next(s->db, st, NULL), 1);
+	int n = sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	return n;
+}
+
+/* As many as a token may have: those without a key give way, keys never do before their time. */
+static void test_kept(void **state)
+{
+	struct store *s = *state;
+	struct operation o;
+	struct err err = {0};
+	char fill[600];
+	snprintf(fill, sizeof(fill),
+		 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO operations(id, token, "
+		 "token_name, "
+		 "command, request, argv, lane, key, digest, state, trail, created, started, ended, exit) SELECT 'x' || i, 1, 'panel', "
+		 "'migrate', '{}', '[]', 0, 'k' || i, 'd', 'done', 0, 1000 + i, 0, 0, 0 FROM n",
+		 OPERATIONS_KEPT);
+	assert_int_equal(db_exec(s->db, fill, &err), 0);
+	o = operation(1, "one more");
+	assert_int_equal(operation_add(s, &o, &err), -EDQUOT);
+	operation_done(&o);
+	o = operation(2, "another token's");
+	assert_int_equal(operation_add(s, &o, &err), 0);
+	operation_done(&o);
+	assert_int_equal(db_exec(s->db, "UPDATE operations SET key = NULL WHERE id IN ('x7', 'x9')", &err), 0);
+	for (int i = 0; i < 2; i++) {
+		o = operation(1, "");
+		assert_int_equal(operation_add(s, &o, &err), 0);
+		assert_int_equal(operation_began(s, o.id, 1, &err), 0); /* what is not over stays */
+		operation_done(&o);
+	}
+	assert_int_equal(operation_find(s, "x7", OPERATION_OF_ALL, &o, &err), -ENOENT);
+	assert_int_equal(operation_find(s, "x9", OPERATION_OF_ALL, &o, &err), -ENOENT);
+	o = operation(1, "");
+	assert_int_equal(operation_add(s, &o, &err), -EDQUOT);
+	operation_done(&o);
+	assert_int_equal(rows_of(s, 1), OPERATIONS_KEPT);
+}
+
 static void test_limits(void **state)
 {
 	struct limit *l = malloc(sizeof(*l));
@@ -296,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_whose, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_of_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_kept, set_up, tear_down),
 		cmocka_unit_test(test_limits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
