@@ -1,6 +1,7 @@
 /* The trail of journal.h: lines that are only ever added, each with a hash over itself and the one before. */
 #include "control/db.h"
 #include "control/journal.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,12 +35,6 @@ static bool add_number(EVP_MD_CTX *md, int64_t v)
 	return add_field(md, text);
 }
 
-static void hex(const unsigned char *bytes, size_t n, char *out)
-{
-	for (size_t i = 0; i < n; i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
 /* before and out may be the same. */
 static int hash_line(const struct line *l, const char *before, char out[TRAIL_HASH_MAX], struct err *err)
 {
@@ -53,7 +48,7 @@ static int hash_line(const struct line *l, const char *before, char out[TRAIL_HA
 	EVP_MD_CTX_free(md);
 	if (!ok)
 		return err_set(err, -ENOMEM, "the hash of a line of the trail cannot be computed");
-	hex(sum, n, out);
+	hex_text(sum, n, out);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* Certificates as RFC 5280 has them. Keys are on the curve P-256 and signatures ECDSA with SHA-256, which every TLS 1.3 stack must know
  * (RFC 8446 9.1); Ed25519 is only recommended there. */
 #include "control/pki_parts.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <openssl/bn.h>
@@ -47,8 +48,7 @@ int pki_serial(char out[PKI_SERIAL_MAX], struct err *err)
 	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
 		return failed(err, "no random numbers");
 	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40); /* so that all have one length, also in DER, where the top bit is the sign */
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	hex_text(bytes, sizeof(bytes), out);
 	return 0;
 }
 
@@ -75,8 +75,8 @@ int pki_cert_serial(const char *cert, char out[PKI_SERIAL_MAX], struct err *err)
 	BIGNUM *n = x ? ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL) : NULL;
 	unsigned char bytes[SERIAL_BYTES];
 	int rc = n && BN_bn2binpad(n, bytes, sizeof(bytes)) == (int)sizeof(bytes) ? 0 : failed(err, "not a certificate of ours");
-	for (size_t i = 0; rc == 0 && i < sizeof(bytes); i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+	if (rc == 0)
+		hex_text(bytes, sizeof(bytes), out);
 	BN_free(n);
 	X509_free(x);
 	return rc;

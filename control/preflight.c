@@ -3,12 +3,12 @@
 #include "control/preflight_names.h"
 #include "control/preflight_parts.h"
 #include "control/preflight_source.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #define ASK_MS    100000 /* the proxy's own limits: 64 questions, four at a time, 5 s each */
@@ -61,13 +61,9 @@ char *preflight_date(int64_t s, char out[DATE_MAX])
 
 static int make_token(struct preflight *p, struct err *err)
 {
-	unsigned char bytes[16];
-	size_t at = (size_t)snprintf(p->token, sizeof(p->token), "shunt-check-");
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return err_errno(err, -errno, "no random numbers");
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		at += (size_t)snprintf(p->token + at, sizeof(p->token) - at, "%02x", bytes[i]);
-	return 0;
+	static const char begins[] = "shunt-check-";
+	memcpy(p->token, begins, sizeof(begins));
+	return hex_random(p->token + strlen(begins), 32, err);
 }
 
 int preflight_new(struct preflight **out, struct app *a, struct err *err)

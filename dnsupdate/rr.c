@@ -1,6 +1,7 @@
 #include "dnsupdate/rr.h"
 
 #include "dnsupdate/wire.h"
+#include "lib/hex.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -204,9 +205,7 @@ static json_t *hex(const struct rdata *r)
 
 	if (!text)
 		return NULL;
-	for (size_t i = 0; i < r->len; i++)
-		snprintf(text + i * 2, 3, "%02x", r->bytes[i]);
-	text[(size_t)r->len * 2] = '\0';
+	hex_text(r->bytes, r->len, text);
 	out = json_string(text);
 	free(text);
 	return out;

@@ -1,6 +1,7 @@
 /* Names and RDATA, between bytes and text. What a type is made of comes from ldns' descriptors; RDATA of types that are not in RFC 3597's
  * list of those with compressible names is opaque: it is carried byte for byte, whatever it holds. */
 #include "dnsupdate/wire_parts.h"
+#include "lib/hex.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -251,8 +252,7 @@ static char *opaque_text(const uint8_t *bytes, size_t len)
 	if (!text)
 		return NULL;
 	n = snprintf(text, cap, "\\# %zu%s", len, len ? " " : "");
-	for (size_t i = 0; i < len; i++)
-		snprintf(text + n + i * 2, 3, "%02x", bytes[i]);
+	hex_text(bytes, len, text + n);
 	return text;
 }
 

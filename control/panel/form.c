@@ -1,6 +1,7 @@
 #include "control/panel/form.h"
 
 #include "control/serve/web.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -55,8 +56,7 @@ void form_seal(const char *secret, char out[FORM_SEAL_MAX])
 	unsigned char mac[32];
 	unsigned len = sizeof(mac);
 	HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)what, sizeof(what) - 1, mac, &len);
-	for (size_t i = 0; i < sizeof(mac); i++)
-		snprintf(out + 2 * i, 3, "%02x", mac[i]);
+	hex_text(mac, sizeof(mac), out);
 }
 
 bool form_is_sealed(const struct form *f, const char *seal)

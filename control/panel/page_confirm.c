@@ -2,10 +2,11 @@
  * consent. Each such page has a key of its own, so that two clicks on it are one operation. */
 #include "control/panel/parts.h"
 
+#include "lib/hex.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum { ASK_DRY, ASK_SHOW };
 
@@ -136,12 +137,7 @@ static void put_one(struct visit *v, const json_t *o, bool open)
 
 static bool new_key(char key[33])
 {
-	unsigned char bits[16];
-	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
-		return false;
-	for (size_t i = 0; i < sizeof(bits); i++)
-		snprintf(key + 2 * i, 3, "%02x", bits[i]);
-	return true;
+	return hex_random(key, 32, NULL) == 0;
 }
 
 static void put_consent(struct visit *v)

@@ -77,7 +77,7 @@ void page_login_sent(struct visit *v)
 	if (rc < 0 && rc != -ENOENT) {
 		log_error("reason=%s", LOG_QUOTED(err.text, strlen(err.text)));
 		visit_sorry(v, 503, T_AWAY, NULL);
-	} else if (!limit_take(&v->s->failures, source, loop_now(v->s->loop), &retry_s)) {
+	} else if (!limit_take(&v->s->strangers, source, loop_now(v->s->loop), &retry_s)) {
 		web_answer_header(v->req, "Retry-After", "%d", retry_s);
 		visit_sorry(v, 429, T_TOO_OFTEN, NULL);
 	} else {

@@ -1,19 +1,16 @@
 #include "control/panel/session.h"
 
+#include "lib/hex.h"
+
 #include <errno.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define SEEN_MS 60000 /* a request is noted once in that time */
 
-static void hash_of(const char *id, char out[65])
+static void hash_of(const char *id, char out[HEX_SHA256_MAX])
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	SHA256((const unsigned char *)id, strlen(id), digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	hex_sha256(id, strlen(id), out);
 }
 
 bool session_id_ok(const char *id)
@@ -39,15 +36,13 @@ static int tidy(struct store *s, const struct token *t, int64_t now, struct err 
 
 int session_begin(struct store *s, const struct token *t, int64_t now, char id[SESSION_TEXT_MAX], struct err *err)
 {
-	unsigned char bits[(SESSION_TEXT_MAX - 1) / 2];
-	char hash[65];
+	char hash[HEX_SHA256_MAX];
 	int rc = tidy(s, t, now, err);
 	if (rc < 0)
 		return rc;
-	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
-		return err_errno(err, -errno, "no random bits");
-	for (size_t i = 0; i < sizeof(bits); i++)
-		snprintf(id + 2 * i, 3, "%02x", bits[i]);
+	rc = hex_random(id, SESSION_TEXT_MAX - 1, err);
+	if (rc < 0)
+		return rc;
 	hash_of(id, hash);
 	return db_run(s->db, err, "INSERT INTO sessions(hash, token, created, seen) VALUES (?, ?, ?, ?)", "siii", hash, t->id, now, now);
 }
@@ -56,7 +51,7 @@ int session_find(struct store *s, const char *id, int64_t now, struct token *out
 {
 	sqlite3_stmt *st = NULL;
 	int64_t token = 0, seen = 0;
-	char hash[65];
+	char hash[HEX_SHA256_MAX];
 	if (!session_id_ok(id))
 		return err_set(err, -ENOENT, "this is no session");
 	hash_of(id, hash);
@@ -79,7 +74,7 @@ int session_find(struct store *s, const char *id, int64_t now, struct token *out
 
 int session_end(struct store *s, const char *id, struct err *err)
 {
-	char hash[65];
+	char hash[HEX_SHA256_MAX];
 	hash_of(id, hash);
 	return db_run(s->db, err, "DELETE FROM sessions WHERE hash = ?", "s", hash);
 }

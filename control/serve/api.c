@@ -220,12 +220,28 @@ static void run_now(struct exchange *x, bool dry_run)
 
 /* ---- what may be asked ---- */
 
+static void show_openapi(struct exchange *x)
+{
+	const struct openapi *o = &x->s->openapi;
+	struct evhttp_request *req = x->req;
+	const char *known = web_header(req, "If-None-Match");
+	bool same = known && strstr(known, o->etag);
+	if (x->answered) {
+		exchange_problem(x, 404, NULL, NO_SUCH_THING);
+		return;
+	}
+	exchange_end(x, same ? 304 : 200);
+	web_answer_header(req, "ETag", "%s", o->etag);
+	web_answer_header(req, "Cache-Control", "max-age=300");
+	web_reply(req, same ? 304 : 200, same ? NULL : "application/json", o->text, same ? 0 : o->len);
+}
+
 static void here(struct exchange *x)
 {
 	json_t *o;
 	switch (x->route->here) {
 	case HERE_OPENAPI:
-		exchange_json(x, 200, x->s->openapi);
+		show_openapi(x);
 		return;
 	case HERE_TOKEN:
 		o = token_json(&x->token);
@@ -338,14 +354,19 @@ static bool read_fields(struct exchange *x)
 
 /* ---- who asks ---- */
 
-static bool refuse_unknown(struct exchange *x)
+static bool admits_stranger(struct exchange *x)
 {
 	int retry_s;
-	bool told = limit_take(&x->s->failures, x->source, loop_now(x->s->loop), &retry_s);
-	if (!told) {
-		too_often(x, retry_s, "too many requests without a good token");
+	if (limit_take(&x->s->strangers, x->source, loop_now(x->s->loop), &retry_s))
+		return true;
+	too_often(x, retry_s, "too many requests without a good token");
+	return false;
+}
+
+static bool refuse_unknown(struct exchange *x)
+{
+	if (!admits_stranger(x))
 		return false;
-	}
 	web_answer_header(x->req, "WWW-Authenticate", "Bearer realm=\"shunt\"");
 	exchange_problem(x, 401, NULL, "expected Authorization: Bearer TOKEN, with a token of this server that has not ended");
 	return false;
@@ -495,7 +516,8 @@ void api_request(void *server, struct evhttp_request *req)
 		exchange_problem(x, 503, NULL, "this server is being stopped");
 		return;
 	}
-	if (x->route->roles != ROLE_FOR_ALL && !(authenticate(x) && is_within_limits(x) && may(x)))
+	bool open = x->route->roles == ROLE_FOR_ALL, anonymous = open && !web_header(req, "Authorization");
+	if (anonymous ? !admits_stranger(x) : !(authenticate(x) && is_within_limits(x) && (open || may(x))))
 		return;
 	if (read_fields(x))
 		dispatch(x);

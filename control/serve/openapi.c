@@ -2,6 +2,11 @@
  * way round. */
 #include "control/serve/serve.h"
 
+#include "lib/hex.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *ref(const char *to)
@@ -101,8 +106,12 @@ static json_t *responses_of(const struct route *r)
 	static const char *const usual[] = {"401", "403", "404", "429", "503"}, *const commands[] = {"400", "409", "500", "502"};
 	json_t *o = json_object();
 	json_object_set_new(o, "200", good_of(r));
-	if (r->roles == ROLE_FOR_ALL)
+	if (r->roles == ROLE_FOR_ALL) {
+		json_object_set_new(o, "304", json_pack("{s:s}", "description", "as If-None-Match has it"));
+		json_object_set_new(o, "401", ref("#/components/responses/problem"));
+		json_object_set_new(o, "429", ref("#/components/responses/problem"));
 		return o;
+	}
 	for (size_t i = 0; i < sizeof(usual) / sizeof(*usual); i++)
 		json_object_set_new(o, usual[i], ref("#/components/responses/problem"));
 	for (size_t i = 0; r->command && i < sizeof(commands) / sizeof(*commands); i++)
@@ -240,9 +249,32 @@ static const char fixed[] =
 	"\"needs\": "
 	"{\"type\": \"string\", \"description\": \"the field that consents\"}, \"answer\": {\"$ref\": \"#/components/schemas/Answer\"}}}}}";
 
-json_t *openapi_document(const char *version)
+static json_t *document(const char *version)
 {
 	return json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:[{s:[]}], s:o}", "openapi", "3.1.0", "info", "title", "shunt", "version", version,
 			 "description", "Every command of shunt, with the same names, guards and answers.", "paths", paths(), "security",
 			 "token", "components", json_loads(fixed, 0, NULL));
+}
+
+int openapi_make(struct openapi *out, const char *version, struct err *err)
+{
+	json_t *o = document(version);
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL, hash[HEX_SHA256_MAX];
+	int len = text ? asprintf(&out->text, "%s\n", text) : -1;
+	json_decref(o);
+	free(text);
+	if (len < 0) {
+		out->text = NULL;
+		return err_set(err, -ENOMEM, "out of memory");
+	}
+	out->len = (size_t)len;
+	hex_sha256(out->text, out->len, hash);
+	snprintf(out->etag, sizeof(out->etag), "\"%.32s\"", hash);
+	return 0;
+}
+
+void openapi_done(struct openapi *o)
+{
+	free(o->text);
+	*o = (struct openapi){0};
 }

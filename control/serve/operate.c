@@ -349,7 +349,7 @@ static void not_begun(struct exchange *x, int rc, const struct err *err)
 void operate(struct exchange *x)
 {
 	const char *key = x->key ? x->key : web_header(x->req, "Idempotency-Key");
-	char what[512], digest[65];
+	char what[512], digest[HEX_SHA256_MAX];
 	struct operation o;
 	struct err err = {0};
 	if (key && !key_ok(key)) {

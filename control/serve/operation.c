@@ -1,13 +1,12 @@
 #include "control/serve/operation.h"
 
 #include "lib/clock.h"
+#include "lib/hex.h"
 
 #include <errno.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define HOUR_MS 3600000LL
 
@@ -19,26 +18,18 @@ void operation_done(struct operation *o)
 	*o = (struct operation){0};
 }
 
-void operation_digest(const char *what, const json_t *fields, char out[65])
+void operation_digest(const char *what, const json_t *fields, char out[HEX_SHA256_MAX])
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH];
 	char *text = json_dumps(fields, JSON_COMPACT | JSON_SORT_KEYS), *all = NULL;
 	int len = asprintf(&all, "%s\n%s", what, text ? text : "");
-	SHA256((const unsigned char *)(len < 0 ? "" : all), len < 0 ? 0 : (size_t)len, digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	hex_sha256(len < 0 ? "" : all, len < 0 ? 0 : (size_t)len, out);
 	free(all);
 	free(text);
 }
 
 int operation_identify(struct operation *o, struct err *err)
 {
-	unsigned char bits[(OPERATION_ID_MAX - 1) / 2];
-	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
-		return err_errno(err, -errno, "no random bits");
-	for (size_t i = 0; i < sizeof(bits); i++)
-		snprintf(o->id + 2 * i, 3, "%02x", bits[i]);
-	return 0;
+	return hex_random(o->id, OPERATION_ID_MAX - 1, err);
 }
 
 static int count_of(struct store *s, int64_t token, int64_t *n, struct err *err)

@@ -6,6 +6,7 @@
  * Errors: 0 or -errno, text in err. Units: ms since 1970 UTC. */
 #include "control/serve/store.h"
 #include "control/serve/token.h"
+#include "lib/hex.h"
 
 #include <jansson.h>
 
@@ -27,7 +28,7 @@ struct operation {
 	char *request, *argv; /* JSON; owned */
 	int lane;
 	char key[OPERATION_KEY_MAX + 1]; /* "": none */
-	char digest[65];                 /* of what was asked, to tell whether a key is used again for the same */
+	char digest[HEX_SHA256_MAX];     /* of what was asked, to tell whether a key is used again for the same */
 	char state[8];                   /* queued, running, done */
 	int64_t trail;                   /* the last line of the trail before it began; until then, before it was asked for */
 	int64_t created, started, ended; /* 0: not yet */
@@ -35,7 +36,7 @@ struct operation {
 	char *answer; /* JSON, of the command; owned; NULL: none yet */
 };
 void operation_done(struct operation *o);
-void operation_digest(const char *what, const json_t *fields, char out[65]);
+void operation_digest(const char *what, const json_t *fields, char out[HEX_SHA256_MAX]);
 
 int operation_identify(struct operation *o, struct err *err); /* sets id */
 /* Sets created and state. -EEXIST: the key is used; -EDQUOT: its token has too many that are kept. */

@@ -17,6 +17,12 @@
 
 struct events;
 
+struct openapi { /* the description, as it is sent */
+	char *text;
+	size_t len;
+	char etag[40]; /* with its quotes */
+};
+
 struct server {
 	struct app *app; /* configuration and options; its own database handle is not used */
 	struct loop *loop;
@@ -26,11 +32,12 @@ struct server {
 	struct jobs *jobs;
 	struct web *web;
 	struct events *events;
-	struct limit by_token, changes, failures;
-	struct running *running; /* operations that are not over; operate.c */
+	struct limit by_token, changes; /* by the token's id */
+	struct limit strangers;         /* by address: who shows no good token */
+	struct running *running;        /* operations that are not over; operate.c */
 	struct deadline tidy;
 	bool draining;
-	json_t *openapi;
+	struct openapi openapi;
 	/* What is neither /v1 nor /metrics; NULL: 404. It answers by web_..(). */
 	void (*other)(struct server *s, struct evhttp_request *req);
 };
@@ -103,4 +110,5 @@ void events_free(struct events *e);
 void events_subscribe(struct exchange *x); /* by the route's id */
 
 /* ---- openapi.c ---- */
-json_t *openapi_document(const char *version); /* new */
+int openapi_make(struct openapi *out, const char *version, struct err *err);
+void openapi_done(struct openapi *o); /* zeroed is fine */

@@ -20,8 +20,8 @@
 #define READ_QUEUE   128
 #define MOVE_QUEUE   1000
 #define CHANGE_QUEUE 64
-#define FAILURES_S   0.2 /* bad tokens of one address, per second */
-#define FAILURES     20
+#define STRANGERS_S  0.2 /* requests without a good token, of one address, per second */
+#define STRANGERS    20
 #define TIDY_MS      600000
 #define DRAIN_MS     8000
 
@@ -134,9 +134,10 @@ static int open_all(struct server *s, struct err *err)
 	static const int queues[N_LANES] = {[LANE_READ] = READ_QUEUE, [LANE_MOVE] = MOVE_QUEUE, [LANE_CHANGE] = CHANGE_QUEUE};
 	limit_init(&s->by_token, c->rate, 2.0 * c->rate);
 	limit_init(&s->changes, c->changes / 60.0, c->changes);
-	limit_init(&s->failures, FAILURES_S, FAILURES);
-	s->openapi = openapi_document(PACKAGE_VERSION);
-	int rc = s->openapi ? store_open(&s->store, c->state, err) : err_set(err, -ENOMEM, "out of memory");
+	limit_init(&s->strangers, STRANGERS_S, STRANGERS);
+	int rc = openapi_make(&s->openapi, PACKAGE_VERSION, err);
+	if (rc == 0)
+		rc = store_open(&s->store, c->state, err);
 	if (rc == 0)
 		rc = store_lock(&s->store, err);
 	if (rc == 0)
@@ -146,7 +147,7 @@ static int open_all(struct server *s, struct err *err)
 	if (rc == 0)
 		rc = events_new(&s->events, s, err);
 	if (rc == 0)
-		rc = web_open(&s->web, s->loop, c, api_request, s, err);
+		rc = web_open(&s->web, s->loop, c, &web_limits_usual, api_request, s, err);
 	return rc == 0 ? operate_recover(s, err) : rc;
 }
 
@@ -162,7 +163,7 @@ static void close_all(struct server *s)
 		loop_free(s->loop);
 	journal_close(s->state);
 	store_close(&s->store);
-	json_decref(s->openapi);
+	openapi_done(&s->openapi);
 }
 
 enum exit_code cmd_serve(struct app *a, char **words, int n, struct err *err)

@@ -1,16 +1,13 @@
 #include "control/serve/token.h"
 
 #include "lib/clock.h"
+#include "lib/hex.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
-#define SECRET_LEN 32
-#define HASH_TEXT  (2 * SHA256_DIGEST_LENGTH + 1)
 #define LOOKUP_LEN 16 /* of the hash's text: finds the row, after which the whole is compared in constant time */
 #define USED_MS    60000
 
@@ -28,33 +25,20 @@ bool token_name_ok(const char *name)
 	       !strchr("._-", name[0]);
 }
 
-static void hex(const unsigned char *bytes, size_t n, char *out)
+static void hash_of(const char *text, char out[HEX_SHA256_MAX])
 {
-	for (size_t i = 0; i < n; i++)
-		snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static void hash_of(const char *text, char out[HASH_TEXT])
-{
-	unsigned char digest[SHA256_DIGEST_LENGTH];
-	SHA256((const unsigned char *)text, strlen(text), digest);
-	hex(digest, sizeof(digest), out);
+	hex_sha256(text, strlen(text), out);
 }
 
 static int make(char out[TOKEN_TEXT_MAX], struct err *err)
 {
-	unsigned char secret[SECRET_LEN];
-	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
-		return err_errno(err, -errno, "no random bits");
 	memcpy(out, TOKEN_PREFIX, sizeof(TOKEN_PREFIX));
-	hex(secret, sizeof(secret), out + strlen(TOKEN_PREFIX));
-	OPENSSL_cleanse(secret, sizeof(secret));
-	return 0;
+	return hex_random(out + strlen(TOKEN_PREFIX), TOKEN_TEXT_MAX - sizeof(TOKEN_PREFIX), err);
 }
 
 int token_create(struct store *s, struct token *t, const char *made_by, char out[TOKEN_TEXT_MAX], struct err *err)
 {
-	char hash[HASH_TEXT], lookup[LOOKUP_LEN + 1];
+	char hash[HEX_SHA256_MAX], lookup[LOOKUP_LEN + 1];
 	int rc = make(out, err);
 	if (rc < 0)
 		return rc;
@@ -134,7 +118,7 @@ int token_list(struct store *s, json_t **out, struct err *err)
 
 int token_find(struct store *s, const char *text, int64_t now, struct token *out, struct err *err)
 {
-	char hash[HASH_TEXT], lookup[LOOKUP_LEN + 1];
+	char hash[HEX_SHA256_MAX], lookup[LOOKUP_LEN + 1];
 	sqlite3_stmt *st = NULL;
 	bool found = false;
 	hash_of(text, hash);
@@ -144,7 +128,7 @@ int token_find(struct store *s, const char *text, int64_t now, struct token *out
 		return rc;
 	while ((rc = db_next(s->db, st, err)) == 1) {
 		const char *kept = db_text(st, 8);
-		if (strlen(kept) != HASH_TEXT - 1 || CRYPTO_memcmp(kept, hash, HASH_TEXT - 1) != 0)
+		if (strlen(kept) != HEX_SHA256_MAX - 1 || CRYPTO_memcmp(kept, hash, HEX_SHA256_MAX - 1) != 0)
 			continue;
 		*out = of_row(st);
 		found = true;

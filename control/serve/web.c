@@ -1,4 +1,4 @@
-#include "control/serve/web.h"
+#include "control/serve/web_parts.h"
 
 #include "lib/addr.h"
 #include "lib/ctl_parts.h"
@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <event2/bufferevent.h>
+#include <event2/keyvalq_struct.h>
 #include <grp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #define WRITE_S  60  /* without a byte that a client takes */
@@ -25,12 +27,17 @@ struct client {
 	struct web *web;
 	struct bufferevent *bev;
 	struct deadline deadline;
-	bool idle; /* it has not begun its next request */
+	char source[WEB_SOURCE_MAX]; /* "": not known yet */
+	bool idle;                   /* it has not begun its next request */
+	bool asked;                  /* we have a request of it: what goes out is our answer */
+	bool shut;                   /* nothing is read from it nor said to it any more */
+	int refused;                 /* the status of evhttp's own answer, which ours replaces; 0: none */
 };
 
 struct web {
 	struct loop *loop;
 	const struct conf_serve *conf;
+	struct web_limits limits;
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound;
 	struct tls *tls;
@@ -45,13 +52,30 @@ struct web {
 
 /* ---- clients ---- */
 
-static bool is_left(const struct client *c);
+static bool is_left(const struct client *c)
+{
+	bufferevent_data_cb read = NULL, write = NULL;
+	bufferevent_event_cb event = NULL;
+	void *arg;
+	bufferevent_getcb(c->bev, &read, &write, &event, &arg);
+	return !event;
+}
+
+static void shut(struct client *c)
+{
+	c->shut = true;
+	if (!is_left(c))
+		bufferevent_trigger_event(c->bev, BEV_EVENT_READING | BEV_EVENT_TIMEOUT, 0);
+}
+
+static struct client *client_of_deadline(struct deadline *d)
+{
+	return (struct client *)(void *)((char *)d - offsetof(struct client, deadline));
+}
 
 static void on_deadline(struct deadline *d)
 {
-	struct client *c = (struct client *)(void *)((char *)d - offsetof(struct client, deadline));
-	if (!is_left(c))
-		bufferevent_trigger_event(c->bev, BEV_EVENT_READING | BEV_EVENT_TIMEOUT, 0);
+	shut(client_of_deadline(d));
 }
 
 static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
@@ -61,16 +85,63 @@ static void on_input(struct evbuffer *in, const struct evbuffer_cb_info *info, v
 	if (!c->idle || !info->n_added)
 		return;
 	c->idle = false;
-	deadline_arm(c->web->loop, &c->deadline, on_deadline, WEB_REQUEST_MS);
+	deadline_arm(c->web->loop, &c->deadline, on_deadline, (uint64_t)c->web->limits.request_ms);
 }
 
-static bool is_left(const struct client *c)
+static const char *own_words(const struct web *w, int status, char out[160])
 {
-	bufferevent_data_cb read = NULL, write = NULL;
-	bufferevent_event_cb event = NULL;
-	void *arg;
-	bufferevent_getcb(c->bev, &read, &write, &event, &arg);
-	return !event;
+	switch (status) {
+	case 400:
+		snprintf(out, 160, "this is no request of HTTP/1, or its head is longer than %zu bytes", w->limits.head);
+		break;
+	case 413:
+		snprintf(out, 160, "its body is longer than %d bytes (body-max of section serve), or its chunks are none",
+			 w->conf->body_max);
+		break;
+	case 417:
+		snprintf(out, 160, "the Expect of this request is not known here");
+		break;
+	case 501:
+		snprintf(out, 160, "this method is not known here");
+		break;
+	default:
+		snprintf(out, 160, "this request is refused");
+	}
+	return out;
+}
+
+/* The status of what is about to be sent: that of evhttp's 100 Continue is none. */
+static int status_in(struct evbuffer *out)
+{
+	char head[64];
+	int status = 0;
+	ev_ssize_t n = evbuffer_copyout(out, head, sizeof(head) - 1);
+	head[n > 0 ? n : 0] = '\0';
+	for (const char *p = head; p && status < 200; p = strstr(p + 1, "HTTP/1.")) {
+		if (sscanf(p, "HTTP/%*d.%*d %d", &status) != 1)
+			break;
+	}
+	return status < 200 ? 0 : status;
+}
+
+/* What evhttp cannot read it answers by itself, in HTML and without our headers, and tells nobody. It writes such an answer in pieces, all
+ * before anything of it is sent, and then closes the connection: with each piece ours is put in the place of all of it. */
+static void on_output(struct evbuffer *out, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct client *c = arg;
+	char words[160];
+	if (c->asked || !info->n_added)
+		return;
+	evbuffer_unfreeze(out, 1); /* a bufferevent lets nobody take from it between its own writes, and locks it again with the next */
+	if (!c->refused)
+		c->refused = status_in(out);
+	if (!c->refused && !c->shut)
+		return;
+	c->asked = true;
+	evbuffer_drain(out, evbuffer_get_length(out));
+	if (!c->shut)
+		web_own_words(out, c->refused, own_words(c->web, c->refused, words));
+	c->asked = false;
 }
 
 static void client_free(struct client *c)
@@ -81,6 +152,7 @@ static void client_free(struct client *c)
 		c->next->link = c->link;
 	c->web->n_clients--;
 	evbuffer_remove_cb(bufferevent_get_input(c->bev), on_input, c);
+	evbuffer_remove_cb(bufferevent_get_output(c->bev), on_output, c);
 	bufferevent_decref(c->bev);
 	free(c);
 }
@@ -97,29 +169,89 @@ static void on_sweep(struct deadline *d)
 		deadline_arm(w->loop, &w->sweep, on_sweep, SWEEP_MS);
 }
 
-/* Called before the connection has its socket. NULL would get it buffers of evhttp's own, without our limits. */
+/* ---- how many ---- */
+
+static const char *source_text(const struct sockaddr *sa, char out[WEB_SOURCE_MAX])
+{
+	struct addr a;
+	if (!sa || !addr_from_sockaddr(&a, sa)) {
+		snprintf(out, WEB_SOURCE_MAX, "unix");
+		return out;
+	}
+	if (addr_family(&a) == AF_INET6)
+		memset(&a.v6.sin6_addr.s6_addr[8], 0, 8);
+	return addr_text(&a, out);
+}
+
+static void learn_source(struct client *c)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t len = sizeof(peer);
+	struct addr a;
+	if (*c->source || getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&peer, &len) < 0)
+		return;
+	source_text((const struct sockaddr *)&peer, c->source);
+	/* Whoever asks for others on this host, a web server for one, is not one source. */
+	if (addr_from_sockaddr(&a, (const struct sockaddr *)&peer) && addr_is_loopback(&a))
+		snprintf(c->source, sizeof(c->source), "unix");
+}
+
+static bool is_one_too_many(const struct client *c)
+{
+	unsigned n = 0;
+	if (strcmp(c->source, "unix") == 0)
+		return false;
+	for (const struct client *other = c->web->clients; other; other = other->next)
+		n += strcmp(other->source, c->source) == 0;
+	return n > c->web->limits.of_source;
+}
+
+/* Once it has its socket. */
+static void on_arrived(struct deadline *d)
+{
+	struct client *c = client_of_deadline(d);
+	learn_source(c);
+	if (is_one_too_many(c))
+		shut(c);
+	else
+		deadline_arm(c->web->loop, d, on_deadline, (uint64_t)c->web->limits.request_ms);
+}
+
+static struct bufferevent *buffers_of(struct web *w, struct event_base *base, bool *in_the_clear)
+{
+	struct bufferevent *bev = w->tls ? tls_web_end(w->tls, base) : NULL;
+	*in_the_clear = w->tls && !bev;
+	return bev ? bev : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+}
+
+/* Called before the connection has its socket. NULL would get it buffers of evhttp's own, without our limits and without TLS: a request
+ * that comes by such is not looked at (on_request()). Where there is no memory for TLS alone, the connection gets plain ones and is shut.
+ */
 static struct bufferevent *on_client(struct event_base *base, void *arg)
 {
 	struct web *w = arg;
+	bool in_the_clear;
 	struct client *c = calloc(1, sizeof(*c));
-	struct bufferevent *bev = w->tls ? tls_web_end(w->tls, base) : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-	if (!c || !bev) {
+	struct bufferevent *bev = c ? buffers_of(w, base, &in_the_clear) : NULL;
+	if (!bev) {
 		free(c);
-		return bev;
+		return NULL;
 	}
-	*c = (struct client){.next = w->clients, .link = &w->clients, .web = w, .bev = bev};
+	*c = (struct client){.next = w->clients, .link = &w->clients, .web = w, .bev = bev, .shut = in_the_clear};
 	bufferevent_incref(bev);
 	evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
+	evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
 	if (c->next)
 		c->next->link = &c->next;
 	w->clients = c;
 	if (w->n_clients++ == 0)
 		deadline_arm(w->loop, &w->sweep, on_sweep, SWEEP_MS);
-	bool full = w->n_clients > WEB_CLIENTS_MAX;
+	bool full = w->n_clients > w->limits.clients;
 	if (full && !w->full)
 		log_warn("clients=%u reason=\"as many as there may be, further ones are closed\"", w->n_clients - 1);
 	w->full = full;
-	deadline_arm(w->loop, &c->deadline, on_deadline, full ? 1 : WEB_REQUEST_MS);
+	c->shut = c->shut || full;
+	deadline_arm(w->loop, &c->deadline, c->shut ? on_deadline : on_arrived, 1);
 	return bev;
 }
 
@@ -139,7 +271,8 @@ static void on_complete(struct evhttp_request *req, void *arg)
 	if (!c)
 		return;
 	c->idle = true;
-	deadline_arm(c->web->loop, &c->deadline, on_deadline, WEB_IDLE_MS);
+	c->asked = false;
+	deadline_arm(c->web->loop, &c->deadline, on_deadline, (uint64_t)c->web->limits.idle_ms);
 }
 
 /* ---- what is refused at the door ---- */
@@ -180,207 +313,69 @@ static bool has_body(struct evhttp_request *req)
 	return (length && strcmp(length, "0") != 0) || web_header(req, "Transfer-Encoding");
 }
 
+/* evhttp looks at the first of each alone, and takes a body that it does not know the end of for the next request. */
+static bool is_framed(struct evhttp_request *req)
+{
+	const struct evkeyval *h;
+	const char *coding = NULL;
+	unsigned lengths = 0, codings = 0;
+	TAILQ_FOREACH(h, evhttp_request_get_input_headers(req), next)
+	{
+		if (strcasecmp(h->key, "Content-Length") == 0)
+			lengths++;
+		if (strcasecmp(h->key, "Transfer-Encoding") == 0) {
+			coding = h->value;
+			codings++;
+		}
+	}
+	return lengths + codings <= 1 && (!coding || strcasecmp(coding, "chunked") == 0);
+}
+
+/* Of one who may be looked at no longer, or came by without our buffers. Nothing is said. */
+static bool is_shut(struct evhttp_request *req, struct client *c)
+{
+	if (c)
+		learn_source(c);
+	if (c && !c->shut && !is_one_too_many(c))
+		return false;
+	if (evhttp_request_get_connection(req))
+		evhttp_connection_free(evhttp_request_get_connection(req));
+	return true;
+}
+
+static void refuse(struct evhttp_request *req, const char *why)
+{
+	web_answer_header(req, "Connection", "close");
+	web_problem(req, 400, NULL, "%s", why);
+}
+
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	struct web *w = arg;
 	struct client *c = client_of(w, req);
 	const char *host = web_header(req, "Host"), *uri = evhttp_request_get_uri(req);
 	enum evhttp_cmd_type method = evhttp_request_get_command(req);
-	if (c)
-		deadline_cancel(w->loop, &c->deadline);
+	if (is_shut(req, c))
+		return;
+	deadline_cancel(w->loop, &c->deadline);
+	c->asked = true;
 	evhttp_request_set_on_complete_cb(req, on_complete, w);
-	if (!host || (!w->tls && !w->path.ino && !host_is_ours(w->conf, host))) {
+	if (!is_framed(req))
+		refuse(req, "where its body ends is not clear");
+	else if (!host || (!w->tls && !w->path.ino && !host_is_ours(w->conf, host)))
 		web_problem(req, 421, NULL, "the Host of this request is none of ours (names of section serve)");
-	} else if (method != EVHTTP_REQ_POST && method != EVHTTP_REQ_PUT && method != EVHTTP_REQ_PATCH && has_body(req)) {
-		web_answer_header(req, "Connection", "close");
-		web_problem(req, 400, NULL, "such a request has no body");
-	} else if (uri[0] != '/') {
+	else if (method != EVHTTP_REQ_POST && method != EVHTTP_REQ_PUT && method != EVHTTP_REQ_PATCH && has_body(req))
+		refuse(req, "such a request has no body");
+	else if (uri[0] != '/')
 		web_problem(req, 400, NULL, "expected a path");
-	} else {
-		w->fn(w->arg, req);
-	}
-}
-
-/* ---- answers ---- */
-
-void web_answer_header(struct evhttp_request *req, const char *name, const char *fmt, ...)
-{
-	char value[512];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(value, sizeof(value), fmt, ap);
-	va_end(ap);
-	evhttp_remove_header(evhttp_request_get_output_headers(req), name);
-	evhttp_add_header(evhttp_request_get_output_headers(req), name, value);
-}
-
-static void usual_header(struct evhttp_request *req, const char *name, const char *value)
-{
-	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
-	if (!evhttp_find_header(out, name))
-		evhttp_add_header(out, name, value);
-}
-
-static void usual_headers(struct evhttp_request *req, const char *type)
-{
-	usual_header(req, "Content-Type", type);
-	usual_header(req, "Cache-Control", "no-store");
-	usual_header(req, "X-Content-Type-Options", "nosniff");
-	usual_header(req, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-	usual_header(req, "Referrer-Policy", "no-referrer");
-	usual_header(req, "Cross-Origin-Resource-Policy", "same-origin");
-}
-
-void web_reply(struct evhttp_request *req, int status, const char *type, const char *body, size_t len)
-{
-	struct evbuffer *b = evbuffer_new();
-	usual_headers(req, type);
-	if (b)
-		evbuffer_add(b, body, len);
-	evhttp_send_reply(req, status, NULL, b);
-	if (b)
-		evbuffer_free(b);
-}
-
-static void reply_json(struct evhttp_request *req, int status, const char *type, const json_t *body)
-{
-	char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(15));
-	char *line = NULL;
-	int len = text ? asprintf(&line, "%s\n", text) : -1;
-	free(text);
-	if (len < 0)
-		web_reply(req, 500, "text/plain", "out of memory\n", 14);
 	else
-		web_reply(req, status, type, line, (size_t)len);
-	free(line);
-}
-
-void web_json(struct evhttp_request *req, int status, const json_t *body)
-{
-	reply_json(req, status, "application/json", body);
-}
-
-static const char *title(int status)
-{
-	static const struct {
-		int status;
-		const char *title;
-	} titles[] = {{400, "Bad Request"},
-		      {401, "Unauthorized"},
-		      {403, "Forbidden"},
-		      {404, "Not Found"},
-		      {405, "Method Not Allowed"},
-		      {409, "Conflict"},
-		      {415, "Unsupported Media Type"},
-		      {421, "Misdirected Request"},
-		      {422, "Unprocessable Content"},
-		      {429, "Too Many Requests"},
-		      {500, "Internal Server Error"},
-		      {502, "Bad Gateway"},
-		      {503, "Service Unavailable"},
-		      {504, "Gateway Timeout"}};
-	for (size_t i = 0; i < sizeof(titles) / sizeof(*titles); i++) {
-		if (titles[i].status == status)
-			return titles[i].title;
-	}
-	return "Error";
-}
-
-json_t *web_problem_object(int status, json_t *extra, const char *detail)
-{
-	json_t *o = json_pack("{s:s, s:s, s:i}", "type", "about:blank", "title", title(status), "status", status),
-	       *text = json_string(detail);
-	json_object_set_new(o, "detail", text ? text : json_string("its text is not UTF-8"));
-	if (extra)
-		json_object_update_missing(o, extra);
-	json_decref(extra);
-	return o;
-}
-
-void web_problem(struct evhttp_request *req, int status, json_t *extra, const char *fmt, ...)
-{
-	char detail[ERR_TEXT_MAX];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, ap);
-	va_end(ap);
-	json_t *o = web_problem_object(status, extra, detail);
-	reply_json(req, status, "application/problem+json", o);
-	json_decref(o);
+		w->fn(w->arg, req);
 }
 
 const char *web_source(struct evhttp_request *req, char out[WEB_SOURCE_MAX])
 {
 	struct evhttp_connection *con = evhttp_request_get_connection(req);
-	const struct sockaddr *sa = con ? evhttp_connection_get_addr(con) : NULL;
-	struct addr a;
-	if (!sa || !addr_from_sockaddr(&a, sa)) {
-		snprintf(out, WEB_SOURCE_MAX, "unix");
-		return out;
-	}
-	if (addr_family(&a) == AF_INET6)
-		memset(&a.v6.sin6_addr.s6_addr[8], 0, 8);
-	return addr_text(&a, out);
-}
-
-/* ---- streams ---- */
-
-#define STREAM_BACKLOG (256 * 1024)
-
-struct web_stream {
-	struct evhttp_request *req;
-	void (*gone)(void *arg);
-	void *arg;
-};
-
-static void on_stream_gone(struct evhttp_connection *con, void *arg)
-{
-	struct web_stream *s = arg;
-	(void)con;
-	s->gone(s->arg);
-	/* evhttp has let go of the request: without a connection an answer only frees it. */
-	evhttp_send_reply_end(s->req);
-	free(s);
-}
-
-struct web_stream *web_stream_begin(struct evhttp_request *req, void (*gone)(void *arg), void *arg)
-{
-	struct evhttp_connection *con = evhttp_request_get_connection(req);
-	struct web_stream *s = con ? calloc(1, sizeof(*s)) : NULL;
-	if (!s) {
-		web_problem(req, 503, NULL, "out of memory");
-		return NULL;
-	}
-	*s = (struct web_stream){req, gone, arg};
-	usual_headers(req, "text/event-stream");
-	evhttp_connection_set_closecb(con, on_stream_gone, s);
-	evhttp_send_reply_start(req, 200, "OK");
-	return s;
-}
-
-void web_stream_end(struct web_stream *s)
-{
-	struct evhttp_connection *con = evhttp_request_get_connection(s->req);
-	if (con)
-		evhttp_connection_set_closecb(con, NULL, NULL);
-	evhttp_send_reply_end(s->req);
-	free(s);
-}
-
-void web_stream_send(struct web_stream *s, const char *text, size_t len)
-{
-	struct evhttp_connection *con = evhttp_request_get_connection(s->req);
-	struct evbuffer *b;
-	if (con && evbuffer_get_length(bufferevent_get_output(evhttp_connection_get_bufferevent(con))) > STREAM_BACKLOG) {
-		evhttp_connection_free(con); /* and with it all that waits for a reader; on_stream_gone() follows from within */
-		return;
-	}
-	b = evbuffer_new();
-	if (!b)
-		return;
-	evbuffer_add(b, text, len);
-	evhttp_send_reply_chunk(s->req, b);
-	evbuffer_free(b);
+	return source_text(con ? evhttp_connection_get_addr(con) : NULL, out);
 }
 
 /* ---- listening ---- */
@@ -429,7 +424,7 @@ static void set_up(struct web *w)
 {
 	evhttp_set_bevcb(w->http, on_client, w);
 	evhttp_set_gencb(w->http, on_request, w);
-	evhttp_set_max_headers_size(w->http, WEB_HEAD_MAX);
+	evhttp_set_max_headers_size(w->http, (ev_ssize_t)w->limits.head);
 	evhttp_set_max_body_size(w->http, w->conf->body_max);
 	evhttp_set_timeout(w->http, WRITE_S);
 	evhttp_set_default_content_type(w->http, NULL);
@@ -450,13 +445,16 @@ int web_reload(struct web *w, struct err *err)
 	return rc;
 }
 
-int web_open(struct web **out, struct loop *l, const struct conf_serve *conf, web_fn *fn, void *arg, struct err *err)
+const struct web_limits web_limits_usual = {.clients = 256, .of_source = 128, .head = 16384, .request_ms = 10000, .idle_ms = 60000};
+
+int web_open(struct web **out, struct loop *l, const struct conf_serve *conf, const struct web_limits *limits, web_fn *fn, void *arg,
+	     struct err *err)
 {
 	struct web *w = calloc(1, sizeof(*w));
 	*out = NULL;
 	if (!w)
 		return err_set(err, -ENOMEM, "out of memory");
-	*w = (struct web){.loop = l, .conf = conf, .fn = fn, .arg = arg};
+	*w = (struct web){.loop = l, .conf = conf, .limits = *limits, .fn = fn, .arg = arg};
 	w->http = evhttp_new(loop_base(l));
 	int rc = w->http ? web_reload(w, err) : err_set(err, -ENOMEM, "out of memory");
 	if (rc == 0) {
