@@ -54,8 +54,11 @@ score shunt-dnsupdate 22
 has shunt-dnsupdate Type=notify Restart=always StartLimitIntervalSec=0 User=root WantedBy=multi-user.target \
 	'CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID' 'RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX' 'SystemCallFilter=@chown @setuid' \
 	'ReadWritePaths=-/var/lib/shunt/dns .*'
-score shunt-serve 60
-has shunt-serve Type=notify Restart=always StartLimitIntervalSec=0 User=root KillMode=process WantedBy=multi-user.target NoNewPrivileges=yes
+score shunt-serve 35
+has shunt-serve Type=notify Restart=always StartLimitIntervalSec=0 User=root KillMode=process WantedBy=multi-user.target NoNewPrivileges=yes \
+	OOMPolicy=continue 'SystemCallFilter=~@clock .*'
+# A move goes on while serve is stopped: its temporary files must stay.
+! grep "^PrivateTmp=yes" "$top/conf/shunt-serve.service" || failed "shunt-serve has a /tmp that ends with it"
 # It would take /run/shunt away from the user shunt.
 ! grep '^RuntimeDirectory' "$top/conf/shunt-serve.service" || failed "shunt-serve takes /run/shunt"
 # With it the journal would become root's again at every start.
