@@ -196,13 +196,17 @@ static void learn_source(struct client *c)
 		snprintf(c->source, sizeof(c->source), "unix");
 }
 
-static bool is_one_too_many(const struct client *c)
+/* Those that came before it count: they stand behind it. */
+static bool is_one_too_many(struct client *c)
 {
 	unsigned n = 0;
-	if (strcmp(c->source, "unix") == 0)
+	learn_source(c);
+	if (!*c->source || strcmp(c->source, "unix") == 0)
 		return false;
-	for (const struct client *other = c->web->clients; other; other = other->next)
+	for (struct client *other = c; other; other = other->next) {
+		learn_source(other);
 		n += strcmp(other->source, c->source) == 0;
+	}
 	return n > c->web->limits.of_source;
 }
 
@@ -210,7 +214,6 @@ static bool is_one_too_many(const struct client *c)
 static void on_arrived(struct deadline *d)
 {
 	struct client *c = client_of_deadline(d);
-	learn_source(c);
 	if (is_one_too_many(c))
 		shut(c);
 	else
@@ -334,8 +337,6 @@ static bool is_framed(struct evhttp_request *req)
 /* Of one who may be looked at no longer, or came by without our buffers. Nothing is said. */
 static bool is_shut(struct evhttp_request *req, struct client *c)
 {
-	if (c)
-		learn_source(c);
 	if (c && !c->shut && !is_one_too_many(c))
 		return false;
 	if (evhttp_request_get_connection(req))

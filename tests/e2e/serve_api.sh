@@ -300,11 +300,62 @@ api "$OPERATOR" GET "/v1/status?$(head -c 30000 /dev/zero | tr '\0' x)"
 [ "$STATUS" = 400 ] || [ "$STATUS" = 413 ] || die "a long line: $STATUS"
 
 in_ns c python3 "$E2E/serve_slow.py" garbage 127.0.0.1 7480 "$OPERATOR"
+in_ns c python3 "$E2E/serve_slow.py" refused 127.0.0.1 7480
 api "$OPERATOR" GET /v1/token
 is "and it still answers" 200
 
 say "a description that fits"
 in_ns c python3 "$E2E/serve_openapi.py" "$OPERATOR" http://127.0.0.1:7480
+
+ETAG=$(in_ns c curl -sS -D - -o "$W/openapi" http://127.0.0.1:7480/v1/openapi.json | sed -n 's/^ETag: \(.*\)\r$/\1/p')
+like "its tag" "$ETAG" '^"[0-9a-f]{32}"$'
+not_changed() { in_ns c curl -sS -D "$W/headers" -o "$W/body" -w '%{http_code} %{size_download}' -H "If-None-Match: $ETAG" http://127.0.0.1:7480/v1/openapi.json; }
+same "not changed" "$(not_changed)" "304 0"
+same "may be kept" "$(header Cache-Control)" "max-age=300"
+stranger() { in_ns c curl -sS -D "$W/headers" -o "$W/body" -w '%{http_code}\n' "http://127.0.0.1:7480/v1/openapi.json"; }
+stranger_waits() { [ "$(stranger)" = 429 ]; } # a burst of 20, and one more every 5 s
+wait_for stranger_waits
+like "when again" "$(header Retry-After)" '^[0-9]+$'
+api "$OPERATOR" GET /v1/openapi.json
+is "with a token it is the token's rate" 200
+
+say "a database that cannot be written"
+serve_sql() { python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=10).executescript(sys.argv[2])' "$W/serve.db" "$1"; }
+serve_sql "CREATE TRIGGER no_writes BEFORE UPDATE ON operations BEGIN SELECT RAISE(ABORT, 'no'); END;"
+api "$OPERATOR" POST /v1/accounts/bob/rollback -H 'Prefer: respond-async' -H 'Idempotency-Key: stays' "${JSON[@]}" '{"yes":true}'
+is "it waits" 202
+LOCATION=$(header Location)
+wait_for grep -q 'operation=.*reason=".*: no"' "$W/log/serve"
+api "$OPERATOR" POST "$LOCATION/cancel"
+is "and is not cancelled, which could not be written either" 503
+api "$OPERATOR" GET "$LOCATION"
+like "it is not begun" "$BODY" '"state":"queued"'
+stop serve KILL
+serve_sql "DROP TRIGGER no_writes; CREATE TRIGGER no_ends BEFORE UPDATE ON operations WHEN NEW.state = 'done' BEGIN SELECT RAISE(ABORT, 'no end'); END;"
+serve_start
+wait_for grep -q 'operation=.*reason=".*: no end"' "$W/log/serve"
+api "$OPERATOR" GET "$LOCATION"
+like "over, and not written" "$BODY" '"state":"running"'
+stop serve KILL
+serve_start
+serve_sql "DROP TRIGGER no_ends;"
+wait_for step '"exit":0,"status":200'
+same "it ran once" "$(shunt log bob | grep -c 'bob: rollback begins')" 1
+: >"$W/slow-copy-bob"
+api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+LOCATION=$(header Location)
+wait_for step '"step":"copying"'
+MOVER=$(shunt --json status bob | grep -o '"pid":[0-9]*' | head -n 1 | cut -d : -f 2)
+kill -KILL "$MOVER"
+rm "$W/slow-copy-bob"
+wait_for step '"state":"done"'
+like "killed without a word: from the trail" "$BODY" '"exit":4,"status":500,"answer":\{"from-trail":true,"moves":\[\{"account":"bob","kind":"migrate","state":"moving"'
+shunt resume >"$W/o"
+
+say "streams of events"
+TOKENS=()
+for i in 1 2 3 4 5 6 7 8 9; do TOKENS+=("$(shunt token create "many-$i" --operator 2>"$W/o")"); done
+in_ns c python3 "$E2E/serve_slow.py" streams 127.0.0.1 7480 "${TOKENS[@]}"
 
 say "a request in small pieces"
 wait $trickle || die "$(cat "$W/log/trickle")"

@@ -1,5 +1,6 @@
 """Clients that take their time, and too many of them: the API answers others all the same, and is rid of them in the end.
-usage: serve_slow.py trickle|crowd|garbage HOST PORT [TOKEN]"""
+usage: serve_slow.py trickle|crowd|garbage|refused|streams HOST PORT [TOKEN..]"""
+import json
 import random
 import socket
 import ssl
@@ -32,17 +33,87 @@ def trickle():
     assert 8 < took < 30, took
 
 
+def from_address(address):
+    return socket.create_connection((host, port), timeout=10, source_address=(address, 0))
+
+
+def is_closed(s):
+    s.settimeout(5)
+    try:
+        return s.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def crowd():
+    """One address gets half of the connections there may be; when all are taken, nobody gets a further one. Those who came keep theirs."""
     context = ssl._create_unverified_context()
-    silent = [connect() for _ in range(200)]  # within the number of clients
-    slow = context.wrap_socket(connect())
+    slow = context.wrap_socket(from_address("203.0.113.11"))
     slow.sendall(b"GET /v1/token HTTP/1.1\r\n")
-    fast = context.wrap_socket(connect())
+    first = [from_address("203.0.113.10") for _ in range(128)]
+    assert is_closed(from_address("203.0.113.10")), "the one too many of an address"
+    fast = context.wrap_socket(from_address("203.0.113.11"))
     fast.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
     assert fast.recv(12) == b"HTTP/1.1 200"
-    silent += [connect() for _ in range(100)]  # past it
-    silent[-1].settimeout(5)
-    assert silent[-1].recv(1) == b"", "the one too many is closed"
+    second = [from_address("203.0.113.12") for _ in range(128 - 2)]
+    assert is_closed(from_address("203.0.113.13")), "the one too many of all"
+    fast.settimeout(10)
+    while not fast.recv(65536).endswith(b"}\n"):
+        pass
+    fast.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert fast.recv(12) == b"HTTP/1.1 200"
+    assert len(first) + len(second) == 254
+
+
+def is_ours(answer, status):
+    """A refusal that looks like all the others, and the end of its connection."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0].startswith(b"HTTP/1.1 %d " % status), answer
+    for wanted in (b"Content-Type: application/problem+json", b"X-Content-Type-Options: nosniff", b"Cache-Control: no-store", b"Connection: close"):
+        assert wanted in lines, (wanted, answer)
+    assert json.loads(body)["status"] == status, answer
+
+
+def refused():
+    """What never comes to be a request."""
+    for status, text in (
+        (400, b"nonsense, and a lot of it\r\n\r\n"),
+        (400, b"GET / HTTP/1.1\r\nX: " + 60000 * b"x"),
+        (413, b"POST /v1/start HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n"),
+        (501, b"BREW /v1/start HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    ):
+        with connect() as s:
+            s.sendall(text)
+            answer = b""
+            while more := s.recv(65536):
+                answer += more
+            is_ours(answer, status)
+
+
+def streams():
+    """As many streams of events as a token may have, and as there may be; one that has ended makes room."""
+    tokens = [t.encode() for t in sys.argv[4:]]
+
+    def stream(token):
+        s = connect()
+        s.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token + b"\r\n\r\n")
+        answer = s.recv(4096)
+        while b"\r\n\r\n" not in answer:
+            answer += s.recv(4096)
+        return s, int(answer.split(b" ")[1])
+
+    of_first = [stream(tokens[0]) for _ in range(8)]
+    assert [status for _, status in of_first] == 8 * [200]
+    assert stream(tokens[0])[1] == 503
+    others = [stream(t) for t in tokens[1:8] for _ in range(8)]
+    assert [status for _, status in others] == 56 * [200]
+    assert stream(tokens[8])[1] == 503
+    of_first[0][0].close()
+    end = time.monotonic() + 10
+    while stream(tokens[8])[1] != 200:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def garbage():
@@ -83,4 +154,4 @@ def garbage():
         assert text.endswith(b"}\n"), text
 
 
-{"trickle": trickle, "crowd": crowd, "garbage": garbage}[what]()
+{"trickle": trickle, "crowd": crowd, "garbage": garbage, "refused": refused, "streams": streams}[what]()
