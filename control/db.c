@@ -172,3 +172,42 @@ const char *db_text(sqlite3_stmt *st, int col)
 	const unsigned char *t = sqlite3_column_text(st, col);
 	return t ? (const char *)t : "";
 }
+
+int db_number(sqlite3 *db, const char *sql, int64_t *value, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(db, &st, err, sql, "");
+	if (rc < 0)
+		return rc;
+	rc = db_next(db, st, err);
+	if (rc == 1)
+		*value = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return rc < 0 ? rc : 0;
+}
+
+static int upgrade(sqlite3 *db, int id, int latest, int (*step)(sqlite3 *db, int64_t from, struct err *err), struct err *err)
+{
+	int64_t version = 0;
+	char sql[80];
+	int rc = db_number(db, "PRAGMA user_version", &version, err); /* here: another process may just have done it */
+	if (rc == 0 && version > latest)
+		rc = err_set(err, -EPROTONOSUPPORT,
+			     "version %lld was written by a newer shunt, this one knows up to %d: install the newer one",
+			     (long long)version, latest);
+	for (; rc == 0 && version < latest; version++)
+		rc = step(db, version, err);
+	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", id, latest);
+	return rc == 0 ? db_exec(db, sql, err) : rc;
+}
+
+int db_upgrade(sqlite3 *db, int id, int latest, int (*step)(sqlite3 *db, int64_t from, struct err *err), struct err *err)
+{
+	int rc = db_exec(db, "BEGIN IMMEDIATE", err);
+	if (rc < 0)
+		return rc;
+	rc = upgrade(db, id, latest, step, err);
+	if (rc < 0)
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
+}

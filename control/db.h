@@ -4,6 +4,7 @@
 #include "lib/err.h"
 
 #include <sqlite3.h>
+#include <stdint.h>
 
 int db_error(sqlite3 *db, struct err *err, const char *doing);
 int db_exec(sqlite3 *db, const char *sql, struct err *err); /* several statements, no values */
@@ -11,8 +12,12 @@ int db_run(sqlite3 *db, struct err *err, const char *sql, const char *types, ...
 int db_query(sqlite3 *db, sqlite3_stmt **out, struct err *err, const char *sql, const char *types, ...);
 /* Prepared once, for what is said often. Owned by whoever keeps it; sqlite3_reset() ends its reading. */
 int db_query_kept(sqlite3 *db, sqlite3_stmt **kept, struct err *err, const char *sql, const char *types, ...);
-int db_next(sqlite3 *db, sqlite3_stmt *st, struct err *err); /* 1 a row, 0 no more, -errno */
-const char *db_text(sqlite3_stmt *st, int col);              /* "" for NULL; borrowed until the next db_next() */
+int db_next(sqlite3 *db, sqlite3_stmt *st, struct err *err);                  /* 1 a row, 0 no more, -errno */
+int db_number(sqlite3 *db, const char *sql, int64_t *value, struct err *err); /* of a query without values: its first; none: as it was */
+/* Brings a file to `latest` by step(), which takes it from a version to the next, and marks it as ours (application_id): all of it in one
+ * transaction. -EPROTONOSUPPORT: it is newer. Whose file it is the caller has looked at. */
+int db_upgrade(sqlite3 *db, int id, int latest, int (*step)(sqlite3 *db, int64_t from, struct err *err), struct err *err);
+const char *db_text(sqlite3_stmt *st, int col); /* "" for NULL; borrowed until the next db_next() */
 
 /* The inside of struct journal, for the files that implement it. */
 struct journal {

@@ -88,19 +88,6 @@ void who_am_i(struct who *w)
 		snprintf(w->host, sizeof(w->host), "unknown");
 }
 
-static int pragma_int(sqlite3 *db, const char *sql, int64_t *value, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(db, &st, err, sql, "");
-	if (rc < 0)
-		return rc;
-	rc = db_next(db, st, err);
-	if (rc == 1)
-		*value = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return rc < 0 ? rc : 0;
-}
-
 static int quick_check(sqlite3 *db, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
@@ -114,26 +101,19 @@ static int quick_check(sqlite3 *db, struct err *err)
 	return rc < 0 ? rc : 0;
 }
 
-static int upgrade(sqlite3 *db, int64_t from, struct err *err)
+static int step(sqlite3 *db, int64_t from, struct err *err)
 {
-	int rc = db_exec(db, "BEGIN IMMEDIATE", err);
-	if (rc < 0)
-		return rc;
-	rc = pragma_int(db, "PRAGMA user_version", &from, err); /* another process may just have done it */
-	for (int64_t v = from; rc == 0 && v < SCHEMA_VERSION; v++) {
-		rc = db_exec(db, migrations[v].sql, err);
-		if (rc == 0 && migrations[v].then)
-			rc = migrations[v].then(db, err);
-		if (rc == 0 && migrations[v].last)
-			rc = db_exec(db, migrations[v].last, err);
-	}
-	char sql[80];
-	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID, SCHEMA_VERSION);
-	if (rc == 0)
-		rc = db_exec(db, sql, err);
-	if (rc < 0)
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	int rc = db_exec(db, migrations[from].sql, err);
+	if (rc == 0 && migrations[from].then)
+		rc = migrations[from].then(db, err);
+	if (rc == 0 && migrations[from].last)
+		rc = db_exec(db, migrations[from].last, err);
 	return rc;
+}
+
+static int upgrade(sqlite3 *db, struct err *err)
+{
+	return db_upgrade(db, APPLICATION_ID, SCHEMA_VERSION, step, err);
 }
 
 /* EXTRA, not FULL: a transaction is committed when its rollback journal is gone, and FULL does not wait until the directory says so on
@@ -193,7 +173,7 @@ static int make(const char *path, struct err *err)
 	close(fd);
 	rc = open_db(&db, fresh, SQLITE_OPEN_READWRITE, BUSY_MS, err);
 	if (rc == 0)
-		rc = upgrade(db, 0, err);
+		rc = upgrade(db, err);
 	if (rc == 0 && sqlite3_close(db) != SQLITE_OK)
 		rc = db_error(db, err, "cannot close");
 	else if (rc < 0)
@@ -229,9 +209,9 @@ static int trusted(const char *path, struct err *err)
 static int check(sqlite3 *db, unsigned flags, struct err *err)
 {
 	int64_t id = 0, version = 0;
-	int rc = pragma_int(db, "PRAGMA application_id", &id, err);
+	int rc = db_number(db, "PRAGMA application_id", &id, err);
 	if (rc == 0)
-		rc = pragma_int(db, "PRAGMA user_version", &version, err);
+		rc = db_number(db, "PRAGMA user_version", &version, err);
 	if (rc < 0)
 		return rc;
 	if (id != APPLICATION_ID)
@@ -245,7 +225,7 @@ static int check(sqlite3 *db, unsigned flags, struct err *err)
 		if (rc < 0)
 			return rc;
 	}
-	return version < SCHEMA_VERSION ? upgrade(db, version, err) : 0;
+	return version < SCHEMA_VERSION ? upgrade(db, err) : 0;
 }
 
 static int open_file(struct journal *j, unsigned flags, struct err *err)
@@ -258,7 +238,7 @@ static int open_file(struct journal *j, unsigned flags, struct err *err)
 			return err_errno(err, -errno, "cannot read %s", j->path);
 		if (flags & JOURNAL_READ) {
 			rc = open_db(&j->db, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, BUSY_MS, err);
-			return rc == 0 ? upgrade(j->db, 0, err) : rc;
+			return rc == 0 ? upgrade(j->db, err) : rc;
 		}
 		rc = make(j->path, err);
 		if (rc < 0)

@@ -273,7 +273,7 @@ bool access_wanted(const struct access *a)
 
 /* ---- one line ---- */
 
-const char *access_second(struct access_clock *c, time_t now)
+static const char *second_text(struct access_clock *c, time_t now)
 {
 	struct tm tm;
 
@@ -283,6 +283,22 @@ const char *access_second(struct access_clock *c, time_t now)
 		strftime(c->stamp, sizeof c->stamp, "%Y-%m-%dT%H:%M:%S", &tm);
 	}
 	return c->stamp;
+}
+
+void access_add_time(struct access_text *l, struct access_clock *c, unsigned width)
+{
+	struct timespec now;
+	unsigned fraction;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	fraction = (unsigned)now.tv_nsec;
+	for (unsigned i = width; i < 9; i++)
+		fraction /= 10;
+	const char *stamp = second_text(c, now.tv_sec);
+	access_add(l, stamp, strlen(stamp));
+	ACCESS_ADD(l, ".");
+	access_add_digits(l, fraction, width);
+	ACCESS_ADD(l, "Z");
 }
 
 void access_write(struct access *a, const struct access_line *in)

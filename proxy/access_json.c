@@ -1,4 +1,5 @@
 /* The access log as JSON lines with the names of OpenTelemetry's semantic conventions. */
+#include "lib/utf8.h"
 #include "proxy/access_parts.h"
 
 #include <stdlib.h>
@@ -11,35 +12,17 @@ _Static_assert(NAME_CAP + METHOD_CAP + PATH_CAP + 5 * WORD_CAP + ADDR_TEXT_MAX +
 
 /* ---- strings ---- */
 
-/* Bytes of the character that begins at p, at most 4; 0: no UTF-8 (RFC 3629: no surrogates, nothing in more bytes than it needs). */
-static size_t utf8_len(const unsigned char *p, size_t len)
-{
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] >= 0xc2 && p[0] <= 0xdf)
-		return len >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : 0;
-	if (p[0] >= 0xe0 && p[0] <= 0xef) {
-		unsigned char low = p[0] == 0xe0 ? 0xa0 : 0x80, high = p[0] == 0xed ? 0x9f : 0xbf;
-		return len >= 3 && p[1] >= low && p[1] <= high && (p[2] & 0xc0) == 0x80 ? 3 : 0;
-	}
-	if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-		unsigned char low = p[0] == 0xf0 ? 0x90 : 0x80, high = p[0] == 0xf4 ? 0x8f : 0xbf;
-		return len >= 4 && p[1] >= low && p[1] <= high && (p[2] & 0xc0) == 0x80 && (p[3] & 0xc0) == 0x80 ? 4 : 0;
-	}
-	return 0;
-}
-
 /* What one character becomes, at most 6 bytes. C1 controls go as escapes too: a terminal may obey them. */
 static size_t escape(char out[6], const unsigned char *p, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
-	unsigned control = n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? p[1] : n == 1 && (p[0] < 0x20 || p[0] == 0x7f) ? p[0] : 0x100;
+	int control = utf8_control(p, n);
 
 	if (n == 0) {
 		memcpy(out, "\xef\xbf\xbd", 3);
 		return 3;
 	}
-	if (control < 0x100) {
+	if (control >= 0) {
 		memcpy(out, "\\u00", 4);
 		out[4] = hex[control >> 4];
 		out[5] = hex[control & 15];
@@ -92,18 +75,6 @@ static void add_escaped(struct access_text *l, size_t cap, const char *bytes, si
 	} while (0)
 
 /* ---- parts of a line ---- */
-
-static void add_time(struct access_text *l, struct access_clock *c)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	const char *stamp = access_second(c, now.tv_sec);
-	ACCESS_ADD(l, "{\"timestamp\":\"");
-	access_add(l, stamp, strlen(stamp));
-	ACCESS_ADD(l, ".");
-	access_add_digits(l, (unsigned)(now.tv_nsec / 1000), 6);
-	ACCESS_ADD(l, "Z\"");
-}
 
 static void add_method(struct access_text *l, struct slice m)
 {
@@ -249,7 +220,9 @@ static void add_ours(struct access_text *l, const struct access_line *in)
 
 void access_format_json(struct access_text *l, struct access_clock *c, const struct access_line *in)
 {
-	add_time(l, c);
+	ACCESS_ADD(l, "{\"timestamp\":\"");
+	access_add_time(l, c, 6);
+	ACCESS_ADD(l, "\"");
 	if (is_http(in))
 		add_http(l, in);
 	add_network(l, in);

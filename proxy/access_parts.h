@@ -19,7 +19,7 @@ struct access_clock {
 	time_t second; /* that `stamp` is the text of; -1: none yet */
 	char stamp[24];
 };
-const char *access_second(struct access_clock *c, time_t now); /* "2026-01-31T23:59:59"; borrowed until the next call */
+void access_add_time(struct access_text *l, struct access_clock *c, unsigned width); /* now: "2026-01-31T23:59:59.123Z" with 3 digits */
 
 void access_format_text(struct access_text *l, struct access_clock *c, const struct access_line *in);
 void access_format_json(struct access_text *l, struct access_clock *c, const struct access_line *in);

@@ -23,18 +23,6 @@ static void add_word(struct access_text *l, const char *word)
 	access_add(l, word, strnlen(word, WORD_CAP));
 }
 
-static void add_time(struct access_text *l, struct access_clock *c)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	const char *stamp = access_second(c, now.tv_sec);
-	ACCESS_ADD(l, "time=");
-	access_add(l, stamp, strlen(stamp));
-	ACCESS_ADD(l, ".");
-	access_add_digits(l, (unsigned)(now.tv_nsec / 1000000), 3);
-	ACCESS_ADD(l, "Z");
-}
-
 static void add_peer(struct access_text *l, const struct addr *peer)
 {
 	char text[ADDR_TEXT_MAX];
@@ -44,7 +32,8 @@ static void add_peer(struct access_text *l, const struct addr *peer)
 
 void access_format_text(struct access_text *l, struct access_clock *c, const struct access_line *in)
 {
-	add_time(l, c);
+	ACCESS_ADD(l, "time=");
+	access_add_time(l, c, 3);
 	ACCESS_ADD(l, " conn=");
 	access_add_number(l, in->conn);
 	ACCESS_ADD(l, " listener=");

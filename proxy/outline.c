@@ -1,5 +1,7 @@
 #include "proxy/outline.h"
 
+#include "lib/utf8.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -51,22 +53,6 @@ unsigned outline_distance(uint64_t a, uint64_t b)
 
 /* ---- text of strangers ---- */
 
-/* Bytes of the UTF-8 character at p (RFC 3629); 0: it is none. */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-
-	if (n == 0 || n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n == 2 && p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n; /* C1 controls */
-}
-
 char *outline_text(char *out, size_t cap, const char *bytes, size_t len)
 {
 	size_t at = 0;
@@ -84,7 +70,7 @@ char *outline_text(char *out, size_t cap, const char *bytes, size_t len)
 			continue;
 		}
 		blank = false;
-		if (n == 0 || *p < ' ' || *p == 0x7f) {
+		if (n == 0 || utf8_control(p, n) >= 0) {
 			out[at++] = '?';
 			i++;
 			continue;

@@ -49,41 +49,20 @@ static const char *const migrations[STORE_VERSION] = {
 	"CREATE INDEX operations_token ON operations(token, created);",
 };
 
-static int pragma(sqlite3 *db, const char *sql, int64_t *out, struct err *err)
+static int step(sqlite3 *db, int64_t from, struct err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(db, &st, err, sql, "");
-	if (rc == 0 && (rc = db_next(db, st, err)) == 1) {
-		*out = sqlite3_column_int64(st, 0);
-		rc = 0;
-	}
-	sqlite3_finalize(st);
-	return rc;
+	return db_exec(db, migrations[from], err);
 }
 
 static int upgrade(sqlite3 *db, struct err *err)
 {
 	int64_t id = 0, version = 0;
-	int rc = db_exec(db, "BEGIN IMMEDIATE", err);
-	if (rc < 0)
-		return rc;
-	rc = pragma(db, "PRAGMA application_id", &id, err);
+	int rc = db_number(db, "PRAGMA user_version", &version, err); /* first: both are written at once */
 	if (rc == 0)
-		rc = pragma(db, "PRAGMA user_version", &version, err);
+		rc = db_number(db, "PRAGMA application_id", &id, err);
 	if (rc == 0 && version && id != APPLICATION_ID)
 		rc = err_set(err, -EBADMSG, "this is not a file of shunt serve");
-	if (rc == 0 && version > STORE_VERSION)
-		rc = err_set(err, -EPROTONOSUPPORT, "version %lld was written by a newer shunt, this one knows up to %d",
-			     (long long)version, STORE_VERSION);
-	for (; rc == 0 && version < STORE_VERSION; version++)
-		rc = db_exec(db, migrations[version], err);
-	char sql[80];
-	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", APPLICATION_ID, STORE_VERSION);
-	if (rc == 0)
-		rc = db_exec(db, sql, err);
-	if (rc < 0)
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return rc;
+	return rc == 0 ? db_upgrade(db, APPLICATION_ID, STORE_VERSION, step, err) : rc;
 }
 
 static int trusted(int fd, struct err *err)
