@@ -164,19 +164,13 @@ int operation_open(struct store *s, struct operation *out, int max, struct err *
 	return rc < 0 ? rc : n;
 }
 
-static json_t *time_or_null(int64_t ms)
-{
-	char text[TIME_TEXT_MAX];
-	return ms ? json_string(time_text(ms, text)) : json_null();
-}
-
 json_t *operation_json(const struct operation *o, int64_t account_id)
 {
 	bool all = account_id == OPERATION_OF_ALL, over = strcmp(o->state, "done") == 0;
 	json_t *j = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:b, s:o, s:o, s:o, s:o}", "operation", o->id, "command", o->command, "account",
 			      *o->account ? o->account : NULL, "token", all || o->by_owner ? o->token_name : "the operator", "state",
 			      o->state, "may-cancel", !over && (all || o->by_owner), "request", json_loads(o->request, 0, NULL), "created",
-			      time_or_null(o->created), "started", time_or_null(o->started), "ended", time_or_null(o->ended));
+			      store_time(o->created), "started", store_time(o->started), "ended", store_time(o->ended));
 	if (o->ended)
 		json_object_set_new(j, "exit", json_integer(o->exit));
 	return j;

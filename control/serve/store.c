@@ -1,5 +1,7 @@
 #include "control/serve/store.h"
 
+#include "lib/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -142,4 +144,10 @@ void store_close(struct store *s)
 	free(s->path);
 	free(s->run_dir);
 	*s = (struct store){0};
+}
+
+json_t *store_time(int64_t ms)
+{
+	char text[TIME_TEXT_MAX];
+	return ms ? json_string(time_text(ms, text)) : json_null();
 }

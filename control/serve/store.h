@@ -6,6 +6,7 @@
  * journal.h. Units: ms since 1970 UTC. Threads: one. */
 #include "control/db.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 
 struct store {
@@ -17,4 +18,5 @@ struct store {
 /* Makes file and directory where they are missing, mode 0600 and 0700. -EACCES: others may write there. */
 int store_open(struct store *s, const char *path, struct err *err);
 int store_lock(struct store *s, struct err *err); /* until store_close(), by one serve alone: -EBUSY */
+json_t *store_time(int64_t ms);                   /* a text of RFC 3339, or null for 0; new */
 void store_close(struct store *s);                /* zeroed is fine */

@@ -84,17 +84,11 @@ static struct token of_row(sqlite3_stmt *st)
 	return t;
 }
 
-static json_t *time_or_null(int64_t ms)
-{
-	char text[TIME_TEXT_MAX];
-	return ms ? json_string(time_text(ms, text)) : json_null();
-}
-
 json_t *token_json(const struct token *t)
 {
 	return json_pack("{s:s, s:s, s:s?, s:o, s:o, s:o}", "name", t->name, "kind", kinds[t->kind], "account",
-			 *t->account ? t->account : NULL, "created", time_or_null(t->created), "expires", time_or_null(t->expires), "used",
-			 time_or_null(t->used));
+			 *t->account ? t->account : NULL, "created", store_time(t->created), "expires", store_time(t->expires), "used",
+			 store_time(t->used));
 }
 
 int token_list(struct store *s, json_t **out, struct err *err)

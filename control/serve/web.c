@@ -17,8 +17,9 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define WRITE_S  60  /* without a byte that a client takes */
-#define SWEEP_MS 200 /* until a connection that is over is closed for good */
+#define WRITE_S   60    /* without a byte that a client takes */
+#define MORE_READ 16384 /* past a head and a body: what a client may send ahead */
+#define SWEEP_MS  200   /* until a connection that is over is closed for good */
 
 /* One connection. Nobody tells when evhttp has done with one, so we hold a reference to its buffers as well and look from time to time:
  * with the last callback gone they are ours alone. */
@@ -242,6 +243,8 @@ static struct bufferevent *on_client(struct event_base *base, void *arg)
 	}
 	*c = (struct client){.next = w->clients, .link = &w->clients, .web = w, .bev = bev, .shut = in_the_clear};
 	bufferevent_incref(bev);
+	/* Also while an answer or a stream goes out evhttp reads on, to learn that the other end has gone, and keeps what comes. */
+	bufferevent_setwatermark(bev, EV_READ, 0, w->limits.head + (size_t)w->conf->body_max + MORE_READ);
 	evbuffer_add_cb(bufferevent_get_input(bev), on_input, c);
 	evbuffer_add_cb(bufferevent_get_output(bev), on_output, c);
 	if (c->next)

@@ -218,6 +218,19 @@ api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' -H 'Pr
 is "waits again" 202
 BOBS=$(header Location)
 LOCATION=$CAROLS
+waiting=()
+for i in 1 2 3 4; do # of an owner's token so many
+	api "$ALICES" POST /v1/accounts/alice/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+	is "waits too ($i)" 202
+	waiting+=("$(header Location)")
+done
+api "$ALICES" POST /v1/accounts/alice/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+is "one too many" 503
+like "is not there" "$BODY" 'too many calls are waiting. Nothing changed'
+for i in "${waiting[@]}"; do
+	api "$ALICES" POST "$i/cancel"
+	is "cancelled" 202
+done
 stop serve # and the move goes on
 serve_start
 api "$OPERATOR" GET "$BOBS"

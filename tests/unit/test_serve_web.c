@@ -30,14 +30,23 @@ struct world {
 	struct conf_serve conf;
 	uint16_t port;
 	int asked; /* requests that came through */
+	struct web_stream *stream;
 	void (*client)(struct world *w);
 };
+
+static void on_gone(void *arg)
+{
+	((struct world *)arg)->stream = NULL;
+}
 
 static void on_request(void *arg, struct evhttp_request *req)
 {
 	struct world *w = arg;
 	w->asked++;
-	web_reply(req, 200, "text/plain", "good\n", 5);
+	if (strcmp(evhttp_request_get_uri(req), "/stream") == 0)
+		w->stream = web_stream_begin(req, on_gone, w);
+	else
+		web_reply(req, 200, "text/plain", "good\n", 5);
 }
 
 static void open_web(struct world *w, const struct web_limits *limits, bool tls)
@@ -76,6 +85,8 @@ static void serve(struct world *w, const struct web_limits *limits, void (*clien
 	assert_int_equal(pthread_create(&thread, NULL, client_main, w), 0);
 	loop_run(w->loop);
 	pthread_join(thread, NULL);
+	if (w->stream)
+		web_stream_end(w->stream);
 	web_close(w->web);
 	loop_free(w->loop);
 	free(w->conf.listen);
@@ -301,6 +312,30 @@ static void test_crowd(void **state)
 	serve(&w, &limits, crowd_client);
 }
 
+/* Who listens to a stream may go on talking: what he says is not kept without end. */
+static void talk_client(struct world *w)
+{
+	static char much[65536];
+	struct timeval brief = {.tv_sec = 1};
+	size_t total = 0, most = 64 << 20; /* far more than the sockets' own buffers */
+	int fd = dial(w);
+	ssize_t n = 1;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &brief, sizeof(brief));
+	say(fd, "GET /stream HTTP/1.1\r\n" HOST "\r\n");
+	MUST(recv(fd, much, sizeof(much), 0) > 0);
+	while (total < most && (n = send(fd, much, sizeof(much), MSG_NOSIGNAL)) > 0)
+		total += (size_t)n;
+	MUST(n < 0 && errno == EAGAIN && total < most);
+	close(fd);
+}
+
+static void test_talk(void **state)
+{
+	struct world w = {0};
+	(void)state;
+	serve(&w, &web_limits_usual, talk_client);
+}
+
 /* ---- TLS without memory ---- */
 
 static atomic_bool no_memory;
@@ -363,11 +398,8 @@ int main(void)
 	if (CRYPTO_set_mem_functions(some_or_none, more_or_none, let_go) != 1)
 		return 1;
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_garbage),
-		cmocka_unit_test(test_head),
-		cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_crowd),
-		cmocka_unit_test(test_no_memory_for_tls),
+		cmocka_unit_test(test_garbage), cmocka_unit_test(test_head), cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_crowd),   cmocka_unit_test(test_talk), cmocka_unit_test(test_no_memory_for_tls),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
