@@ -158,14 +158,19 @@ static void client_free(struct client *c)
 	free(c);
 }
 
-static void on_sweep(struct deadline *d)
+static void sweep(struct web *w)
 {
-	struct web *w = (struct web *)(void *)((char *)d - offsetof(struct web, sweep));
 	for (struct client *c = w->clients, *next; c; c = next) {
 		next = c->next;
 		if (is_left(c))
 			client_free(c);
 	}
+}
+
+static void on_sweep(struct deadline *d)
+{
+	struct web *w = (struct web *)(void *)((char *)d - offsetof(struct web, sweep));
+	sweep(w);
 	if (w->clients)
 		deadline_arm(w->loop, &w->sweep, on_sweep, SWEEP_MS);
 }
@@ -206,7 +211,7 @@ static bool is_one_too_many(struct client *c)
 		return false;
 	for (struct client *other = c; other; other = other->next) {
 		learn_source(other);
-		n += strcmp(other->source, c->source) == 0;
+		n += strcmp(other->source, c->source) == 0 && !is_left(other);
 	}
 	return n > c->web->limits.of_source;
 }
@@ -235,6 +240,8 @@ static struct bufferevent *on_client(struct event_base *base, void *arg)
 {
 	struct web *w = arg;
 	bool in_the_clear;
+	if (w->n_clients >= w->limits.clients)
+		sweep(w); /* those that have gone do not count */
 	struct client *c = calloc(1, sizeof(*c));
 	struct bufferevent *bev = c ? buffers_of(w, base, &in_the_clear) : NULL;
 	if (!bev) {
