@@ -4,7 +4,7 @@
  *   crc {...}                  added since */
 #include "proxy/countfile.h"
 
-#include "proxy/crc32c.h"
+#include "proxy/crcline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define FORMAT     1
-#define CRC_DIGITS 8
 #define FILE_BYTES (256 << 20)
 
 struct countfile {
@@ -73,24 +72,6 @@ void countfile_free(struct countfile *f)
 
 /* ---- writing ---- */
 
-/* Takes o. Returns new. *crc is of the line before, then of this one. */
-static char *line_of(json_t *o, uint32_t *crc, size_t *len)
-{
-	char *json = o ? json_dumps(o, JSON_COMPACT) : NULL, *line = NULL;
-
-	json_decref(o);
-	if (json) {
-		size_t n = strlen(json);
-
-		*crc = crc32c_more(*crc, json, n);
-		line = malloc(n + CRC_DIGITS + 3);
-		if (line)
-			*len = (size_t)snprintf(line, n + CRC_DIGITS + 3, "%08x %s\n", *crc, json);
-	}
-	free(json);
-	return line;
-}
-
 static bool has_room(struct countfile *f, size_t more)
 {
 	size_t cap = f->cap ? f->cap : 64 * 1024;
@@ -111,7 +92,7 @@ static bool has_room(struct countfile *f, size_t more)
 void countfile_put(struct countfile *f, json_t *o)
 {
 	size_t len = 0;
-	char *line = line_of(o, &f->text_crc, &len);
+	char *line = crcline_of(o, &f->text_crc, &len);
 
 	if (!line || !has_room(f, len))
 		f->rc = -ENOMEM;
@@ -216,7 +197,7 @@ int countfile_add(struct countfile *f, json_t *o, struct err *err)
 		json_decref(o);
 		return err_set(err, -ENOENT, "%s is not there", f->path);
 	}
-	line = line_of(o, &crc, &len);
+	line = crcline_of(o, &crc, &len);
 	if (!line)
 		return no_memory(err);
 	rc = write_all(f->fd, line, len);
@@ -263,25 +244,6 @@ static int check_file(const struct countfile *f, int fd, struct stat *st, struct
 	return 0;
 }
 
-/* Of one line without its newline. NULL: it is not as it was written. */
-static json_t *object_of(const char *line, size_t len, uint32_t *crc)
-{
-	char digits[CRC_DIGITS + 1];
-	json_t *o;
-
-	if (len <= CRC_DIGITS + 1 || line[CRC_DIGITS] != ' ')
-		return NULL;
-	*crc = crc32c_more(*crc, line + CRC_DIGITS + 1, len - CRC_DIGITS - 1);
-	snprintf(digits, sizeof digits, "%08x", *crc);
-	if (memcmp(digits, line, CRC_DIGITS) != 0)
-		return NULL;
-	o = json_loadb(line + CRC_DIGITS + 1, len - CRC_DIGITS - 1, JSON_REJECT_DUPLICATES, NULL);
-	if (json_is_object(o))
-		return o;
-	json_decref(o);
-	return NULL;
-}
-
 /* *end: where the last whole line ends. */
 static int read_lines(struct countfile *f, FILE *in, struct countfile_lines *out, off_t *end, struct err *err)
 {
@@ -292,7 +254,7 @@ static int read_lines(struct countfile *f, FILE *in, struct countfile_lines *out
 	int rc = 0;
 
 	for (*end = 0; rc == 0 && (len = getline(&line, &cap, in)) > 0 && line[len - 1] == '\n'; n++) {
-		json_t *o = object_of(line, (size_t)len - 1, &f->crc);
+		json_t *o = crcline_is_right(line, (size_t)len - 1, f->crc, &f->crc) ? crcline_object(line, (size_t)len - 1) : NULL;
 		const json_t *count = json_object_get(o, "lines");
 
 		*end += len;

@@ -8,7 +8,7 @@
 
 #include "lib/index.h"
 #include "lib/log.h"
-#include "proxy/crc32c.h"
+#include "proxy/crcline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +20,9 @@
 #include <unistd.h>
 
 #define FORMAT       1
-#define CHANGES_MAX  10000 /* appended lines, after which a snapshot is due */
-#define CRC_DIGITS   8
+#define CHANGES_MAX  10000       /* appended lines, after which a snapshot is due */
 #define LINE_BYTES   (64u << 20) /* one account with two million domains */
-#define CHANGE_BYTES (CRC_DIGITS + 64u + ACCOUNT_NAME_MAX)
+#define CHANGE_BYTES (CRCLINE_DIGITS + 64u + ACCOUNT_NAME_MAX)
 
 struct store {
 	char *path, *temp, *dir;
@@ -152,23 +151,6 @@ static int write_all(const struct store *s, int fd, const char *p, size_t len)
 	return 0;
 }
 
-/* A line's text, with check sum and newline. Takes o. *crc is of the line before, then of this one. */
-static char *line_of(json_t *o, uint32_t *crc, size_t *len)
-{
-	char *json = o ? json_dumps(o, JSON_COMPACT) : NULL, *line = NULL;
-
-	json_decref(o);
-	if (json) {
-		*len = CRC_DIGITS + 1 + strlen(json) + 1;
-		line = malloc(*len + 1);
-		*crc = crc32c_more(*crc, json, strlen(json));
-		if (line)
-			sprintf(line, "%08x %s\n", *crc, json);
-	}
-	free(json);
-	return line;
-}
-
 struct out {
 	const struct store *s;
 	int fd, rc;
@@ -188,7 +170,7 @@ static void flush_out(struct out *o)
 static void put_line(struct out *o, json_t *object)
 {
 	size_t len;
-	char *line = line_of(object, &o->crc, &len);
+	char *line = crcline_of(object, &o->crc, &len);
 
 	if (!line || len > LINE_BYTES) { /* what could not be read again is not written */
 		o->rc = line ? -EFBIG : -ENOMEM;
@@ -286,7 +268,7 @@ int store_change(struct store *s, const char *account, enum side side, enum gate
 	end = lseek(s->fd, 0, SEEK_END);
 	if (end < 0)
 		return err_errno(err, -errno, "cannot write %s", s->path);
-	line = line_of(json_pack("{ss ss ss}", "change", account, "side", side_name(side), "gate", gate_name(gate)), &crc, &len);
+	line = crcline_of(json_pack("{ss ss ss}", "change", account, "side", side_name(side), "gate", gate_name(gate)), &crc, &len);
 	if (!line)
 		return err_set(err, -ENOMEM, "out of memory");
 	rc = write_all(s, s->fd, line, len);
@@ -378,18 +360,6 @@ static int take_object(struct reader *r, const json_t *o)
 	return json_is_integer(v) ? take_end(r, json_integer_value(v)) : take_account(r, o);
 }
 
-/* Whether a line without its newline bears the check sum it should. */
-static bool sum_is_right(const struct reader *r, const char *line, size_t len, uint32_t *crc)
-{
-	char digits[CRC_DIGITS + 1];
-
-	if (len <= CRC_DIGITS)
-		return false;
-	*crc = crc32c_more(r->crc, line + CRC_DIGITS + 1, len - CRC_DIGITS - 1);
-	snprintf(digits, sizeof digits, "%08x", *crc);
-	return memcmp(digits, line, CRC_DIGITS) == 0;
-}
-
 /* The end of a file whose last byte is no newline: the beginning of a change that was being written, or damage to one that was there? The
  * latter shows in bytes that no change begins with, or in a whole line with another byte where its newline was. */
 static bool is_torn_change(const struct reader *r, const char *line, size_t len)
@@ -397,12 +367,12 @@ static bool is_torn_change(const struct reader *r, const char *line, size_t len)
 	static const char begins[] = " {\"change\":\"";
 	uint32_t crc;
 
-	if (len >= CHANGE_BYTES || sum_is_right(r, line, len - 1, &crc))
+	if (len >= CHANGE_BYTES || crcline_is_right(line, len - 1, r->crc, &crc))
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		if (i < CRC_DIGITS ? !memchr("0123456789abcdef", line[i], 16) : line[i] < ' ' || line[i] > '~')
+		if (i < CRCLINE_DIGITS ? !memchr("0123456789abcdef", line[i], 16) : line[i] < ' ' || line[i] > '~')
 			return false;
-		if (i >= CRC_DIGITS && i - CRC_DIGITS < sizeof begins - 1 && line[i] != begins[i - CRC_DIGITS])
+		if (i >= CRCLINE_DIGITS && i - CRCLINE_DIGITS < sizeof begins - 1 && line[i] != begins[i - CRCLINE_DIGITS])
 			return false;
 	}
 	return true;
@@ -410,19 +380,16 @@ static bool is_torn_change(const struct reader *r, const char *line, size_t len)
 
 static int take_line(struct reader *r, const char *line, size_t len)
 {
-	json_error_t why;
 	json_t *o;
 	int rc;
 
-	if (len < CRC_DIGITS + 1 || line[CRC_DIGITS] != ' ')
+	if (len < CRCLINE_DIGITS + 1 || line[CRCLINE_DIGITS] != ' ')
 		return damaged(r, "no check sum", "8 hex digits and a space");
-	if (!sum_is_right(r, line, len, &r->crc))
+	if (!crcline_is_right(line, len, r->crc, &r->crc))
 		return damaged(r, "a line that does not match its check sum", "it as it was written, after the line that was before it");
-	o = json_loadb(line + CRC_DIGITS + 1, len - CRC_DIGITS - 1, JSON_REJECT_DUPLICATES, &why);
-	if (!json_is_object(o)) {
-		json_decref(o);
+	o = crcline_object(line, len);
+	if (!o)
 		return damaged(r, "no JSON object", "one");
-	}
 	rc = take_object(r, o);
 	json_decref(o);
 	return rc;
