@@ -94,14 +94,20 @@ static void void_ticket(struct running *r)
 		complain(r, &err);
 }
 
+/* The last line of the trail; 0: there is none yet; -1: it cannot be told. */
+static int64_t trail_now(struct server *s)
+{
+	struct trail_head head;
+	if (state_now(s))
+		return journal_head(s->state, &head, NULL) == 0 ? head.lines : -1;
+	return access(app_state_path(s->app), F_OK) < 0 && errno == ENOENT ? 0 : -1;
+}
+
 static enum job_go on_begins(void *arg)
 {
 	struct running *r = arg;
 	struct err err = {0};
-	struct trail_head head = {0};
-	if (state_now(r->s))
-		journal_head(r->s->state, &head, NULL);
-	r->begun = operation_began(&r->s->store, r->id, head.lines, &err) == 0;
+	r->begun = operation_began(&r->s->store, r->id, trail_now(r->s), &err) == 0;
 	if (r->begun)
 		return JOB_GO;
 	if (!r->held_up) {
@@ -247,11 +253,8 @@ static bool key_ok(const char *key)
 
 static int fill(struct exchange *x, struct operation *o, const char *key, const char *digest, struct err *err)
 {
-	struct trail_head head = {0};
 	char **argv = api_argv(x->s, x->route->command, &x->call, false, true);
 	json_t *list = json_array(), *shown = json_copy(x->fields);
-	if (state_now(x->s))
-		journal_head(x->s->state, &head, NULL);
 	for (size_t i = 0; argv && argv[i]; i++)
 		json_array_append_new(list, json_string(argv[i]));
 	if (x->call.accounts)
@@ -260,7 +263,7 @@ static int fill(struct exchange *x, struct operation *o, const char *key, const 
 				.argv = json_dumps(list, JSON_COMPACT),
 				.request = json_dumps(shown, JSON_COMPACT),
 				.lane = x->route->lane,
-				.trail = head.lines};
+				.trail = trail_now(x->s)};
 	snprintf(o->token_name, sizeof(o->token_name), "%s", x->token.name);
 	snprintf(o->account, sizeof(o->account), "%s", strstr(x->route->path, "{account}") ? x->match.arg : "");
 	o->account_id = x->owner ? x->token.account_id : *o->account ? state_account(x->s->state, o->account) : 0;

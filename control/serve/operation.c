@@ -139,7 +139,8 @@ int operation_by_key(struct store *s, int64_t token, const char *key, struct ope
 
 int operation_began(struct store *s, const char *id, int64_t trail, struct err *err)
 {
-	int rc = db_run(s->db, err, "UPDATE operations SET state = 'running', started = ?, trail = ? WHERE id = ? AND state <> 'done'",
+	int rc = db_run(s->db, err,
+			"UPDATE operations SET state = 'running', started = ?, trail = max(trail, ?) WHERE id = ? AND state <> 'done'",
 			"iis", now_ms(), trail, id);
 	if (rc == 0 && sqlite3_changes(s->db) == 0)
 		rc = err_set(err, -ENOENT, "it is not there, or over");

@@ -30,7 +30,7 @@ struct operation {
 	char key[OPERATION_KEY_MAX + 1]; /* "": none */
 	char digest[HEX_SHA256_MAX];     /* of what was asked, to tell whether a key is used again for the same */
 	char state[8];                   /* queued, running, done */
-	int64_t trail;                   /* the last line of the trail before it began; until then, before it was asked for */
+	int64_t trail;                   /* the last line of the trail before it began (until then: was asked for); -1: not known */
 	int64_t created, started, ended; /* 0: not yet */
 	int exit;
 	char *answer; /* JSON, of the command; owned; NULL: none yet */
@@ -45,7 +45,7 @@ int operation_add(struct store *s, struct operation *o, struct err *err);
 #define OPERATION_OF_ALL (-1)
 int operation_find(struct store *s, const char *id, int64_t account_id, struct operation *out, struct err *err);
 int operation_by_key(struct store *s, int64_t token, const char *key, struct operation *out, struct err *err); /* -ENOENT */
-/* Once more is fine, for one of which it is not known whether it was written. */
+/* Once more is fine, for one of which it is not known whether it was written. trail: as above. */
 int operation_began(struct store *s, const char *id, int64_t trail, struct err *err);
 int operation_end(struct store *s, const char *id, int exit, const char *answer, struct err *err);
 /* Those that are not over, the oldest first; at most max of them. Returns how many, or -errno. */

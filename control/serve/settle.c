@@ -139,7 +139,7 @@ int settle(struct journal *state, const struct operation *o, json_t **answer)
 	int exit = EXIT_STUCK;
 	snprintf(s.by, sizeof(s.by), "(token: %s)", o->token_name);
 	*answer = json_pack("{s:b}", "from-trail", 1);
-	if (state && walk(&s, state))
+	if (state && o->trail >= 0 && walk(&s, state))
 		exit = is_move(o->command) ? end_of_moves(&s, *answer, &error) : end_of_other(&s, &error);
 	json_object_set_new(*answer, "ok", json_boolean(exit == EXIT_DONE));
 	json_object_set_new(*answer, "exit", json_integer(exit));

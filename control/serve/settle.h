@@ -7,5 +7,6 @@
 #include "control/journal.h"
 #include "control/serve/operation.h"
 
-/* state NULL: it cannot be read. Returns an exit code (lib/exits.h); *answer: new, as the command's own with "from-trail": true. */
+/* state NULL, or the operation's trail -1: it cannot be read, or not where to begin. Returns an exit code (lib/exits.h); *answer: new, as
+ * the command's own with "from-trail": true. */
 int settle(struct journal *state, const struct operation *o, json_t **answer);

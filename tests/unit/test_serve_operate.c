@@ -194,6 +194,11 @@ static void test_queued_without_its_ticket(void **state)
 	operation_done(&late);
 }
 
+static bool a_moment(struct world *w)
+{
+	return w->looks > 6;
+}
+
 static bool has_waited(struct world *w)
 {
 	return w->looks > 22; /* more than a second, in which it is asked again */
@@ -227,7 +232,7 @@ static void end_cannot_be_written(struct world *w, bool next_serve)
 	assert_int_equal(db_exec(w->s.store.db, only_ends, NULL), 0);
 	assert_int_equal(operate_recover(&w->s, NULL), 0);
 	run_until(w, o.id, has_run);
-	run_until(w, o.id, has_waited);
+	run_until(w, o.id, a_moment);
 	now = found(w, o.id);
 	assert_string_equal(now.state, "running");
 	operation_done(&now);
@@ -235,7 +240,7 @@ static void end_cannot_be_written(struct world *w, bool next_serve)
 		close_serve(w);
 		open_serve(w);
 		assert_int_equal(operate_recover(&w->s, NULL), 0);
-		run_until(w, o.id, has_waited);
+		run_until(w, o.id, a_moment);
 	}
 	assert_int_equal(db_exec(w->s.store.db, "DROP TRIGGER no_writes", NULL), 0);
 	run_until(w, o.id, is_done);
@@ -333,6 +338,10 @@ static void test_settled(void **state)
 	assert_int_equal(journal_note(w->db, "dave", 0, "account added", NULL, NULL), 0);
 	recover_begun(w, "account add", "dave", "{}", at, 0, "\"ok\":true");
 	recover_begun(w, "reinstall", "", "{}", at, 4, "died without an answer");
+	struct operation o = {.trail = -1, .token_name = "panel", .account = "alice", .command = "migrate", .request = "{}"};
+	json_t *answer;
+	assert_int_equal(settle(w->db, &o, &answer), 4); /* not since when: what is there may be another's */
+	json_decref(answer);
 }
 
 /* ---- files ---- */
