@@ -252,10 +252,20 @@ static void set_place(struct stream *t, struct exchange *x, int64_t trail)
 		t->place = least;
 }
 
+static void let_go(struct events *e)
+{
+	for (struct stream *t = e->streams, *next; t; t = next) {
+		next = t->next;
+		if (t->gone)
+			stream_free(t);
+	}
+}
+
 static void begin(struct exchange *x, const char *account, const struct operation *o)
 {
 	struct events *e = x->s->events;
 	struct evhttp_request *req = x->req;
+	let_go(e); /* those that have gone since the last round do not count */
 	struct stream *t = e->n < STREAMS_MAX && of_token(e, x->token.id) < OF_TOKEN_MAX ? calloc(1, sizeof(*t)) : NULL;
 	char first[40];
 	if (!t) {

@@ -1,8 +1,9 @@
 #pragma once
 /* serve - `shunt serve`: what its parts share. The API answers below /v1 and /metrics; what lies elsewhere goes to `other`, which is
  * the panel (control/panel).
- *   web        HTTP        route  the table of calls     call   a request as a command line     job  children
- *   token      who         limit  how often              scope  what an owner is shown          operation, store  what is on disk
+ *   web        HTTP        route  the table of calls     call    a request as a command line     job     children
+ *   token      who         limit  how often              scope   what an owner is shown          settle  what became of a lost one
+ *   operation, ticket, store   what is on disk           events  what happens, as it happens     openapi the description
  * An exchange is one request from its first look to its answer. Threads: one loop. */
 #include "control/app.h"
 #include "control/serve/call.h"
