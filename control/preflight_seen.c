@@ -20,43 +20,75 @@ bool preflight_is_login_port(uint16_t port, const char **service)
 	return false;
 }
 
-static void put_row(char *text, size_t cap, const json_t *row)
+/* What listens for the account: a bit per port. */
+struct ports {
+	unsigned long long bits[1024];
+};
+
+static bool has(const struct ports *p, unsigned port)
 {
-	size_t at = strlen(text);
-	const char *protocol = preflight_text(row, "protocol"), *service;
-	uint16_t port = (uint16_t)preflight_number(row, "port");
-	bool known = preflight_is_login_port(port, &service);
-	if (at + 1 < cap)
-		snprintf(text + at, cap - at, "%s%u %s (%lld %s, last %.10s)", at ? ", " : "", (unsigned)port, known ? service : protocol,
-			 (long long)preflight_number(row, "count"), strcmp(protocol, "http") == 0 ? "requests" : "connections",
-			 preflight_text(row, "last-seen"));
+	return p->bits[port / 64] >> port % 64 & 1;
 }
 
-/* What listens for the account, each port once. */
-static void put_ports(char *text, size_t cap, const json_t *listeners)
+/* Each once, as text. */
+static void take_ports(struct ports *p, char *text, size_t cap, const json_t *listeners)
 {
 	const json_t *l;
 	size_t i;
-	unsigned long long done[1024] = {0}; /* a bit per port */
 	json_array_foreach (listeners, i, l) {
 		unsigned port = (unsigned)preflight_number(l, "port") & 0xffff;
 		size_t at = strlen(text);
-		if (!(done[port / 64] >> port % 64 & 1) && at + 1 < cap)
+		if (!has(p, port) && at + 1 < cap)
 			snprintf(text + at, cap - at, "%s%u", at ? ", " : "", port);
-		done[port / 64] |= 1ull << port % 64;
+		p->bits[port / 64] |= 1ull << port % 64;
 	}
+}
+
+static void by_port(json_t *findings, const json_t *row, long long days, bool carried)
+{
+	const char *protocol = preflight_text(row, "protocol"), *service;
+	unsigned port = (unsigned)preflight_number(row, "port") & 0xffff;
+	long long n = (long long)preflight_number(row, "count");
+	char name[60];
+	bool known = preflight_is_login_port((uint16_t)port, &service);
+	snprintf(name, sizeof(name), "port %u (%s)", port, known ? service : protocol);
+	FIND(findings, carried ? GRADE_INFORM : GRADE_WARN, "seen", name,
+	     carried ? NULL : "give it a listener, or those who still come by it will not be carried",
+	     "%lld %s%s in the last %lld days, the last at %s%s", n, strcmp(protocol, "http") == 0 ? "request" : "connection",
+	     n == 1 ? "" : "s", days, preflight_text(row, "last-seen"),
+	     carried ? "" : "; no listener of shunt-proxy serves the account there any more");
+}
+
+/* Of these days. */
+static void put_uncounted(char *text, size_t cap, json_int_t seconds)
+{
+	if (seconds >= 3600)
+		snprintf(text, cap, ", but for %.1f hours while shunt-proxy did not run", (double)seconds / 3600);
+	else if (seconds >= 60)
+		snprintf(text, cap, ", but for %lld minutes while shunt-proxy did not run", (long long)seconds / 60);
+}
+
+static void put_how_many(char *text, size_t cap, size_t n, bool more)
+{
+	if (n == 0)
+		snprintf(text, cap, "none yet");
+	else
+		snprintf(text, cap, "by %zu port%s%s", n, n == 1 ? "" : "s", more ? ", and by others that are not counted" : "");
 }
 
 void preflight_seen(json_t *findings, const struct preflight_view *v, const json_t *seen)
 {
 	const json_t *rows = json_object_get(seen, "seen"), *row;
-	char text[2000] = "", ports[500] = "";
+	long long days = (long long)preflight_number(seen, "days");
+	char text[500] = "", uncounted[100] = "", many[100];
+	struct ports ports = {{0}};
 	size_t i;
-	json_array_foreach (rows, i, row)
-		put_row(text, sizeof(text), row);
-	put_ports(ports, sizeof(ports), json_object_get(seen, "listeners"));
+	take_ports(&ports, text, sizeof(text), json_object_get(seen, "listeners"));
+	put_uncounted(uncounted, sizeof(uncounted), preflight_number(seen, "uncounted"));
+	put_how_many(many, sizeof(many), json_array_size(rows), json_is_true(json_object_get(seen, "more")));
 	FIND(findings, GRADE_INFORM, "seen", v->def->name, NULL,
-	     "visitors of the last %lld days, counted since %s: %s; a move carries %s%s", (long long)preflight_number(seen, "days"),
-	     preflight_text(seen, "since"), *text ? text : "none yet",
-	     *ports ? "what comes to its listeners, ports " : "nothing: no listener serves it", ports);
+	     "visitors of the last %lld days, counted since %s%s: %s; a move carries %s%s", days, preflight_text(seen, "since"), uncounted,
+	     many, *text ? "what comes to its listeners, ports " : "nothing: no listener serves it", text);
+	json_array_foreach (rows, i, row)
+		by_port(findings, row, days, !*text || has(&ports, (unsigned)preflight_number(row, "port") & 0xffff));
 }

@@ -1,5 +1,6 @@
 #include "proxy/account.h"
 
+#include "lib/clock.h"
 #include "proxy/accepted.h"
 #include "proxy/seen.h"
 
@@ -14,6 +15,7 @@ struct account *account_new(const char *name, enum side side, enum gate gate, un
 		return NULL;
 	atomic_init(&a->refs, 1);
 	a->n_shards = n_workers;
+	a->seen_since = (uint64_t)now_ms();
 	strncpy(a->name, name, sizeof a->name - 1);
 	account_set(a, side, gate);
 	return a;

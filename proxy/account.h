@@ -40,6 +40,8 @@ struct account {
 	_Atomic uint64_t counted_since; /* what its side has accepted (accepted.h); ms, CLOCK_MONOTONIC; 0: not counted */
 	atomic_bool counted_whole;      /* nothing was before that */
 	_Atomic(struct seen *) seen;    /* by which ports visitors come (seen.h); NULL: nobody has */
+	atomic_bool seen_more;          /* by further ones, too, which are not counted */
+	uint64_t seen_since;            /* counted from there on; ms since 1970 UTC. Written before workers see the account */
 	unsigned n_shards;
 	char name[ACCOUNT_NAME_MAX + 1];
 	struct shard *shards[]; /* by worker; NULL until used */

@@ -64,10 +64,12 @@
  *                                     for it? Asked of its back ends as probe.h says, past the gate: nothing of the table changes. Takes
  *                                     4 s for each eight of them at most. came-to: where a visitor would come, who is led to at. answers: every one of the probes is ok (also where there is none).
  *                                     Refused for the side on which it is held or fenced, and ended when a hold begins there.
- * seen    {"name":S}               -> {"side","since":T,"days":N,"seen":[{"port":N,"protocol":S,"count":N,"first-seen":T,"last-seen":T}..],
- *                                     "listeners":[{"listener":S,"port":N,"protocol":S,"came-to":IP,"source-transit":S}..]}   by what
- *                                     visitors came in the last days, counted since the proxy's start (seen.h): requests of http, else
- *                                     connections; and where visitors of this account come to.
+ * seen    {"name":S}               -> {"side","since":T,"uncounted":SECONDS,"days":N,"seen":[{"port":N,"protocol":S,"count":N,
+ *                                     "per-day":[N..],"first-seen":T,"last-seen":T}..],"more":B,"listeners":[{"listener":S,"port":N,
+ *                                     "protocol":S,"came-to":IP,"source-transit":S}..]}   by what visitors came in the last `days` days,
+ *                                     today's (UTC) first (seen.h): requests of http, else connections; and where visitors of this account
+ *                                     come to. since: counted from there on; uncounted: of these days so long no proxy ran, or what it
+ *                                     counted was lost with it (seenfile.h); more: by further ports, too, which are not counted.
  * fetch   {"name":S,"side":SIDE,"requests":[{"domain":D,"scheme":"http"|"https","path":P?}..]} -> {"side","answers":[{"domain","scheme",
  *                                     "path","listener","came-to","at","ok":B,"ms":N,"said":S,"tls":{"version":S,"h2":B,"certificate":
  *                                     {"fingerprint","issuer","from":SECONDS,"until":SECONDS,"names":[..],"left-out":N,"self-signed":B,

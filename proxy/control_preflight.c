@@ -7,7 +7,7 @@
 #include "proxy/listener.h"
 #include "proxy/probe.h"
 #include "proxy/prove.h"
-#include "proxy/seen.h"
+#include "proxy/seenfile.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,10 +25,20 @@ static void add_listener(void *arg, struct listener *l, const struct addr *came_
 					     source_name(l->conf->source[SIDE_TRANSIT])));
 }
 
+static json_t *json_seen(const struct seen_row *r)
+{
+	json_t *days = json_array();
+
+	for (int i = 0; i < SEEN_DAYS; i++)
+		json_array_append_new(days, json_integer((json_int_t)r->days[i]));
+	return json_pack("{si ss sI so so so}", "port", r->port, "protocol", protocol_name(r->protocol), "count", (json_int_t)r->count,
+			 "per-day", days, "first-seen", json_time(r->first_ms), "last-seen", json_time(r->last_ms));
+}
+
 void cmd_seen(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	struct account *a = want_account(p, call, req);
-	uint64_t now = loop_now(p->loop), wall = wall_ms();
+	uint64_t now = wall_ms();
 	struct seen_row rows[SEEN_MAX];
 	json_t *seen = json_array(), *listeners = json_array();
 
@@ -37,16 +47,13 @@ void cmd_seen(struct proxy *p, struct ctl_call *call, json_t *req)
 		json_decref(listeners);
 		return;
 	}
-	for (size_t i = 0, n = seen_rows(a, now, rows); i < n; i++) {
-		const struct seen_row *r = &rows[i];
-
-		json_array_append_new(seen, json_pack("{si ss sI so so}", "port", r->port, "protocol", protocol_name(r->protocol), "count",
-						      (json_int_t)r->count, "first-seen", json_time(wall - (now - r->first_ms)),
-						      "last-seen", json_time(wall - (now > r->last_ms ? now - r->last_ms : 0))));
-	}
+	for (size_t i = 0, n = seen_rows(a, now, rows); i < n; i++)
+		json_array_append_new(seen, json_seen(&rows[i]));
 	probe_places(p, table_def(p->table, a), add_listener, listeners);
-	ctl_answer(call, json_pack("{ss so si so so}", "side", side_name(account_side(a)), "since", json_time(wall - (now - p->started_ms)),
-				   "days", SEEN_DAYS, "seen", seen, "listeners", listeners));
+	ctl_answer(call, json_pack("{ss so sI si so sb so}", "side", side_name(account_side(a)), "since",
+				   json_time(seenfile_since(p->seenfile, a, now)), "uncounted",
+				   (json_int_t)(seenfile_uncounted_ms(p->seenfile, now) / 1000), "days", SEEN_DAYS, "seen", seen, "more",
+				   (int)atomic_load(&a->seen_more), "listeners", listeners));
 }
 
 /* ---- fetch ---- */

@@ -4,6 +4,7 @@
 #include "proxy/control_impl.h"
 #include "proxy/countfile.h"
 #include "proxy/hold.h"
+#include "proxy/seenfile.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
 
@@ -124,7 +125,8 @@ static void gather_free(struct gather *g)
 
 static void stop_if_ending(struct proxy *p)
 {
-	if (p->counts->ending) {
+	if (p->counts->ending && !p->counts->ended) {
+		seenfile_write(p->seenfile, p->table);
 		p->counts->ended = true;
 		loop_stop(p->loop);
 	}

@@ -8,6 +8,7 @@
 #include "proxy/counts.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
+#include "proxy/seenfile.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
 
@@ -436,6 +437,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	control_second(p);
 	counts_second(p);
+	seenfile_second(p->seenfile, p->table, loop_now(p->loop));
 	if (!p->term_ms)
 		return;
 	if (p->intercept && loop_now(p->loop) - p->term_ms < STRAGGLERS_MS)
@@ -525,6 +527,8 @@ int proxy_new(struct proxy **out, struct config *config, struct err *err)
 		rc = make_workers(p, err);
 	if (rc == 0)
 		rc = counts_open(&p->counts, p, err);
+	if (rc == 0)
+		rc = seenfile_open(&p->seenfile, c->table, &p->seen_room, p->table_state == TABLE_OK ? p->table : NULL, err);
 	if (rc == 0) {
 		watch_signals(p);
 		rc = use_config(p, config, err);
@@ -569,6 +573,7 @@ void proxy_free(struct proxy *p)
 	if (p->loop)
 		loop_drain_inbox(p->loop); /* the last references to listeners come home this way */
 	resolver_free(p->resolver);
+	seenfile_close(p->seenfile);
 	table_free(p->table);
 	account_unref(p->nobody);
 	sources_free(p->sources);

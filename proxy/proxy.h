@@ -7,6 +7,7 @@
 #include "lib/loop.h"
 #include "proxy/access.h"
 #include "proxy/resolve.h"
+#include "proxy/seen.h"
 #include "proxy/source.h"
 #include "proxy/store.h"
 #include "proxy/table.h"
@@ -25,6 +26,7 @@ struct intercept;
 struct listener;
 struct probe_set;
 struct prove;
+struct seenfile;
 struct tls;
 struct worker;
 
@@ -52,6 +54,8 @@ struct proxy {
 	enum table_state table_state;
 	struct store *store;
 	struct counts *counts; /* on disk */
+	struct seen_room seen_room;
+	struct seenfile *seenfile; /* on disk */
 	struct resolver *resolver;
 	struct sources *sources;
 	unsigned budget; /* connections that the descriptor limit, or max-connections, allows */

@@ -1,5 +1,6 @@
 #include "proxy/visitor.h"
 
+#include "lib/clock.h"
 #include "proxy/listener.h"
 #include "proxy/pp.h"
 #include "proxy/seen.h"
@@ -125,7 +126,7 @@ void visitor_count(struct visitor *v, const struct route *r, const char *name, s
 	flow_count_request(&v->flow);
 	if (r->account == v->flow.worker->nobody)
 		return;
-	seen_count(r->account, l->port, l->protocol, loop_now(v->flow.worker->loop));
+	seen_count(&v->flow.worker->proxy->seen_room, r->account, l->port, l->protocol, (uint64_t)now_ms());
 	if ((enum side)v->flow.side == SIDE_TRANSIT)
 		count_straggler(v, r, name, len, dst);
 }

@@ -147,7 +147,9 @@ like "before" "$(shunt account show alice)" '^checked +never \(shunt check alice
 fails_with 1 shunt check
 cp /dev/stdin "$W/log/check" <<<"$OUT"
 unlike "what is alike is not spoken of" "$(section alice)" 'STOP|warning'
-like "who came by which ports" "$(section alice)" 'note +alice: visitors of the last 7 days, .*: 80 http \(2 requests, last 20[0-9-]+\), 443 tls \(1 connections,'
+like "who came" "$(section alice)" 'note +alice: visitors of the last 14 days, counted since 20[0-9TZ:.-]+: by 2 ports; a move carries'
+like "by which ports" "$(section alice)" 'note +port 80 \(http\): 2 requests in the last 14 days, the last at 20[0-9TZ:.-]+$'
+like "and protocols" "$(section alice)" 'note +port 443 \(tls\): 1 connection in the last 14 days, the last at 20'
 like "who will answer challenges" "$(section alice)" 'after the move transit answers ACME challenges by HTTP; .* client says 404 now, transit 404'
 like "an end that has come" "$(section bob)" "STOP +https://bob\.example: transit's certificate ended on 20[0-9-]+, while client's certificate is good until"
 unlike "ids in redirects" "$(section bob)" 'redirect'
@@ -200,11 +202,36 @@ like "the others' stay" "$(shunt check --last carol 2>&1 || :)" 'STOP .*carol'
 shunt --json account show bob >"$W/json"
 same "for the panel" "$(field "$(cat "$W/json")" check.findings.0.grade)" inform
 
+say "counted across the proxy's ends"
+seen_is() { # PORT COUNT: as it is on disk
+	python3 - "$W/table.seen" "$1" "$2" <<'PY'
+import json, sys
+want = [int(a) for a in sys.argv[2:]]
+rows = [json.loads(l[9:]) for l in open(sys.argv[1])]
+sys.exit(want not in [[p[0], sum(p[5:])] for r in rows if r.get("account") == "alice" for p in r["ports"]])
+PY
+}
+kept_counts() { # WHAT COUNT
+	like "$1" "$(shunt check alice)" "port 80 \\(http\\): $2 requests in the last 14 days, the last at 20"
+}
+since() { shunt check alice | sed -n 's/.*counted since \([^ ]*\)Z[:,].*/\1/p'; }
+began=$(since)
+visit -o "$W/o" http://alice.example/
+wait_for seen_is 80 3
+stop proxy KILL
+proxy_start
+kept_counts "killed" 3
+visit -o "$W/o" http://alice.example/
+stop proxy
+proxy_start
+kept_counts "restarted" 4
+same "it goes on" "$(since)" "$began"
+
 say "across the line"
 shunt migrate erin >"$W/o"
 like "he stays behind" "$(shunt check dave)" 'warning +https://dave\.example: its certificate covers names of erin at the same address, on the other side'
 like "on the transit server there is nothing to compare with" "$(shunt check erin)" 'names of dave at the same address, on the other side'
-like "counted on the side it moved to as well" "$(visit -o "$W/o" http://erin.example/ && shunt check erin)" '80 http \(1 requests'
+like "counted on the side it moved to as well" "$(visit -o "$W/o" http://erin.example/ && shunt check erin)" 'port 80 \(http\): 1 request in'
 
 say "who cannot be asked"
 in_ns t nft -f - <<'END'

@@ -380,6 +380,40 @@ static int unlink_it(const char *path, const struct stat *st, int flag, struct F
 	return remove(path);
 }
 
+static const char *found_of(const json_t *findings, size_t i)
+{
+	return preflight_text(json_array_get(findings, i), "found");
+}
+
+static void test_seen(void **state)
+{
+	json_t *list = json_array(),
+	       *seen = json("{\"since\":\"2026-11-01T08:00:00.000Z\",\"uncounted\":0,\"days\":14,\"more\":false,\"seen\":[],"
+			    "\"listeners\":[{\"port\":80},{\"port\":993},{\"port\":80}]}");
+	(void)state;
+	preflight_seen(list, &view, seen);
+	assert_string_equal(kinds(list), "inform seen");
+	assert_string_equal(found_of(list, 0),
+			    "visitors of the last 14 days, counted since 2026-11-01T08:00:00.000Z: none yet; a move carries what "
+			    "comes to its listeners, ports 80, 993");
+	json_array_clear(list);
+	set(seen, "{\"seen\":[{\"port\":80,\"protocol\":\"http\",\"count\":1,\"last-seen\":\"A\"},"
+		  "{\"port\":993,\"protocol\":\"tcp\",\"count\":412,\"last-seen\":\"B\"},"
+		  "{\"port\":8300,\"protocol\":\"tcp\",\"count\":2,\"last-seen\":\"C\"}],\"uncounted\":7300,\"more\":true}");
+	preflight_seen(list, &view, seen);
+	assert_string_equal(kinds(list), "inform seen, inform seen, inform seen, warn seen");
+	assert_non_null(strstr(found_of(list, 0),
+			       "Z, but for 2.0 hours while shunt-proxy did not run: by 3 ports, and by others that are not counted;"));
+	assert_string_equal(preflight_text(json_array_get(list, 1), "name"), "port 80 (http)");
+	assert_string_equal(found_of(list, 1), "1 request in the last 14 days, the last at A");
+	assert_string_equal(preflight_text(json_array_get(list, 2), "name"), "port 993 (IMAP)");
+	assert_string_equal(found_of(list, 2), "412 connections in the last 14 days, the last at B");
+	assert_non_null(strstr(found_of(list, 3),
+			       "2 connections in the last 14 days, the last at C; no listener of shunt-proxy serves the account there"));
+	json_decref(seen);
+	json_decref(list);
+}
+
 static void test_kept(void **state)
 {
 	char dir[] = "/tmp/shunt-preflight.XXXXXX", path[80];
@@ -429,7 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_twin),       cmocka_unit_test(test_twin_sealed), cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_acme),       cmocka_unit_test(test_dns),         cmocka_unit_test(test_names),
-		cmocka_unit_test(test_many_names), cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_many_names), cmocka_unit_test(test_seen),        cmocka_unit_test(test_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
