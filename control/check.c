@@ -1,17 +1,14 @@
 #include "control/check.h"
 
+#include "control/check_ask.h"
 #include "control/kept.h"
-#include "control/preflight.h"
-#include "control/publish.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define CHUNK       50  /* domains of one question: its answer stays well below the limit of a message, and progress is seen */
 #define NAMES_SHOWN 4   /* of a domain; --json has all */
 #define REFRESH_MS  200 /* of the progress line */
 
@@ -19,150 +16,6 @@ static const char *text_of(const json_t *o, const char *key)
 {
 	const char *s = json_string_value(json_object_get(o, key));
 	return s ? s : "";
-}
-
-/* ---- asking ---- */
-
-struct job {
-	const struct acctdef *def;
-	const json_t *others;
-	enum dns_verb verb; /* of the move that comes next */
-	enum side to;
-	bool done;
-	int rc;                   /* of the first question that was not answered; 0: none */
-	char *why;                /* of rc, or of refused */
-	bool refused;             /* the move would be */
-	json_t *domains;          /* as classify tells */
-	json_t *plan;             /* as publish_evidence() */
-	json_t *findings, *https; /* as preflight_account() */
-};
-
-struct pool {
-	pthread_mutex_t lock;
-	pthread_cond_t moved; /* a job is done, or domains_done has grown */
-	struct job *jobs;
-	size_t n, next, domains, domains_done;
-	struct preflight *preflight; /* NULL: DNS alone */
-	bool stop;
-};
-
-struct worker {
-	pthread_t thread;
-	struct pool *pool;
-	struct dnslink *link;    /* NULL: DNS is not configured */
-	struct proxylink *proxy; /* set exactly where the pool has a preflight */
-};
-
-static void advance(struct pool *p, struct job *done, size_t domains)
-{
-	pthread_mutex_lock(&p->lock);
-	p->domains_done += domains;
-	if (done)
-		done->done = true;
-	if (done && dnslink_is_away(done->rc))
-		p->stop = true; /* for all of them */
-	pthread_cond_signal(&p->moved);
-	pthread_mutex_unlock(&p->lock);
-}
-
-/* As accounts have them, without the last dot. */
-static void put_bare(json_t *o, const char *key)
-{
-	const char *s = text_of(o, key);
-	size_t len = strlen(s);
-	if (len > 1 && s[len - 1] == '.')
-		json_object_set_new(o, key, json_stringn(s, len - 1));
-}
-
-static void put_bare_names(json_t *domains)
-{
-	size_t i, k;
-	json_t *d, *name;
-	json_array_foreach (domains, i, d) {
-		put_bare(d, "domain");
-		put_bare(d, "zone");
-		json_array_foreach (json_object_get(d, "names"), k, name)
-			put_bare(name, "name");
-	}
-}
-
-static int classify(struct pool *p, struct dnslink *l, struct job *j, struct err *err)
-{
-	const struct acctdef *d = j->def;
-	int rc = 0;
-	for (size_t at = 0; rc == 0 && at < d->n_domains; at += CHUNK) {
-		struct acctdef part = *d;
-		json_t *answer = NULL;
-		part.domains = d->domains + at;
-		part.n_domains = d->n_domains - at < CHUNK ? d->n_domains - at : CHUNK;
-		json_t *account = dns_account(&part, j->others);
-		rc = dns_classify(l, account, &answer, err);
-		if (rc == 0)
-			json_array_extend(j->domains, json_object_get(answer, "domains"));
-		json_decref(answer);
-		json_decref(account);
-		advance(p, NULL, part.n_domains);
-	}
-	put_bare_names(j->domains);
-	return rc;
-}
-
-static int plan(struct dnslink *l, struct job *j, struct err *err)
-{
-	json_t *answer = NULL, *account = dns_account(j->def, j->others);
-	int rc = dns_plan(l, account, j->verb, j->to, &answer, NULL, err);
-	if (answer)
-		j->plan = publish_evidence(answer, "planned");
-	if (rc == -EPROTO) { /* what another hand changed does not keep an account from going home */
-		j->refused = j->verb == DNS_PUSH || !publish_drift(answer);
-		rc = 0;
-	} else if (rc == 0) {
-		err->text[0] = '\0';
-	}
-	json_decref(answer);
-	json_decref(account);
-	return rc;
-}
-
-static void ask_dns(struct pool *p, struct dnslink *l, struct job *j)
-{
-	struct err e = {0};
-	j->rc = j->def->n_domains ? classify(p, l, j, &e) : 0;
-	if (j->rc == 0 && j->def->n_domains)
-		j->rc = plan(l, j, &e);
-	if (*e.text)
-		j->why = strdup(e.text);
-}
-
-static void preflight(const struct worker *w, struct job *j)
-{
-	const struct preflight_case c = {.def = j->def,
-					 .to = j->to,
-					 .rollback = j->verb == DNS_UNDO,
-					 .domains = w->link ? j->domains : NULL,
-					 .refused = j->rc < 0 || j->refused ? (j->why ? j->why : "?") : NULL};
-	if (!dnslink_is_away(j->rc))
-		preflight_account(w->pool->preflight, w->proxy, w->link, &c, j->findings, &j->https);
-}
-
-static void *work(void *arg)
-{
-	struct worker *w = arg;
-	struct pool *p = w->pool;
-	for (;;) {
-		pthread_mutex_lock(&p->lock);
-		struct job *j = p->next < p->n && !p->stop ? &p->jobs[p->next++] : NULL;
-		pthread_mutex_unlock(&p->lock);
-		if (!j)
-			return NULL;
-		j->domains = json_array();
-		j->findings = json_array();
-		if (w->link)
-			ask_dns(p, w->link, j);
-		if (p->preflight)
-			preflight(w, j);
-		advance(p, j, 0);
-	}
 }
 
 /* ---- telling ---- */
@@ -260,29 +113,37 @@ static void show_domain(struct app *a, const json_t *domain)
 	}
 }
 
-struct sum {
-	size_t accounts, domains, by_verdict[N_VERDICTS];
-	json_t *list, *refused;
-	char first[600]; /* why the first is refused */
-	struct kept kept;
+/* One check. */
+struct run {
+	struct check_job *jobs;
+	size_t n;
+	const struct check_links *links;
+	struct preflight *preflight; /* NULL: DNS alone */
+	struct sum {
+		size_t accounts, domains, by_verdict[N_VERDICTS];
+		json_t *list, *refused;
+		char first[600]; /* why the first is refused */
+		struct kept kept;
+	} sum;
 };
 
 /* What was found besides DNS's verdicts, which stand above. */
-static void show_findings(struct app *a, const struct pool *p, const struct job *j, struct sum *s)
+static void show_findings(struct app *a, struct run *r, const struct check_job *j)
 {
-	preflight_judge_names(p->preflight, j->def, j->https, j->findings);
+	preflight_judge_names(r->preflight, j->def, j->https, j->findings);
 	findings_sort(j->findings);
 	findings_show(&a->out, j->findings, "dns");
-	kept_take(&s->kept, a, j->def->name, j->findings);
+	kept_take(&r->sum.kept, a, j->def->name, j->findings);
 }
 
-static void show(struct app *a, const struct pool *p, const struct job *j, struct sum *s)
+static void show(struct app *a, struct run *r, const struct check_job *j)
 {
+	struct sum *s = &r->sum;
 	size_t i;
 	json_t *domain;
 	json_t *o =
 		json_pack("{s:s, s:s, s:O, s:b, s:O*, s:s*, s:O*}", "account", j->def->name, "side", side_name(j->def->side), "domains",
-			  j->domains, "refused", j->refused, "plan", j->plan, "why", j->why, "findings", p->preflight ? j->findings : NULL);
+			  j->domains, "refused", j->refused, "plan", j->plan, "why", j->why, "findings", r->preflight ? j->findings : NULL);
 	progress_clear(&a->progress);
 	out_line(&a->out, "%s", j->def->name);
 	if (j->def->n_domains == 0)
@@ -294,8 +155,8 @@ static void show(struct app *a, const struct pool *p, const struct job *j, struc
 			show_domain(a, domain);
 	}
 	s->accounts++;
-	if (p->preflight)
-		show_findings(a, p, j, s);
+	if (r->preflight)
+		show_findings(a, r, j);
 	if (j->rc < 0 || j->refused) {
 		out_line(&a->out, "  %s%s", j->refused ? "A MOVE WOULD BE REFUSED: " : "NOT CHECKED: ", j->why ? j->why : "?");
 		json_array_append_new(s->refused, json_string(j->def->name));
@@ -347,7 +208,7 @@ static enum exit_code sum_up(struct app *a, const struct sum *s, struct err *err
 	return EXIT_REFUSED;
 }
 
-/* ---- the pool ---- */
+/* ---- one after the other ---- */
 
 static int64_t mono_ms(void)
 {
@@ -356,68 +217,38 @@ static int64_t mono_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void wait_for(struct app *a, struct pool *p, const struct job *j, int64_t began)
+static const char *phase_of(const struct check_links *links)
 {
-	pthread_mutex_lock(&p->lock);
-	while (!j->done) {
-		struct timespec until;
-		double percent = p->domains ? 100.0 * (double)p->domains_done / (double)p->domains : 0;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += REFRESH_MS * 1000000;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		progress_show(&a->progress, j->def->name, "asking DNS", percent, progress_left(percent, mono_ms() - began));
-		pthread_cond_timedwait(&p->moved, &p->lock, &until);
-	}
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void job_done(struct job *j)
-{
-	json_decref(j->domains);
-	json_decref(j->plan);
-	json_decref(j->findings);
-	json_decref(j->https);
-	free(j->why);
-	j->domains = j->plan = j->findings = j->https = NULL;
-	j->why = NULL;
+	return links->proxy ? links->dns ? "asking DNS and both sides" : "asking both sides" : "asking DNS";
 }
 
 /* In order, as they come; 0, or how it ended before all were asked. */
-static int follow(struct app *a, struct pool *p, struct sum *s, struct err *err)
+static int follow(struct app *a, struct check_asking *k, struct run *r, struct err *err)
 {
 	int64_t began = mono_ms();
-	for (size_t i = 0; i < p->n; i++) {
-		struct job *j = &p->jobs[i];
-		wait_for(a, p, j, began);
+	double percent;
+	for (size_t i = 0; i < r->n; i++) {
+		struct check_job *j = &r->jobs[i];
+		while (!check_asking_wait(k, i, REFRESH_MS, &percent)) {
+			if (!r->links->dns) /* then domains tell nothing */
+				percent = 100.0 * (double)i / (double)r->n;
+			progress_show(&a->progress, j->def->name, phase_of(r->links), percent, progress_left(percent, mono_ms() - began));
+		}
 		if (dnslink_is_away(j->rc))
 			return err_set(err, j->rc, "what DNS says cannot be told: %s", j->why);
-		show(a, p, j, s);
-		job_done(j);
+		show(a, r, j);
+		check_job_done(j);
 	}
 	return 0;
 }
 
-static int run(struct app *a, struct pool *p, const struct check_links *links, struct sum *s, struct err *err)
+static int run(struct app *a, struct run *r, struct err *err)
 {
-	struct worker workers[CHECK_LINKS];
-	size_t n = 0;
-	int rc = 0;
-	for (; n < links->n && n < CHECK_LINKS && n < p->n; n++) {
-		workers[n] = (struct worker){
-			.pool = p, .link = links->dns ? links->dns[n] : NULL, .proxy = links->proxy ? links->proxy[n] : NULL};
-		rc = pthread_create(&workers[n].thread, NULL, work, &workers[n]);
-		if (rc)
-			break; /* the others do its work */
-	}
-	if (p->n && n == 0)
-		return err_errno(err, -rc, "check: no thread could be made");
-	rc = follow(a, p, s, err);
-	pthread_mutex_lock(&p->lock);
-	p->stop = true;
-	pthread_mutex_unlock(&p->lock);
-	for (size_t i = 0; i < n; i++)
-		pthread_join(workers[i].thread, NULL);
+	struct check_asking *k;
+	int rc = check_asking_start(&k, r->jobs, r->n, r->links, r->preflight, err);
+	if (rc == 0)
+		rc = follow(a, k, r, err);
+	check_asking_end(k);
 	progress_clear(&a->progress);
 	return rc;
 }
@@ -425,7 +256,7 @@ static int run(struct app *a, struct pool *p, const struct check_links *links, s
 /* ---- all of it ---- */
 
 /* The move that comes next: to the transit server, and back again by rollback, or by relocate once the addresses are home. */
-static void next_move(struct app *a, struct job *j)
+static void next_move(struct app *a, struct check_job *j)
 {
 	int64_t at;
 	bool home = journal_clock(a->db, "return", &at, NULL) == 0;
@@ -433,14 +264,14 @@ static void next_move(struct app *a, struct job *j)
 	j->verb = j->to == SIDE_CLIENT && !home ? DNS_UNDO : DNS_PUSH;
 }
 
-static enum exit_code sum_up_all(struct app *a, const struct pool *p, const struct check_links *links, struct sum *s, struct err *err)
+static enum exit_code sum_up_all(struct app *a, struct run *r, struct err *err)
 {
 	struct err first = {0};
 	enum exit_code x = EXIT_DONE, y = EXIT_DONE;
-	if (p->preflight)
-		x = sum_up_findings(a, s, &first);
-	if (links->dns)
-		y = sum_up(a, s, err);
+	if (r->preflight)
+		x = sum_up_findings(a, &r->sum, &first);
+	if (r->links->dns)
+		y = sum_up(a, &r->sum, err);
 	if (y == EXIT_DONE)
 		*err = first;
 	return worse(x, y);
@@ -449,28 +280,25 @@ static enum exit_code sum_up_all(struct app *a, const struct pool *p, const stru
 static enum exit_code check_set(struct app *a, const struct check_links *links, struct preflight *preflight, const struct acctset *set,
 				const json_t *others, struct err *err)
 {
-	struct pool p = {.lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER, .n = set->n, .preflight = preflight};
-	struct sum s = {.list = json_array(), .refused = json_array()};
-	p.jobs = calloc(set->n + 1, sizeof(*p.jobs));
-	if (!p.jobs) {
-		json_decref(s.list);
-		json_decref(s.refused);
+	struct run r = {.jobs = calloc(set->n + 1, sizeof(*r.jobs)), .n = set->n, .links = links, .preflight = preflight};
+	if (!r.jobs) {
 		err_set(err, -ENOMEM, "out of memory");
 		return EXIT_REFUSED;
 	}
 	for (size_t i = 0; i < set->n; i++) {
-		p.jobs[i] = (struct job){.def = &set->defs[i], .others = json_object_get(others, set->defs[i].name)};
-		p.domains += set->defs[i].n_domains;
-		next_move(a, &p.jobs[i]);
+		r.jobs[i] = (struct check_job){.def = &set->defs[i], .others = json_object_get(others, set->defs[i].name)};
+		next_move(a, &r.jobs[i]);
 	}
-	out_set(&a->out, "accounts", s.list);
-	out_set(&a->out, "refused", s.refused);
-	int rc = run(a, &p, links, &s, err);
-	for (size_t i = 0; i < p.n; i++)
-		job_done(&p.jobs[i]);
-	free(p.jobs);
-	enum exit_code x = rc < 0 ? EXIT_REFUSED : sum_up_all(a, &p, links, &s, err);
-	kept_flush(&s.kept, a);
+	r.sum.list = json_array();
+	r.sum.refused = json_array();
+	out_set(&a->out, "accounts", r.sum.list);
+	out_set(&a->out, "refused", r.sum.refused);
+	int rc = run(a, &r, err);
+	for (size_t i = 0; i < r.n; i++)
+		check_job_done(&r.jobs[i]);
+	free(r.jobs);
+	enum exit_code x = rc < 0 ? EXIT_REFUSED : sum_up_all(a, &r, err);
+	kept_flush(&r.sum.kept, a);
 	return x;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
-/* check - `shunt check`: what moves how, before anything does. Each account is one question after the other of one link, as many accounts
- * side by side as there are links; a thread has its links to itself, and nothing of the state database.
+/* check - `shunt check`: what moves how, before anything does. How it asks is check_ask.h; a thread of
+ * it has its links to itself, and nothing of the state database. What is found is told in order of the accounts.
  * Exit: 0 nothing stands in the way; 1 a move would be refused, or break something, or it cannot be told; the text names the first. */
 #include "control/app.h"
 #include "control/dnslink.h"
 
-#define CHECK_LINKS 8
+#define CHECK_LINKS 16
 
 struct check_links {
 	struct dnslink *const *dns;     /* n of them; NULL: DNS is not looked at */

@@ -92,6 +92,62 @@ static int ask(struct dnslink *l, const char *cmd, json_t *fields, int timeout_m
 	return rc < 0 ? unreached(l, connected, rc, &why, err) : verdict(*answer, code, err);
 }
 
+/* ---- many at a time ---- */
+
+struct many {
+	ctl_each *each;
+	void *arg;
+};
+
+static void on_each(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	const struct many *m = arg;
+	struct err why = {0};
+	enum ctl_code code;
+	if (rc == -EPROTO)
+		err_set(&why, rc, "shunt-dnsupdate: %.900s", err->text);
+	else
+		rc = verdict(answer, &code, &why);
+	m->each(m->arg, i, rc, answer, &why);
+}
+
+/* How many were answered, and told; takes as many of the fields, and borrows the others. */
+static size_t ask_ahead(struct dnslink *l, const char *cmd, json_t **fields, size_t n, const struct many *m)
+{
+	json_t **taken = n > 1 && l->ops->request_many ? calloc(n, sizeof(*taken)) : NULL;
+	size_t done = 0;
+	if (taken && l->ops->connect(l->self, NULL) == 0) {
+		for (size_t i = 0; i < n; i++)
+			taken[i] = json_incref(fields[i]);
+		l->ops->request_many(l->self, cmd, taken, n, DNS_TIMEOUT_MS, on_each, (void *)m, &done, NULL);
+	}
+	l->ops->disconnect(l->self);
+	free(taken);
+	for (size_t i = 0; i < done; i++)
+		json_decref(fields[i]);
+	return done;
+}
+
+void dns_many(struct dnslink *l, const char *cmd, json_t **fields, size_t n, ctl_each *each, void *arg)
+{
+	const struct many m = {each, arg};
+	struct err err = {0};
+	int rc = 0;
+	for (size_t i = ask_ahead(l, cmd, fields, n, &m); i < n; i++) { /* the connection broke, or there was none: one by one tells why */
+		json_t *answer = NULL;
+		if (dnslink_is_away(rc)) {
+			json_decref(fields[i]);
+		} else {
+			err = (struct err){0};
+			rc = ask(l, cmd, fields[i], DNS_TIMEOUT_MS, l->cancel_fd, &answer, NULL, &err);
+		}
+		each(arg, i, rc, answer, &err);
+		json_decref(answer);
+	}
+}
+
+/* ---- the questions ---- */
+
 json_t *dns_account(const struct acctdef *d, const json_t *others)
 {
 	json_t *o = json_pack("{s:s, s:[]}", "name", d->name, "domains");
@@ -102,12 +158,17 @@ json_t *dns_account(const struct acctdef *d, const json_t *others)
 	return o;
 }
 
-int dns_plan(struct dnslink *l, json_t *account, enum dns_verb verb, enum side to, json_t **answer, enum ctl_code *code, struct err *err)
+json_t *dns_plan_fields(json_t *account, enum dns_verb verb, enum side to)
 {
 	json_t *fields = json_pack("{s:O, s:s}", "account", account, "verb", verb == DNS_UNDO ? "undo" : "push");
 	if (verb == DNS_PUSH)
 		json_object_set_new(fields, "to", json_string(side_name(to)));
-	return ask(l, "plan", fields, DNS_TIMEOUT_MS, l->cancel_fd, answer, code, err);
+	return fields;
+}
+
+int dns_plan(struct dnslink *l, json_t *account, enum dns_verb verb, enum side to, json_t **answer, enum ctl_code *code, struct err *err)
+{
+	return ask(l, "plan", dns_plan_fields(account, verb, to), DNS_TIMEOUT_MS, l->cancel_fd, answer, code, err);
 }
 
 int dns_push(struct dnslink *l, json_t *account, enum side to, int wait_s, json_t **answer, enum ctl_code *code, struct err *err)
@@ -122,17 +183,17 @@ int dns_undo(struct dnslink *l, json_t *account, int wait_s, json_t **answer, en
 	return ask(l, "undo", fields, (wait_s + DNS_GRACE_S) * 1000, -1, answer, code, err);
 }
 
-int dns_classify(struct dnslink *l, json_t *account, json_t **answer, struct err *err)
+json_t *dns_classify_fields(json_t *account)
 {
-	return ask(l, "classify", json_pack("{s:O}", "account", account), DNS_TIMEOUT_MS, l->cancel_fd, answer, NULL, err);
+	return json_pack("{s:O}", "account", account);
 }
 
-int dns_records(struct dnslink *l, char *const *domains, size_t n, json_t **answer, struct err *err)
+json_t *dns_records_fields(char *const *domains, size_t n)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, json_string(domains[i]));
-	return ask(l, "records", json_pack("{s:o}", "domains", list), DNS_TIMEOUT_MS, l->cancel_fd, answer, NULL, err);
+	return json_pack("{s:o}", "domains", list);
 }
 
 int dns_status(struct dnslink *l, const char *account, json_t **answer, struct err *err)

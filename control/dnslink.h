@@ -1,10 +1,9 @@
 #pragma once
 /* dnslink - the control messages of shunt-dnsupdate (dnsupdate/serve.h) as functions.
- * Each question is a connection of its own, and none is asked twice by itself. push and undo may be said again: what is done already is
- * found to be.
- * Errors: 0 is its "exit":0. -EPROTO: it answered, with what it refuses or could not do; *answer is set where it says more (zones, drift),
- * and *code has the exit code. -EHOSTUNREACH: it was not asked, for it cannot be reached. -ENOTCONN: it may have been asked, and its answer
- * is lost or did not come in time. -EINTR by cancel_fd. Texts in err.
+ * Each question (those of dns_many() together) is a connection of its own, and none that changes something is asked twice by itself. push
+ * and undo may be said again: what is done already is found to be. Errors: 0 is its "exit":0. -EPROTO: it answered, with what it refuses or
+ * could not do; *answer is set where it says more (zones, drift), and *code has the exit code. -EHOSTUNREACH: it was not asked, for it
+ * cannot be reached. -ENOTCONN: it may have been asked, and its answer is lost or did not come in time. -EINTR by cancel_fd. Texts in err.
  * Units: seconds, ms. Ownership: the link owns its wire (wire.h); answers are new; accounts are borrowed. Threads: one at a time. */
 #include "control/wire.h"
 #include "lib/acctdef.h"
@@ -19,7 +18,7 @@ struct dnslink {
 	const struct wire_ops *ops;
 	void *self;
 	char *address; /* for messages */
-	int cancel_fd; /* -1: none; dns_plan() and dns_classify() end by it */
+	int cancel_fd; /* -1: none; dns_plan() ends by it */
 };
 
 int dnslink_open(struct dnslink **out, const char *address, const struct conf_tls *tls, struct err *err);
@@ -35,7 +34,11 @@ enum dns_verb { DNS_PUSH, DNS_UNDO };
 int dns_plan(struct dnslink *l, json_t *account, enum dns_verb verb, enum side to, json_t **answer, enum ctl_code *code, struct err *err);
 int dns_push(struct dnslink *l, json_t *account, enum side to, int wait_s, json_t **answer, enum ctl_code *code, struct err *err);
 int dns_undo(struct dnslink *l, json_t *account, int wait_s, json_t **answer, enum ctl_code *code, struct err *err);
-int dns_classify(struct dnslink *l, json_t *account, json_t **answer, struct err *err);
-/* A, AAAA, HTTPS and CAA of so many domains, as visitors find them (records of serve.h). */
-int dns_records(struct dnslink *l, char *const *domains, size_t n, json_t **answer, struct err *err);
+/* n questions of one kind that only look: "classify", "plan" or "records"; fields[i] are taken, the array is not. Their answers in order:
+ * each(arg, i, rc, answer, err), where answer is borrowed and rc as above. Over a long line they take the time of a few. When the daemon
+ * goes away, all that are left get that as their answer. each must not ask over this link. */
+void dns_many(struct dnslink *l, const char *cmd, json_t **fields, size_t n, ctl_each *each, void *arg);
+json_t *dns_classify_fields(json_t *account);
+json_t *dns_plan_fields(json_t *account, enum dns_verb verb, enum side to);
+json_t *dns_records_fields(char *const *domains, size_t n); /* A, AAAA, HTTPS and CAA, as visitors find them (records of serve.h) */
 int dns_status(struct dnslink *l, const char *account, json_t **answer, struct err *err); /* NULL: of all */

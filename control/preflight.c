@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define ASK_MS    100000 /* the proxy's own limits: 64 questions, four at a time, 5 s each */
-#define SEEN_MS   10000
+#define SEEN_MS   15000
 #define AT_ONCE   60 /* questions in one message */
 #define RECORDS   50 /* domains in one */
 #define DAYS_DFLT 14
@@ -106,16 +106,18 @@ void preflight_judge_names(struct preflight *p, const struct acctdef *def, const
 	preflight_names_judge(p->names, findings, def, https);
 }
 
-/* ---- asking ---- */
+/* ---- what one side answers ---- */
 
-/* What one side answers: by kind, in the order of the domains. */
+/* By kind, in the order in which it was asked. */
 struct answers {
 	json_t *http, *https, *acme;
+	int rc;         /* of the first question that was not answered; 0: none */
+	char text[400]; /* of rc */
 };
 
 static void answers_init(struct answers *s)
 {
-	*s = (struct answers){json_array(), json_array(), json_array()};
+	*s = (struct answers){.http = json_array(), .https = json_array(), .acme = json_array()};
 }
 
 static void answers_done(struct answers *s)
@@ -123,6 +125,109 @@ static void answers_done(struct answers *s)
 	json_decref(s->http);
 	json_decref(s->https);
 	json_decref(s->acme);
+}
+
+static bool is_text(const json_t *o, const char *key, const char *value)
+{
+	return strcmp(preflight_text(o, key), value) == 0;
+}
+
+const json_t *preflight_answer_of(const json_t *list, const json_t *like)
+{
+	const json_t *one;
+	size_t i;
+	json_array_foreach (list, i, one) {
+		if (is_text(one, "domain", preflight_text(like, "domain")) && is_text(one, "scheme", preflight_text(like, "scheme")) &&
+		    is_text(one, "path", preflight_text(like, "path")))
+			return one;
+	}
+	return NULL;
+}
+
+/* By what was asked for, as the answer says it. */
+static void sort_answers(const struct preflight *p, struct answers *s, const json_t *list)
+{
+	json_t *one;
+	size_t i;
+	json_array_foreach (list, i, one) {
+		const char *path = preflight_text(one, "path");
+		bool root = strcmp(path, "/") == 0, http = is_text(one, "scheme", "http");
+		if (root && is_text(one, "scheme", "https"))
+			json_array_append(s->https, one);
+		else if (root && http)
+			json_array_append(s->http, one);
+		else if (http && strncmp(path, ACME_PATH, strlen(ACME_PATH)) == 0 && strcmp(path + strlen(ACME_PATH), p->token) == 0)
+			json_array_append(s->acme, one);
+	}
+}
+
+/* ---- asking: of all accounts at once, one kind of question after the other ---- */
+
+/* An account's way through the questions. */
+struct look {
+	struct preflight *preflight;
+	struct preflight_case *c;
+	struct preflight_view view;
+	struct answers sides[2]; /* by side */
+	json_t *seen, *records;
+	int rc; /* of seen */
+	char text[400];
+};
+
+/* Questions of one kind, and whose each is. */
+struct round {
+	json_t **fields;
+	struct {
+		struct look *look;
+		enum side side;
+	} * whose;
+	size_t n, cap;
+};
+
+/* Takes fields. */
+static void add(struct round *r, struct look *l, enum side side, json_t *fields)
+{
+	size_t cap = r->cap ? 2 * r->cap : 64;
+	if (r->n == r->cap) {
+		void *fields_now = realloc(r->fields, cap * sizeof(*r->fields)), *whose = realloc(r->whose, cap * sizeof(*r->whose));
+		r->fields = fields_now ? fields_now : r->fields;
+		r->whose = whose ? whose : r->whose;
+		r->cap = fields_now && whose ? cap : r->cap;
+	}
+	if (r->n == r->cap) {
+		json_decref(fields); /* it is told as one that was not answered */
+		l->sides[side].rc = -ENOMEM;
+		return;
+	}
+	r->whose[r->n].look = l;
+	r->whose[r->n].side = side;
+	r->fields[r->n++] = fields;
+}
+
+static void round_done(struct round *r)
+{
+	free(r->fields);
+	free(r->whose);
+}
+
+static void on_seen(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	struct look *l = ((struct round *)arg)->whose[i].look;
+	l->rc = rc;
+	l->seen = json_incref((json_t *)answer);
+	if (rc < 0)
+		snprintf(l->text, sizeof(l->text), "%.399s", err->text);
+}
+
+static void ask_seen(struct proxylink *proxy, struct look *looks, size_t n)
+{
+	struct round r = {0};
+	for (size_t i = 0; i < n; i++) {
+		looks[i].rc = -ENOMEM;
+		add(&r, &looks[i], SIDE_CLIENT, json_pack("{s:s}", "name", looks[i].c->def->name));
+	}
+	proxylink_many(proxy, "seen", r.fields, r.n, SEEN_MS, on_seen, &r);
+	round_done(&r);
 }
 
 static json_t *requests_for(const struct preflight *p, const char *domain)
@@ -133,67 +238,85 @@ static json_t *requests_for(const struct preflight *p, const char *domain)
 			 "https", "domain", domain, "scheme", "http", "path", path);
 }
 
-static void sort_answers(struct answers *s, const json_t *list)
-{
-	json_t *const into[3] = {s->http, s->https, s->acme};
-	json_t *one;
-	size_t i;
-	json_array_foreach (list, i, one)
-		json_array_append(into[i % 3], one);
-}
-
 /* takes requests */
-static int ask(struct proxylink *proxy, const struct acctdef *d, enum side side, json_t *requests, struct answers *s, struct err *err)
+static void add_fetch(struct round *r, struct look *l, enum side side, json_t *requests)
 {
-	json_t *answer = NULL;
-	int rc = proxylink_ask(proxy, "fetch", json_pack("{s:s, s:s, s:o}", "name", d->name, "side", side_name(side), "requests", requests),
-			       ASK_MS, &answer, err);
-	if (rc == 0)
-		sort_answers(s, json_object_get(answer, "answers"));
-	json_decref(answer);
-	return rc;
+	add(r, l, side, json_pack("{s:s, s:s, s:o}", "name", l->c->def->name, "side", side_name(side), "requests", requests));
 }
 
-static int ask_side(const struct preflight *p, struct proxylink *proxy, const struct acctdef *d, enum side side, struct answers *s,
-		    struct err *err)
+static void add_fetches(struct round *r, struct look *l, enum side side)
 {
+	const struct acctdef *d = l->c->def;
 	json_t *batch = json_array();
 	size_t n = 0;
-	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < d->n_domains && n < PREFLIGHT_DOMAINS; i++) {
+	for (size_t i = 0; i < d->n_domains && n < PREFLIGHT_DOMAINS; i++) {
 		if (d->domains[i][0] == '*')
 			continue;
-		json_t *three = requests_for(p, d->domains[i]);
+		json_t *three = requests_for(l->preflight, d->domains[i]);
 		n++;
 		json_array_extend(batch, three);
 		json_decref(three);
 		if (json_array_size(batch) < AT_ONCE)
 			continue;
-		rc = ask(proxy, d, side, batch, s, err);
+		add_fetch(r, l, side, batch);
 		batch = json_array();
 	}
-	if (rc == 0 && json_array_size(batch))
-		return ask(proxy, d, side, batch, s, err);
-	json_decref(batch);
-	return rc;
+	if (json_array_size(batch))
+		add_fetch(r, l, side, batch);
+	else
+		json_decref(batch);
 }
 
-static json_t *ask_records(struct dnslink *dns, const struct acctdef *d, json_t *findings)
+static void on_fetched(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
 {
-	json_t *all = json_array();
-	struct err err = {0};
-	int rc = 0;
-	for (size_t at = 0; rc == 0 && at < d->n_domains && at < PREFLIGHT_DOMAINS; at += RECORDS) {
-		size_t left = d->n_domains - at;
-		json_t *answer = NULL;
-		rc = dns_records(dns, d->domains + at, left < RECORDS ? left : RECORDS, &answer, &err);
-		json_array_extend(all, json_object_get(answer, "domains"));
-		json_decref(answer);
+	const struct round *r = arg;
+	struct look *l = r->whose[i].look;
+	struct answers *s = &l->sides[r->whose[i].side];
+	if (rc == 0) {
+		sort_answers(l->preflight, s, json_object_get(answer, "answers"));
+	} else if (s->rc == 0) {
+		s->rc = rc;
+		snprintf(s->text, sizeof(s->text), "%.399s", err->text);
 	}
-	if (rc < 0)
-		FIND(findings, GRADE_WARN, "dns-records", d->name, "check again",
-		     "A, AAAA, HTTPS and CAA records could not be looked up: %s", err.text);
-	return all;
+}
+
+static void ask_sides(struct proxylink *proxy, struct look *looks, size_t n)
+{
+	struct round r = {0};
+	for (size_t i = 0; i < n; i++) {
+		struct look *l = &looks[i];
+		if (l->rc < 0)
+			continue;
+		add_fetches(&r, l, l->view.from);
+		if (!l->c->rollback)
+			add_fetches(&r, l, l->view.to);
+	}
+	proxylink_many(proxy, "fetch", r.fields, r.n, ASK_MS, on_fetched, &r);
+	round_done(&r);
+}
+
+static void on_records(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	struct look *l = ((struct round *)arg)->whose[i].look;
+	if (rc == 0)
+		json_array_extend(l->records, json_object_get(answer, "domains"));
+	else
+		FIND(l->c->findings, GRADE_WARN, "dns-records", l->c->def->name, "check again",
+		     "A, AAAA, HTTPS and CAA records could not be looked up: %s", err->text);
+}
+
+static void ask_records(struct dnslink *dns, struct look *looks, size_t n)
+{
+	struct round r = {0};
+	for (size_t i = 0; i < n; i++) {
+		const struct acctdef *d = looks[i].c->def;
+		looks[i].records = json_array();
+		for (size_t at = 0; at < d->n_domains && at < PREFLIGHT_DOMAINS; at += RECORDS)
+			add(&r, &looks[i], SIDE_CLIENT,
+			    dns_records_fields(d->domains + at, d->n_domains - at < RECORDS ? d->n_domains - at : RECORDS));
+	}
+	dns_many(dns, "records", r.fields, r.n, on_records, &r);
+	round_done(&r);
 }
 
 /* ---- judging ---- */
@@ -203,11 +326,11 @@ static void compare(json_t *findings, const struct preflight_view *v, const stru
 	const json_t *one;
 	size_t i;
 	json_array_foreach (old->https, i, one)
-		preflight_tls(findings, v, one, fresh ? json_array_get(fresh->https, i) : NULL);
+		preflight_tls(findings, v, one, fresh ? preflight_answer_of(fresh->https, one) : NULL);
 	json_array_foreach (old->http, i, one)
-		preflight_twin(findings, v, one, fresh ? json_array_get(fresh->http, i) : NULL);
+		preflight_twin(findings, v, one, fresh ? preflight_answer_of(fresh->http, one) : NULL);
 	json_array_foreach (old->https, i, one)
-		preflight_twin(findings, v, one, fresh ? json_array_get(fresh->https, i) : NULL);
+		preflight_twin(findings, v, one, fresh ? preflight_answer_of(fresh->https, one) : NULL);
 	if (fresh)
 		preflight_acme(findings, v, old->acme, fresh->acme);
 }
@@ -225,57 +348,75 @@ static void left_out(json_t *findings, const struct acctdef *d)
 		     "it has wildcards alone: no name is known that could be asked for");
 }
 
-static void dns(json_t *findings, const struct preflight_view *v, const struct preflight_case *c, struct dnslink *link,
-		const struct answers *fresh)
+static void judge_dns(const struct look *l, const struct answers *fresh)
 {
+	const struct preflight_case *c = l->c;
 	if (c->refused)
-		FIND(findings, GRADE_STOP, "dns-plan", c->def->name, "mend that, or move with --no-dns", "DNS stands in the way: %s",
+		FIND(c->findings, GRADE_STOP, "dns-plan", c->def->name, "mend that, or move with --no-dns", "DNS stands in the way: %s",
 		     c->refused);
-	json_t *records = link ? ask_records(link, c->def, findings) : NULL;
-	preflight_dns(findings, v, c->domains, records, fresh ? fresh->https : NULL);
-	json_decref(records);
+	preflight_dns(c->findings, &l->view, c->domains, l->records, fresh ? fresh->https : NULL);
 }
 
-/* False: the proxy is away; it is told. */
-static bool seen(struct preflight *p, struct proxylink *proxy, const struct preflight_case *c, const struct preflight_view *v,
-		 json_t *findings)
+static void judge_sides(const struct look *l, const struct answers *old, const struct answers *fresh)
 {
-	json_t *answer = NULL;
-	struct err err = {0};
-	int rc = proxylink_ask(proxy, "seen", json_pack("{s:s}", "name", c->def->name), SEEN_MS, &answer, &err);
-	if (rc == 0) {
-		preflight_seen(findings, v, answer);
+	const struct answers *silent = old->rc < 0 ? old : fresh && fresh->rc < 0 ? fresh : NULL;
+	if (silent)
+		FIND(l->c->findings, GRADE_WARN, "twin", l->c->def->name, "check again", "its sites could not be looked at: %s",
+		     *silent->text ? silent->text : "out of memory");
+	else
+		compare(l->c->findings, &l->view, old, fresh);
+	left_out(l->c->findings, l->c->def);
+}
+
+static void judge(struct look *l, struct proxylink *proxy)
+{
+	struct preflight_case *c = l->c;
+	const struct answers *old = &l->sides[l->view.from], *fresh = c->rollback ? NULL : &l->sides[l->view.to];
+	if (l->rc == 0) {
+		preflight_seen(c->findings, &l->view, l->seen);
 		if (c->to == SIDE_TRANSIT)
-			preflight_source(findings, p->proofs, proxy, c->def, json_object_get(answer, "listeners"));
+			preflight_source(c->findings, l->preflight->proofs, proxy, c->def, json_object_get(l->seen, "listeners"));
+		judge_sides(l, old, fresh);
 	} else {
-		FIND(findings, GRADE_STOP, "proxy", c->def->name, "start shunt-proxy, then check again",
-		     "ports, certificates and answers could not be looked at: %s", err.text);
+		FIND(c->findings, GRADE_STOP, "proxy", c->def->name, "start shunt-proxy, then check again",
+		     "ports, certificates and answers could not be looked at: %s", *l->text ? l->text : "out of memory");
 	}
-	json_decref(answer);
-	return rc == 0;
+	judge_dns(l, l->rc == 0 && old->rc == 0 ? fresh : NULL);
+	c->https = json_incref(old->https);
 }
 
-void preflight_account(struct preflight *p, struct proxylink *proxy, struct dnslink *link, const struct preflight_case *c, json_t *findings,
-		       json_t **https)
+void preflight_accounts(struct preflight *p, struct proxylink *proxy, struct dnslink *dns, struct preflight_case *cases, size_t n)
 {
-	const struct preflight_view v = {
-		.conf = p->conf, .def = c->def, .from = c->def->side, .to = c->to, .now = p->now, .expires_days = p->expires_days};
-	struct answers old, fresh;
-	struct err err = {0};
-	answers_init(&old);
-	answers_init(&fresh);
-	bool there = seen(p, proxy, c, &v, findings);
-	int rc = there ? ask_side(p, proxy, c->def, v.from, &old, &err) : 0;
-	if (there && rc == 0 && !c->rollback)
-		rc = ask_side(p, proxy, c->def, v.to, &fresh, &err);
-	if (rc < 0)
-		FIND(findings, GRADE_WARN, "twin", c->def->name, "check again", "its sites could not be looked at: %s", err.text);
-	else if (there)
-		compare(findings, &v, &old, c->rollback ? NULL : &fresh);
-	if (there)
-		left_out(findings, c->def);
-	dns(findings, &v, c, link, rc == 0 && !c->rollback ? &fresh : NULL);
-	*https = json_incref(old.https);
-	answers_done(&old);
-	answers_done(&fresh);
+	struct look *looks = calloc(n + 1, sizeof(*looks));
+	for (size_t i = 0; i < n; i++) {
+		struct preflight_case *c = &cases[i];
+		if (!looks) {
+			FIND(c->findings, GRADE_STOP, "proxy", c->def->name, "check again", "nothing could be looked at: out of memory");
+			continue;
+		}
+		looks[i] = (struct look){.preflight = p,
+					 .c = c,
+					 .view = {.conf = p->conf,
+						  .def = c->def,
+						  .from = c->def->side,
+						  .to = c->to,
+						  .now = p->now,
+						  .expires_days = p->expires_days}};
+		answers_init(&looks[i].sides[SIDE_CLIENT]);
+		answers_init(&looks[i].sides[SIDE_TRANSIT]);
+	}
+	if (!looks)
+		return;
+	ask_seen(proxy, looks, n);
+	ask_sides(proxy, looks, n);
+	if (dns)
+		ask_records(dns, looks, n);
+	for (size_t i = 0; i < n; i++) {
+		judge(&looks[i], proxy);
+		answers_done(&looks[i].sides[SIDE_CLIENT]);
+		answers_done(&looks[i].sides[SIDE_TRANSIT]);
+		json_decref(looks[i].seen);
+		json_decref(looks[i].records);
+	}
+	free(looks);
 }

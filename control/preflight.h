@@ -5,7 +5,7 @@
  * Who asks: shunt-proxy, since its way is the visitors', and shunt-dnsupdate. Nothing is changed anywhere.
  * The side that the account is on is compared with the one that its next move goes to; where that move is a rollback only the side that it
  * is on is looked at, for the other is an old copy.
- * Threads: preflight_account() any, with links to itself; the rest one. Ownership: answers are the caller's. */
+ * Threads: preflight_accounts() any, with links to itself; the rest one. Ownership: answers are the caller's. */
 #include "control/app.h"
 #include "control/dnslink.h"
 
@@ -21,10 +21,11 @@ struct preflight_case {
 	bool rollback;             /* that move is one */
 	const json_t *domains;     /* as classify tells; NULL: DNS is not configured */
 	const char *refused;       /* why DNS refuses the move; NULL: it does not */
+	json_t *findings;          /* added to */
+	json_t *https; /* set: what its own side answered over HTTPS, for preflight_judge_names(); new, NULL where nothing did */
 };
-/* Adds to findings. *https: what its own side answered over HTTPS, for preflight_judge_names(); new, NULL where nothing did. dns may be
- * NULL. */
-void preflight_account(struct preflight *p, struct proxylink *proxy, struct dnslink *dns, const struct preflight_case *c, json_t *findings,
-		       json_t **https);
+/* Asks for all of them together, a kind of question at a time, so that over a long line n accounts take little longer than one. dns may be
+ * NULL. Memory: the answers of n. */
+void preflight_accounts(struct preflight *p, struct proxylink *proxy, struct dnslink *dns, struct preflight_case *cases, size_t n);
 /* In one thread, when the account has its turn. */
 void preflight_judge_names(struct preflight *p, const struct acctdef *def, const json_t *https, json_t *findings);

@@ -30,7 +30,7 @@ void preflight_acme(json_t *findings, const struct preflight_view *v, const json
 		if (!json_is_string(json_object_get(a, "listener")))
 			continue;
 		listened++;
-		b = json_array_get(fresh, i);
+		b = preflight_answer_of(fresh, a);
 		if (!b)
 			continue;
 		by_status(findings, v, b, preflight_number(a, "status"));

@@ -20,12 +20,15 @@ struct preflight_view {
 /* One domain by one scheme: the answer of the side it is on, and that of the other (NULL: not asked). */
 void preflight_tls(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh);
 void preflight_twin(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh);
-/* All answers of a kind, in the same order; fresh may be NULL. */
+/* All answers of a kind; fresh may be NULL. */
 void preflight_acme(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh);
 void preflight_seen(json_t *findings, const struct preflight_view *v, const json_t *seen);
 /* domains: of classify; records and https (the answers of the side it goes to) may be NULL. */
 void preflight_dns(json_t *findings, const struct preflight_view *v, const json_t *domains, const json_t *records, const json_t *https);
 bool preflight_is_login_port(uint16_t port, const char **service); /* mail, FTP, SSH: whose source address decides what is allowed */
+
+/* The answer to what `like` is an answer to: the same domain, scheme and path. Borrowed; NULL: none. */
+const json_t *preflight_answer_of(const json_t *list, const json_t *like);
 
 /* Of JSON; "" and 0 where there is none. */
 const char *preflight_text(const json_t *o, const char *key);

@@ -177,7 +177,7 @@ static json_t *naming(const char *name)
 	return json_pack("{s:s}", "name", name);
 }
 
-/* So many as can be asked ahead, from the first-th on; those are told to each by their own number. */
+/* Those are told to each by their own number. */
 struct ahead {
 	ctl_each *each;
 	void *arg;
@@ -190,35 +190,52 @@ static void on_each(void *arg, size_t i, int rc, const json_t *answer, const str
 	h->each(h->arg, h->first + i, rc, answer, err);
 }
 
-static size_t ask_ahead(struct proxylink *l, const char *const *names, size_t n, ctl_each *each, void *arg, size_t first)
+/* On the connection that there is; how many were answered, and told. Borrows fields. */
+static size_t ask_ahead(struct proxylink *l, const char *cmd, json_t *const *fields, size_t n, int timeout_ms, const struct ahead *h)
 {
-	struct ahead h = {each, arg, first};
-	json_t **fields = n && l->connected && l->ops->request_many ? calloc(n, sizeof(*fields)) : NULL;
+	json_t **taken = n && l->connected && l->ops->request_many ? calloc(n, sizeof(*taken)) : NULL;
 	size_t done = 0;
-	if (!fields)
+	if (!taken)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		fields[i] = naming(names[i]);
-	if (l->ops->request_many(l->self, "account", fields, n, ASK_MS, on_each, &h, &done, NULL) < 0)
+		taken[i] = json_incref(fields[i]);
+	if (l->ops->request_many(l->self, cmd, taken, n, timeout_ms, on_each, (void *)h, &done, NULL) < 0)
 		drop(l);
-	free(fields);
+	free(taken);
 	return done;
+}
+
+void proxylink_many(struct proxylink *l, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg)
+{
+	int rc = 0;
+	struct err err = {0};
+	if (!timeout_ms)
+		timeout_ms = ASK_MS;
+	for (size_t i = 0; i < n;) {
+		const struct ahead h = {each, arg, i};
+		if (!proxylink_is_away(rc))
+			i += ask_ahead(l, cmd, fields + i, n - i, timeout_ms, &h);
+		if (i == n)
+			break;
+		json_t *answer = NULL; /* there was no connection, or it broke: this one has the patience that it takes */
+		if (!proxylink_is_away(rc))
+			rc = proxylink_ask(l, cmd, json_incref(fields[i]), timeout_ms, &answer, &err);
+		each(arg, i++, rc, answer, &err);
+		json_decref(answer);
+	}
+	for (size_t i = 0; i < n; i++)
+		json_decref(fields[i]);
 }
 
 void proxylink_accounts(struct proxylink *l, const char *const *names, size_t n, ctl_each *each, void *arg)
 {
-	int rc = 0;
-	struct err err = {0};
-	for (size_t i = 0; i < n;) { /* the first of them has the patience that it takes to connect */
-		json_t *answer = NULL;
-		if (!proxylink_is_away(rc))
-			rc = proxylink_ask(l, "account", naming(names[i]), 0, &answer, &err);
-		each(arg, i, rc, answer, &err);
-		json_decref(answer);
-		i++;
-		if (!proxylink_is_away(rc))
-			i += ask_ahead(l, names + i, n - i, each, arg, i);
-	}
+	json_t **fields = calloc(n + 1, sizeof(*fields));
+	if (!fields)
+		return;
+	for (size_t i = 0; i < n; i++)
+		fields[i] = naming(names[i]);
+	proxylink_many(l, "account", fields, n, 0, each, arg);
+	free(fields);
 }
 
 static int state_of(const json_t *o, enum side *side, enum gate *gate, struct err *err)

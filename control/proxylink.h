@@ -33,8 +33,11 @@ int proxylink_ask(struct proxylink *l, const char *cmd, json_t *fields, int time
 /* As above; asks once, without patience: for what may be lost. */
 int proxylink_tell(struct proxylink *l, const char *cmd, json_t *fields, struct err *err);
 
-/* The answers to `account` of n names, in order: each(arg, i, rc, answer, err), where answer is borrowed and rc as of proxylink_ask(). Over
- * a long line they take the time of a few. When the proxy goes away, all that are left get that as their answer. */
+/* n questions of one kind; fields[i] are taken, the array is not. Their answers in order: each(arg, i, rc, answer, err), where answer is
+ * borrowed and rc as of proxylink_ask(). Over a long line they take the time of a few. When the proxy goes away, all that are left get that
+ * as their answer. timeout_ms is of each; 0: as usual. each must not ask over this link. */
+void proxylink_many(struct proxylink *l, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg);
+/* The same: `account` of n names. */
 void proxylink_accounts(struct proxylink *l, const char *const *names, size_t n, ctl_each *each, void *arg);
 int proxylink_account(struct proxylink *l, const char *name, enum side *side, enum gate *gate, struct err *err);
 /* name -> {"side","gate","digest"} of every account the proxy has. */

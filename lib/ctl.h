@@ -84,11 +84,12 @@ void ctl_disconnect(struct ctl_client *c);
  * "ok":true (returned new). A refusal is -EPROTO with its text in err and its code in *code (CTL_FAILED where nothing came back). */
 int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,
 		struct err *err);
-/* n requests of one kind, CTL_AHEAD of them on their way at a time: over a long line they take the time of a few. They are answered in
- * order, each(arg, i, rc, answer, err) for the i-th as ctl_request() would have ended, -EPROTO for a refusal; answer is borrowed. fields[i]
- * are taken, also on failure; as many as are ahead must fit into a socket's buffer. Ends at the first error of the connection (negative;
- * *done of them had been answered). timeout_ms counts for each answer. */
-#define CTL_AHEAD 32
+/* n requests of one kind, CTL_AHEAD of them on their way at a time, and about CTL_AHEAD_BYTES: over a long line they take the time of a
+ * few. They are answered in order, each(arg, i, rc, answer, err) for the i-th as ctl_request() would have ended, -EPROTO for a refusal;
+ * answer is borrowed. fields[i] are taken, also on failure. Ends at the first error of the connection (negative; *done of them had been
+ * answered). timeout_ms counts for each answer. */
+#define CTL_AHEAD       32
+#define CTL_AHEAD_BYTES 32768 /* a server that writes an answer does not read: what waits for it stays in the socket's buffer */
 typedef void ctl_each(void *arg, size_t i, int rc, const json_t *answer, const struct err *err);
 int ctl_request_many(struct ctl_client *c, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg,
 		     size_t *done, struct err *err);

@@ -84,8 +84,9 @@ static int receive_line(struct ctl_client *c, char **line, size_t *len, int64_t 
 	}
 }
 
-/* Takes fields. */
-static int send_request(struct ctl_client *c, const char *cmd, json_t *fields, const char *id, int64_t deadline, struct err *err)
+/* Takes fields. *sent: so many bytes. */
+static int send_request(struct ctl_client *c, const char *cmd, json_t *fields, const char *id, int64_t deadline, size_t *sent,
+			struct err *err)
 {
 	json_t *o = json_pack("{s:i, s:s, s:s}", "v", CTL_VERSION, "id", id, "cmd", cmd);
 	int rc = o && (!fields || json_object_update_missing(o, fields) == 0) ? 0 : -ENOMEM;
@@ -95,6 +96,7 @@ static int send_request(struct ctl_client *c, const char *cmd, json_t *fields, c
 	if (!text)
 		return err_set(err, -ENOMEM, "%s: out of memory", cmd);
 	size_t len = strlen(text);
+	*sent = len + 1;
 	if (len > CTL_LINE_MAX) {
 		rc = err_set(err, -EMSGSIZE, "%s: the request has %zu bytes, expected at most %u", cmd, len, CTL_LINE_MAX);
 	} else if (c->cut) {
@@ -170,18 +172,19 @@ int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeo
 	int64_t deadline = deadline_of(timeout_ms);
 	enum ctl_code unused;
 	char id[ID_MAX];
+	size_t sent;
 	code = code ? code : &unused;
 	*answer = NULL;
 	*code = CTL_FAILED;
 	id_of(++c->asked, id);
-	int rc = send_request(c, cmd, fields, id, deadline, err);
+	int rc = send_request(c, cmd, fields, id, deadline, &sent, err);
 	return rc < 0 ? rc : await(c, cmd, id, deadline, answer, code, err);
 }
 
 int ctl_request_many(struct ctl_client *c, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg,
 		     size_t *done, struct err *err)
 {
-	size_t sent = 0;
+	size_t sent = 0, ahead = 0, sizes[CTL_AHEAD];
 	unsigned first = c->asked + 1;
 	char id[ID_MAX];
 	int rc = 0;
@@ -190,11 +193,15 @@ int ctl_request_many(struct ctl_client *c, const char *cmd, json_t **fields, siz
 		json_t *answer = NULL;
 		struct err why = {0};
 		int64_t deadline = deadline_of(timeout_ms);
-		for (; rc == 0 && sent < n && sent - *done < CTL_AHEAD; sent++)
-			rc = send_request(c, cmd, fields[sent], id_of(++c->asked, id), deadline, err);
+		for (; rc == 0 && sent < n && sent - *done < CTL_AHEAD && (sent == *done || ahead < CTL_AHEAD_BYTES); sent++) {
+			size_t *size = &sizes[sent % CTL_AHEAD];
+			rc = send_request(c, cmd, fields[sent], id_of(++c->asked, id), deadline, size, err);
+			ahead += rc == 0 ? *size : 0;
+		}
 		if (rc < 0)
 			break;
 		rc = await(c, cmd, id_of(first + (unsigned)*done, id), deadline, &answer, &code, &why);
+		ahead -= sizes[*done % CTL_AHEAD];
 		if (rc == 0 || rc == -EPROTO) {
 			each(arg, (*done)++, rc, answer, &why);
 			rc = 0;

@@ -76,7 +76,7 @@
  *                                     "matches":B}?}|null, and where it is ok: "status":N,"location":S|null,"type":S|null,"title":S|null,
  *                                     "size":N,"whole":B,"encoded":B,"tags":HEX|null,"n-tags":N,"words":HEX|null,"n-words":N}..]}   what
  *                                     that side answers to GET, told by facts that can be compared (fetch.h). At most 64 requests, four at
- *                                     a time, 5 s each; refused as probe is, and while 16 such questions are under way.
+ *                                     a time, 5 s each; refused as probe is, and while 32 such questions are under way.
  * prove   {"listener":S,"came-to":IP,"echo":"ADDR:PORT"} -> {"sent-as":IP,"seen":IP|null,"proved":B,"said":S}   whom does the transit server
  *                                     see for what comes to that listener and address? echo: of shunt-netctl there, at the partner of
  *                                     came-to (prove.h).

@@ -15,7 +15,7 @@
 
 #define FETCH_MS      5000
 #define FETCH_AT_ONCE 4
-#define FETCH_SETS    16
+#define FETCH_SETS    32
 #define FETCHES_MAX   64
 #define FETCH_MAX     ((size_t)256 * 1024) /* of an answer, its head included */
 #define FETCH_PATH    256                  /* with its NUL */

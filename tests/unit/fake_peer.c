@@ -75,9 +75,33 @@ static int on_request(void *self, const char *cmd, json_t *fields, int timeout_m
 	return rc;
 }
 
+/* In order, as over a connection: what comes after the one that it broke at was not answered. */
+static int on_request_many(void *self, const char *cmd, json_t **fields, size_t n, int timeout_ms, ctl_each *each, void *arg, size_t *done,
+			   struct err *err)
+{
+	int rc = 0;
+	*done = 0;
+	for (size_t i = 0; i < n; i++) {
+		json_t *answer = NULL;
+		enum ctl_code code;
+		struct err why = {0};
+		if (rc < 0 && rc != -EPROTO) {
+			json_decref(fields[i]);
+			continue;
+		}
+		rc = on_request(self, cmd, fields[i], timeout_ms, &answer, &code, -1, &why);
+		if (rc == 0 || rc == -EPROTO)
+			each(arg, (*done)++, rc, answer, &why);
+		else
+			err_set(err, rc, "%s", why.text);
+		json_decref(answer);
+	}
+	return rc == -EPROTO ? 0 : rc;
+}
+
 static void on_disconnect(void *self)
 {
 	(void)self;
 }
 
-const struct wire_ops fake_peer_ops = {on_connect, on_request, NULL, on_disconnect, on_disconnect};
+const struct wire_ops fake_peer_ops = {on_connect, on_request, on_request_many, on_disconnect, on_disconnect};

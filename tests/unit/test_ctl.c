@@ -43,7 +43,7 @@ static void on_call(struct ctl_call *call, const char *cmd, json_t *request, voi
 	struct fixture *f = arg;
 	atomic_fetch_add(&f->calls, 1);
 	if (strcmp(cmd, "echo") == 0) {
-		ctl_answer(call, json_pack("{s:O}", "got", json_object_get(request, "say")));
+		ctl_answer(call, json_pack("{s:O, s:O*}", "got", json_object_get(request, "say"), "pad", json_object_get(request, "pad")));
 	} else if (strcmp(cmd, "refuse") == 0) {
 		ctl_fail(call, (enum ctl_code)json_integer_value(json_object_get(request, "as")), "no %s", "\xff thanks");
 	} else if (strcmp(cmd, "big") == 0 || strcmp(cmd, "huge") == 0) {
@@ -305,6 +305,14 @@ static void many_are_asked_ahead(void **state)
 		fields[i] = json_pack("{s:i}", "say", (int)i);
 	assert_int_equal(ctl_request_many(c, "echo", fields, MANY, PATIENCE_MS, on_echo, &n, &done, &err), 0);
 	assert_int_equal(done, MANY);
+	assert_int_equal(n, MANY);
+	char big[20000]; /* more at once than sockets hold, and answers as long */
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	for (size_t i = 0; i < MANY; i++)
+		fields[i] = json_pack("{s:i, s:s}", "say", (int)i, "pad", big);
+	n = 0;
+	assert_int_equal(ctl_request_many(c, "echo", fields, MANY, PATIENCE_MS, on_echo, &n, &done, &err), 0);
 	assert_int_equal(n, MANY);
 	int refused = 0;
 	for (int i = 0; i < 2; i++)
