@@ -113,8 +113,10 @@ static void fails(struct fetch *f, const char *why)
 static void on_late(struct deadline *d)
 {
 	struct fetch *f = (struct fetch *)((char *)d - offsetof(struct fetch, deadline));
+	struct proxy *p = f->set->proxy;
 	char text[PROBE_SAID_MAX];
 
+	quiet_late(&p->quiet, &f->facts.at, f->set->account, f->state == CONNECTS, loop_now(p->loop));
 	snprintf(text, sizeof text, "%s within %d s",
 		 f->state == CONNECTS ? "no connection"
 		 : f->state == SHAKES ? "no TLS handshake"
@@ -152,6 +154,7 @@ static void read_answer(struct fetch *f)
 		}
 		verdict = fetch_feed(a, n > 0 ? (size_t)n : 0, n <= 0, &f->facts); /* what is missing is seen in what has come */
 	}
+	quiet_answered(&f->set->proxy->quiet, &f->facts.at);
 	over(f, verdict > 0);
 }
 
@@ -200,10 +203,12 @@ static void shake(struct fetch *f)
 
 	if (rc == -EAGAIN)
 		want(f, wants);
-	else if (rc < 0)
-		fails(f, err.text);
-	else
+	else if (rc == 0)
 		shaken(f);
+	if (rc == 0 || rc == -EAGAIN)
+		return;
+	quiet_answered(&f->set->proxy->quiet, &f->facts.at);
+	fails(f, err.text);
 }
 
 static void connected(struct fetch *f)
@@ -218,7 +223,8 @@ static void connected(struct fetch *f)
 		fails(f, "closed before the PROXY header");
 	} else if (!f->wish->tls) {
 		ask(f);
-	} else if (probe_tls_new(&f->tls, f->fd, f->wish->domain, &err) < 0 || probe_tls_offer(f->tls, !f->facts.h2) < 0) {
+	} else if (probe_tls_new(&f->tls, &f->set->proxy->probe_tls, f->fd, f->wish->domain, &err) < 0 ||
+		   probe_tls_offer(f->tls, !f->facts.h2) < 0) {
 		fails(f, *err.text ? err.text : "out of memory");
 	} else {
 		f->state = SHAKES;
@@ -266,6 +272,10 @@ static void begin(struct fetch *f, bool first)
 	}
 	if (addr_family(&f->facts.at) == AF_UNSPEC) {
 		over(f, false); /* said tells why already */
+		return;
+	}
+	if (first && quiet_is(&s->proxy->quiet, &f->facts.at, f->began)) {
+		fails(f, "it has answered nobody for some seconds");
 		return;
 	}
 	fd = dial_as_us(s->proxy, f->listener, s->side, &f->facts.at);

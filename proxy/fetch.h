@@ -6,6 +6,7 @@
  * A TLS server that chooses HTTP/2 is asked again on a second connection, in HTTP/1.1.
  * A set is what is asked at once of one account and side: at most FETCHES_MAX, FETCH_AT_ONCE at a time, FETCH_MS each; of all sets together
  * there are FETCH_SETS at most, so that memory, descriptors and the time of the main thread are bounded.
+ * A back end that has answered nobody for a while is not waited for by each (quiet.h).
  * Ownership: the set is the proxy's (p->fetches) until its callback has run. Threads: the main one. */
 #include "lib/acctdef.h"
 #include "lib/conf.h"

@@ -123,7 +123,7 @@ static void connected(struct line *l)
 	}
 	if (!begins_with_tls(g->listener->conf->port)) {
 		want(l, EV_READ);
-	} else if (probe_tls_new(&l->tls, l->fd, "mail.invalid", &err) < 0) {
+	} else if (probe_tls_new(&l->tls, &g->proxy->probe_tls, l->fd, "mail.invalid", &err) < 0) {
 		over(l);
 	} else {
 		shake(l);

@@ -283,7 +283,7 @@ static void connected(struct probe *b)
 		fails_to_say(b, "the PROXY header", rc);
 	} else if (!b->in_tls) {
 		enter(b);
-	} else if (probe_tls_new(&b->tls, b->fd, b->name, &err) < 0) {
+	} else if (probe_tls_new(&b->tls, &b->set->proxy->probe_tls, b->fd, b->name, &err) < 0) {
 		fails(b, err.text);
 	} else {
 		b->state = SHAKES;

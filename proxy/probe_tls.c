@@ -13,8 +13,11 @@
 #include <string.h>
 #include <time.h>
 
-struct probe_tls {
+struct probe_tls_shared {
 	SSL_CTX *ctx;
+};
+
+struct probe_tls {
 	SSL *ssl;
 	char name[256];
 };
@@ -24,7 +27,28 @@ static int no_memory(struct err *err)
 	return err_set(err, -ENOMEM, "out of memory");
 }
 
-int probe_tls_new(struct probe_tls **out, int fd, const char *name, struct err *err)
+static struct probe_tls_shared *shared_new(void)
+{
+	struct probe_tls_shared *s = calloc(1, sizeof *s);
+
+	if (!s || !(s->ctx = SSL_CTX_new(TLS_client_method()))) {
+		free(s);
+		return NULL;
+	}
+	SSL_CTX_set_verify(s->ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_min_proto_version(s->ctx, 0); /* old visitors' clients may still speak what is there */
+	SSL_CTX_set_security_level(s->ctx, 0);
+	return s;
+}
+
+void probe_tls_shared_free(struct probe_tls_shared *s)
+{
+	if (s)
+		SSL_CTX_free(s->ctx);
+	free(s);
+}
+
+int probe_tls_new(struct probe_tls **out, struct probe_tls_shared **shared, int fd, const char *name, struct err *err)
 {
 	struct probe_tls *t = calloc(1, sizeof *t);
 
@@ -32,13 +56,8 @@ int probe_tls_new(struct probe_tls **out, int fd, const char *name, struct err *
 	if (!t)
 		return no_memory(err);
 	snprintf(t->name, sizeof t->name, "%s", name);
-	t->ctx = SSL_CTX_new(TLS_client_method());
-	if (t->ctx) {
-		SSL_CTX_set_verify(t->ctx, SSL_VERIFY_NONE, NULL);
-		SSL_CTX_set_min_proto_version(t->ctx, 0); /* old visitors' clients may still speak what is there */
-		SSL_CTX_set_security_level(t->ctx, 0);
-		t->ssl = SSL_new(t->ctx);
-	}
+	if (*shared || (*shared = shared_new()))
+		t->ssl = SSL_new((*shared)->ctx);
 	if (!t->ssl || SSL_set_fd(t->ssl, fd) != 1 || (*t->name && SSL_set_tlsext_host_name(t->ssl, t->name) != 1)) {
 		probe_tls_free(t);
 		return no_memory(err);
@@ -235,7 +254,6 @@ void probe_tls_free(struct probe_tls *t)
 	if (!t)
 		return;
 	SSL_free(t->ssl);
-	SSL_CTX_free(t->ctx);
 	ERR_clear_error();
 	free(t);
 }

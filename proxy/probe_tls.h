@@ -13,8 +13,10 @@
 #define PROBE_NAMES_MAX 100 /* of a certificate; more are only counted */
 
 struct probe_tls;
-int probe_tls_new(struct probe_tls **out, int fd, const char *name, struct err *err); /* fd: connected, non-blocking; name "":
-														      none is named */
+struct probe_tls_shared; /* what all connections have in common; to make it takes longer than a handshake */
+/* fd: connected, non-blocking; name "": none is named. *shared: made where it is NULL, and borrowed. */
+int probe_tls_new(struct probe_tls **out, struct probe_tls_shared **shared, int fd, const char *name, struct err *err);
+void probe_tls_shared_free(struct probe_tls_shared *s); /* after all connections; NULL is fine */
 /* 0: the handshake is complete. -EAGAIN: again when fd is ready for *wants (EV_READ or EV_WRITE). */
 int probe_tls_step(struct probe_tls *t, short *wants, struct err *err);
 /* After it. Bytes, 0 at the end, -EAGAIN (as above), or -ECONNRESET. */

@@ -8,6 +8,7 @@
 #include "proxy/counts.h"
 #include "proxy/intercept.h"
 #include "proxy/listener.h"
+#include "proxy/probe_tls.h"
 #include "proxy/seenfile.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
@@ -576,6 +577,7 @@ void proxy_free(struct proxy *p)
 	seenfile_close(p->seenfile);
 	table_free(p->table);
 	account_unref(p->nobody);
+	probe_tls_shared_free(p->probe_tls);
 	sources_free(p->sources);
 	access_close(p->access);
 	counts_close(p->counts);

@@ -6,6 +6,7 @@
 #include "lib/conf.h"
 #include "lib/loop.h"
 #include "proxy/access.h"
+#include "proxy/quiet.h"
 #include "proxy/resolve.h"
 #include "proxy/seen.h"
 #include "proxy/source.h"
@@ -25,6 +26,7 @@ struct hold;
 struct intercept;
 struct listener;
 struct probe_set;
+struct probe_tls_shared;
 struct prove;
 struct seenfile;
 struct tls;
@@ -61,18 +63,20 @@ struct proxy {
 	unsigned budget; /* connections that the descriptor limit, or max-connections, allows */
 	struct access_file *access;
 	struct account *nobody;
-	struct ctl_server *ctl, *ctl_tls; /* of this host, and of others */
-	struct tls *tls;                  /* for the latter */
-	struct hold *holds;               /* accounts that are held, and what their holds have seen (control.c) */
-	struct probe_set *probes;         /* questions to back ends that are not answered yet (probe.h) */
-	struct fetch_set *fetches;        /* likewise, for what they answer (fetch.h) */
-	struct prove *proves;             /* likewise, for whom they see (prove.h) */
-	struct greet *greets;             /* likewise, for whether they expect a PROXY header (greet.h) */
-	atomic_uint parked;               /* flows that wait, all workers together */
-	atomic_uint conns;                /* connections of visitors, all workers together */
-	struct event sigs[3];             /* TERM, INT, HUP */
-	struct event second_ev;           /* every second: what has a deadline in the main thread */
-	uint64_t started_ms, term_ms;     /* term_ms: when SIGTERM came, 0 before */
+	struct ctl_server *ctl, *ctl_tls;   /* of this host, and of others */
+	struct tls *tls;                    /* for the latter */
+	struct hold *holds;                 /* accounts that are held, and what their holds have seen (control.c) */
+	struct probe_set *probes;           /* questions to back ends that are not answered yet (probe.h) */
+	struct probe_tls_shared *probe_tls; /* of their connections; NULL: there was none yet */
+	struct fetch_set *fetches;          /* likewise, for what they answer (fetch.h) */
+	struct quiet quiet;                 /* back ends that do not answer them */
+	struct prove *proves;               /* likewise, for whom they see (prove.h) */
+	struct greet *greets;               /* likewise, for whether they expect a PROXY header (greet.h) */
+	atomic_uint parked;                 /* flows that wait, all workers together */
+	atomic_uint conns;                  /* connections of visitors, all workers together */
+	struct event sigs[3];               /* TERM, INT, HUP */
+	struct event second_ev;             /* every second: what has a deadline in the main thread */
+	uint64_t started_ms, term_ms;       /* term_ms: when SIGTERM came, 0 before */
 	uint64_t reloads;
 	int exit_code;
 };
