@@ -99,6 +99,18 @@ int findings_put(struct journal *j, const char *account, int64_t at, const json_
 	return rc;
 }
 
+int findings_since(struct journal *j, int64_t at)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = db_query(j->db, &st, NULL, "SELECT count(*) FROM findings WHERE at >= ?", "i", at);
+	if (rc < 0)
+		return rc;
+	rc = db_next(j->db, st, NULL);
+	int n = rc == 1 ? sqlite3_column_int(st, 0) : 0;
+	sqlite3_finalize(st);
+	return rc < 0 ? rc : n;
+}
+
 int findings_get(struct journal *j, const char *account, int64_t *at, json_t **list, struct err *err)
 {
 	sqlite3_stmt *st = NULL;

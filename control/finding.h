@@ -29,4 +29,5 @@ void findings_show(struct out *out, const json_t *list, const char *without);
 
 /* On disk. put: replaces what was kept of that account; -ENOENT: there is no such account (any more). */
 int findings_put(struct journal *j, const char *account, int64_t at, const json_t *list, struct err *err);
+int findings_since(struct journal *j, int64_t at); /* of so many accounts something was kept since then; or -errno */
 int findings_get(struct journal *j, const char *account, int64_t *at, json_t **list, struct err *err); /* new; -ENOENT: never checked */

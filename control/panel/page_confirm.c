@@ -48,46 +48,14 @@ static bool read_form(struct visit *v)
 }
 
 /* By the path of the one account, or of several, with what fields there are besides. */
-static void ask(struct visit *v, enum evhttp_cmd_type method, const char *list, json_t *fields)
+static void ask(struct visit *v, json_t *fields)
 {
 	if (json_array_size(v->accounts) == 1) {
-		visit_ask(v, ASK_DRY, method, fields, "/v1/accounts/%s/%s", v->arg, v->action);
+		visit_ask(v, ASK_DRY, EVHTTP_REQ_POST, fields, "/v1/accounts/%s/%s", v->arg, v->action);
 		return;
 	}
-	json_object_set(fields, list, v->accounts);
-	visit_ask(v, ASK_DRY, method, fields, "/v1/%s", v->action);
-}
-
-/* ---- a check ---- */
-
-static void show_check(struct visit *v)
-{
-	const json_t *o, *data = visit_data(v, ASK_DRY), *list = json_object_get(data, "accounts");
-	const char *error = visit_error(v, ASK_DRY);
-	size_t i;
-	if (v->answers[ASK_DRY].status == 404) {
-		visit_sorry(v, 404, T_NO_SUCH_PAGE, NULL);
-		return;
-	}
-	page_begin(v, &(const struct page){.title = T_CHECKED});
-	html(&v->html, "<p class=\"lead %s\">", error ? "error" : "");
-	if (error)
-		html(&v->html, "%s", error);
-	else
-		SAY(v, T_CHECK_GOOD);
-	html(&v->html, "</p>");
-	json_array_foreach (list, i, o) {
-		html(&v->html, "<section class=\"card\"><h2>%s</h2>", str_of(o, "account"));
-		if (*str_of(o, "why"))
-			html(&v->html, "<p class=\"error\">%s</p>", str_of(o, "why"));
-		put_findings(v, json_object_get(o, "findings"));
-		put_action(v, strcmp(str_of(o, "side"), "transit") == 0 ? ACT_ROLLBACK : ACT_MIGRATE, str_of(o, "account"), false);
-		html(&v->html, "</section>");
-	}
-	html(&v->html, "<p><a class=\"button\" href=\"/\">");
-	SAY(v, T_GO_HOME);
-	html(&v->html, "</a></p>");
-	visit_page(v, 200);
+	json_object_set(fields, "accounts", v->accounts);
+	visit_ask(v, ASK_DRY, EVHTTP_REQ_POST, fields, "/v1/%s", v->action);
 }
 
 /* ---- what would happen ---- */
@@ -204,16 +172,6 @@ static void show_dry(struct visit *v)
 	visit_page(v, error ? 409 : 200);
 }
 
-void page_confirm(struct visit *v)
-{
-	if (!read_form(v))
-		return;
-	bool check = ACTION(v) == ACT_CHECK;
-	ask(v, check ? EVHTTP_REQ_GET : EVHTTP_REQ_POST, check ? "account" : "accounts",
-	    check ? json_object() : json_pack("{s:b}", "dry_run", 1));
-	visit_then(v, check ? show_check : show_dry);
-}
-
 /* ---- the click ---- */
 
 static void show_begun(struct visit *v)
@@ -240,6 +198,15 @@ static void show_begun(struct visit *v)
 	}
 }
 
+void page_confirm(struct visit *v)
+{
+	if (!read_form(v))
+		return;
+	bool check = ACTION(v) == ACT_CHECK; /* there is nothing to consent to */
+	ask(v, check ? json_object() : json_pack("{s:b}", "dry_run", 1));
+	visit_then(v, check ? show_begun : show_dry);
+}
+
 void page_act(struct visit *v)
 {
 	if (!read_form(v))
@@ -249,6 +216,6 @@ void page_act(struct visit *v)
 		return;
 	}
 	v->key = strdup(form_get(&v->form, "key"));
-	ask(v, EVHTTP_REQ_POST, "accounts", json_pack("{s:b}", "yes", 1));
+	ask(v, json_pack("{s:b}", "yes", 1));
 	visit_then(v, show_begun);
 }

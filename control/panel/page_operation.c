@@ -66,6 +66,41 @@ static void put_moved(struct visit *v, const json_t *m)
 	html(h, "</a></li>");
 }
 
+/* Of a check: how many sections a page has; of the others each account's own page tells. */
+#define CHECKED_MAX 200
+
+static void put_checked(struct visit *v, const json_t *o)
+{
+	const json_t *answer = json_object_get(o, "answer"), *list = json_object_get(answer, "accounts"), *one;
+	const char *error = str_of(answer, "error");
+	size_t i;
+	html(&v->html, "<section role=\"status\" id=\"result\"><h2>");
+	SAY(v, T_CHECKED);
+	html(&v->html, "</h2><p class=\"lead %s\">", *error ? "error" : "");
+	if (*error)
+		html(&v->html, "%s", error);
+	else
+		SAY(v, answer ? T_CHECK_GOOD : T_RESULT_STUCK);
+	html(&v->html, "</p></section>");
+	json_array_foreach (list, i, one) {
+		if (i == CHECKED_MAX)
+			break;
+		html(&v->html, "<section class=\"card\"><h3>%s</h3>", str_of(one, "account"));
+		if (*str_of(one, "why"))
+			html(&v->html, "<p class=\"error\">%s</p>", str_of(one, "why"));
+		put_findings(v, json_object_get(one, "findings"));
+		put_action(v, strcmp(str_of(one, "side"), "transit") == 0 ? ACT_ROLLBACK : ACT_MIGRATE, str_of(one, "account"), false);
+		html(&v->html, "</section>");
+	}
+	if (json_array_size(list) > CHECKED_MAX) {
+		char n[24];
+		snprintf(n, sizeof(n), "%zu", json_array_size(list) - CHECKED_MAX);
+		html(&v->html, "<p>");
+		SAY(v, T_MORE_CHECKED, n);
+		html(&v->html, "</p>");
+	}
+}
+
 static void put_result(struct visit *v, const json_t *o)
 {
 	struct html *h = &v->html;
@@ -106,13 +141,16 @@ static void show(struct visit *v)
 	enum text title = a == ACT_MIGRATE    ? T_OP_MIGRATE
 			  : a == ACT_ROLLBACK ? T_OP_ROLLBACK
 			  : a == ACT_RELOCATE ? T_OP_RELOCATE
+			  : a == ACT_CHECK    ? T_OP_CHECK
 					      : T_OP_OTHER;
 	page_begin(v, &(const struct page){.title = title,
 					   .of = a < 0 ? str_of(o, "command") : of,
 					   .events = done ? NULL : events,
 					   .refresh_s = done ? 0 : REFRESH_S});
 	html(&v->html, "<div data-live=\"operation\" aria-live=\"polite\" data-state=\"%s\">", str_of(o, "state"));
-	if (done)
+	if (done && a == ACT_CHECK)
+		put_checked(v, o);
+	else if (done)
 		put_result(v, o);
 	else
 		put_progress(v, o);

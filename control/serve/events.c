@@ -29,6 +29,7 @@ struct stream {
 	int64_t place;
 	char *progress; /* as it was told last; owned */
 	char state[8];  /* of the operation, likewise */
+	int checked;    /* accounts, likewise, where it is a check */
 	uint64_t began, heard;
 };
 
@@ -143,6 +144,18 @@ static bool may_still(const struct stream *t, struct journal *j)
 	       !(t->owner && j && state_account(j, t->token.account) != t->token.account_id);
 }
 
+static void tell_check(struct stream *t, const struct operation *o)
+{
+	json_t *p = operate_check_progress(t->events->s, o);
+	int checked = (int)json_integer_value(json_object_get(p, "checked"));
+	if (p && checked != t->checked) {
+		t->checked = checked;
+		json_object_set_new(p, "operation", json_string(o->id));
+		say(t, "progress", -1, p);
+	}
+	json_decref(p);
+}
+
 /* True: it is over, and so is the stream. */
 static bool tell_operation(struct stream *t)
 {
@@ -160,6 +173,7 @@ static bool tell_operation(struct stream *t)
 		json_decref(j);
 		snprintf(t->state, sizeof(t->state), "%s", o.state);
 	}
+	tell_check(t, &o);
 	operation_done(&o);
 	return over;
 }

@@ -6,6 +6,8 @@
 #include "control/serve/settle.h"
 #include "control/serve/ticket.h"
 
+#include "control/db.h"
+#include "control/finding.h"
 #include "lib/log.h"
 
 #include <errno.h>
@@ -477,10 +479,40 @@ int64_t operations_of(const struct exchange *x)
 	return x->owner ? x->token.account_id : OPERATION_OF_ALL;
 }
 
+static int count_accounts(struct journal *j)
+{
+	sqlite3_stmt *st = NULL;
+	if (db_query(j->db, &st, NULL, "SELECT count(*) FROM accounts", "") < 0)
+		return 0;
+	int n = db_next(j->db, st, NULL) == 1 ? sqlite3_column_int(st, 0) : 0;
+	sqlite3_finalize(st);
+	return n;
+}
+
+/* By what it has kept: of the last check alone, unless others run beside it, and then it is a little less far. */
+json_t *operate_check_progress(struct server *s, const struct operation *o)
+{
+	struct journal *state = strcmp(o->command, "check") == 0 && strcmp(o->state, "running") == 0 && !*o->account ? state_now(s) : NULL;
+	if (!state)
+		return NULL;
+	json_t *request = json_loads(o->request, 0, NULL);
+	int of = (int)json_array_size(json_object_get(request, "accounts")), n = findings_since(state, o->started);
+	json_decref(request);
+	if (of == 0)
+		of = count_accounts(state);
+	if (n < 0 || of < 2)
+		return NULL;
+	n = n > of ? of : n;
+	return json_pack("{s:i, s:i, s:f}", "checked", n, "of", of, "percent", 100.0 * n / of);
+}
+
 static void put_progress(struct exchange *x, const struct operation *o, json_t *j)
 {
 	struct move_rows open = {0};
 	char at[TIME_TEXT_MAX];
+	json_t *check = operate_check_progress(x->s, o);
+	if (check)
+		json_object_set_new(j, "progress", check);
 	if (!*o->account || !state_now(x->s) || journal_moves_open(x->s->state, o->account, &open, NULL) < 0)
 		return;
 	if (open.n) {

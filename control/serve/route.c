@@ -69,15 +69,23 @@ static const struct field some_moves[] = {NAMES, DRY_RUN, DRAIN, MAX_WAIT, NO_DN
 	{                                                                                                                    \
 		"last", FIELD_FLAG, "--last", false, true, "instead: what was found when it was checked last, asking nobody" \
 	}
+#define EXPIRES                                                                                                           \
+	{                                                                                                                 \
+		"expires_days", FIELD_DAYS, "--expires-days", false, true, "warn of certificates that end within so many" \
+	}
 static const struct field check_all[] = {
 	{"account", FIELD_NAMES, NULL, false, false, "an account's name; again for each. None: all"},
 	CHECK_LAST,
+	EXPIRES,
 	{"stragglers", FIELD_FLAG, "--stragglers", false, true, "instead: names whose visitors still come to the old address"},
 	END};
 static const struct field check_one[] = {
 	CHECK_LAST,
+	EXPIRES,
 	{"stragglers", FIELD_FLAG, "--stragglers", false, true, "instead: names whose visitors still come to the old address"},
 	END};
+static const struct field check_many[] = {{"accounts", FIELD_NAMES, NULL, false, false, "names of accounts. None: all"}, EXPIRES, END};
+static const struct field check_this[] = {EXPIRES, END};
 static const struct field start[] = {DRY_RUN, YES, END};
 static const struct field reinstall[] = {
 	CONFIRM, {"without_client", FIELD_FLAG, "--without-client", false, false, "the client server is dead and is not asked"},
@@ -123,7 +131,8 @@ static const struct field token_revoke[] = {{"name", FIELD_WORD, NULL, true, fal
 	{                                                                                                       \
 		GET, path_, ROUTE_HERE, NULL, roles_, none, LANE_READ, id_, false, false, false, NULL, summary_ \
 	}
-#define MOVE_KEEPS "moves dry-run prices about-seconds"
+#define MOVE_KEEPS  "moves dry-run prices about-seconds"
+#define CHECK_KEEPS "accounts counts dns findings stragglers"
 
 const struct route routes[] = {
 	READ("/v1/accounts", "account list", OP, none, NULL, "every account and its side"),
@@ -135,8 +144,9 @@ const struct route routes[] = {
 	CHANGE(EVHTTP_REQ_DELETE, "/v1/accounts/{account}", "account remove", OP, account_remove, LANE_CHANGE, true, false, false, NULL,
 	       "forget one account"),
 	READ_ONE("/v1/accounts/{account}/status", "status", none, "account moves", "its side, its way back, what a rollback would cost"),
-	READ_ONE("/v1/accounts/{account}/check", "check", check_one, "accounts counts dns findings stragglers",
-		 "preflight: what will move how, and what could break"),
+	READ_ONE("/v1/accounts/{account}/check", "check", check_one, CHECK_KEEPS, "preflight: what will move how, and what could break"),
+	CHANGE(POST, "/v1/accounts/{account}/check", "check", BOTH, check_this, LANE_CHECK, true, false, false, CHECK_KEEPS,
+	       "the same preflight as an operation: nothing but what is known of the account changes, and nobody has to wait for it"),
 	READ_ONE("/v1/accounts/{account}/report", "report", report, "reports unbroken", "what became of its moves"),
 	READ_ONE("/v1/accounts/{account}/log", "log", since, "log", "its lines of the audit trail"),
 	HERE("/v1/accounts/{account}/events", HERE_ACCOUNT_EVENTS, BOTH, "what happens to it, as server-sent events"),
@@ -149,7 +159,9 @@ const struct route routes[] = {
 	CHANGE(POST, "/v1/migrate", "migrate", OP, all_moves, LANE_MOVE, false, false, true, NULL, "several accounts, or all"),
 	CHANGE(POST, "/v1/rollback", "rollback", OP, some_moves, LANE_MOVE, false, false, true, NULL, "several accounts back to client"),
 	CHANGE(POST, "/v1/relocate", "relocate", OP, all_moves, LANE_MOVE, false, false, true, NULL, "several accounts home, or all"),
-	READ("/v1/check", "check", OP, check_all, NULL, "preflight of several accounts, or of all"),
+	READ("/v1/check", "check", OP, check_all, NULL, "preflight of several accounts, or of all; for more than some hundreds, POST it"),
+	CHANGE(POST, "/v1/check", "check", OP, check_many, LANE_CHECK, false, false, false, NULL,
+	       "the same preflight as an operation, which tells how far it is"),
 	READ("/v1/status", "status", OP, none, NULL, "step, clocks, sides, moves in progress, traffic"),
 	READ("/v1/route", "route", OP, where, NULL, "where such traffic goes now, and why"),
 	READ("/v1/log", "log", OP, since, NULL, "the audit trail: who, when, what, evidence"),

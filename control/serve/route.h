@@ -38,7 +38,7 @@ enum route_kind {
 	ROUTE_METRICS, /* the command's text is the answer */
 	ROUTE_HERE     /* answered by serve itself */
 };
-enum lane { LANE_READ, LANE_MOVE, LANE_CHANGE, N_LANES };
+enum lane { LANE_READ, LANE_MOVE, LANE_CHANGE, LANE_CHECK, N_LANES }; /* their numbers are on disk */
 
 enum route_id { /* of ROUTE_HERE */
 		HERE_NONE,

@@ -104,6 +104,8 @@ void operate_show(struct exchange *x);                  /* GET /v1/operations/{i
 void operate_cancel(struct exchange *x);                /* POST /v1/operations/{id}/cancel */
 void operate_list(struct exchange *x);
 int64_t operations_of(const struct exchange *x); /* whose it may see, for operation_find() */
+/* How far a check of several accounts is: {"checked":N,"of":N,"percent"}; new. NULL: o is none, or does not run. */
+json_t *operate_check_progress(struct server *s, const struct operation *o);
 
 /* ---- events.c ---- */
 int events_new(struct events **out, struct server *s, struct err *err);

@@ -17,9 +17,11 @@
 
 #define READS        8 /* commands at once that only look */
 #define CHANGES      8 /* that change something but accounts' sides; moves are bounded by `parallel` */
+#define CHECKS       2 /* of very many accounts, maybe */
 #define READ_QUEUE   128
 #define MOVE_QUEUE   1000
 #define CHANGE_QUEUE 64
+#define CHECK_QUEUE  64
 #define STRANGERS_S  0.2 /* requests without a good token, of one address, per second */
 #define STRANGERS    20
 #define TIDY_MS      600000
@@ -130,8 +132,10 @@ static void run(struct server *s)
 static int open_all(struct server *s, struct err *err)
 {
 	const struct conf_serve *c = &s->app->conf->serve;
-	int limits[N_LANES] = {[LANE_READ] = READS, [LANE_MOVE] = s->app->conf->control.parallel, [LANE_CHANGE] = CHANGES};
-	static const int queues[N_LANES] = {[LANE_READ] = READ_QUEUE, [LANE_MOVE] = MOVE_QUEUE, [LANE_CHANGE] = CHANGE_QUEUE};
+	int limits[N_LANES] = {
+		[LANE_READ] = READS, [LANE_MOVE] = s->app->conf->control.parallel, [LANE_CHANGE] = CHANGES, [LANE_CHECK] = CHECKS};
+	static const int queues[N_LANES] = {
+		[LANE_READ] = READ_QUEUE, [LANE_MOVE] = MOVE_QUEUE, [LANE_CHANGE] = CHANGE_QUEUE, [LANE_CHECK] = CHECK_QUEUE};
 	limit_init(&s->by_token, c->rate, 2.0 * c->rate);
 	limit_init(&s->changes, c->changes / 60.0, c->changes);
 	limit_init(&s->strangers, STRANGERS_S, STRANGERS);

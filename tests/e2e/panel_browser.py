@@ -182,7 +182,7 @@ def part_operator(token):
     select("bob", "carol")
     click(button("Check"))
     wait_text("What the check found")
-    heads = js("return [...document.querySelectorAll('h2')].map(e => e.textContent)")
+    heads = js("return [...document.querySelectorAll('h3')].map(e => e.textContent)")
     ensure("both are checked", heads == ["bob", "carol"], heads)
     looks("check")
     click(button("Back to the overview"))

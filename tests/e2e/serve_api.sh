@@ -295,6 +295,34 @@ api "$ALICES" GET /v1/accounts/alice/log
 like "who else was it" "$BODY" '"who":"the operator"'
 like "and who she is" "$BODY" '"who":"alice-web"'
 
+say "a check, answered at once or as an operation"
+api "$OPERATOR" GET '/v1/accounts/carol/check?expires_days=1'
+is "one" 200
+unlike "which days" "$BODY" tls-expires
+api "$OPERATOR" GET '/v1/accounts/carol/check?expires_days=3650'
+like "more of them" "$BODY" tls-expires
+api "$OPERATOR" GET '/v1/check?expires_days=0'
+is "no days" 400
+api "$OPERATOR" POST /v1/check -H 'Idempotency-Key: c1' "${JSON[@]}" '{"accounts":["bob","carol"],"expires_days":3650}'
+is "of two" 200
+like "what it found" "$BODY" '"account":"bob".*"account":"carol".*tls-expires'
+unlike "and of no other" "$BODY" '"account":"alice"'
+LOCATION=$(header Location)
+api "$OPERATOR" GET "$LOCATION"
+like "as an operation" "$BODY" '"command":"check".*"state":"done".*"answer":\{.*"account":"carol"'
+api "$OPERATOR" POST /v1/check -H 'Idempotency-Key: c1' "${JSON[@]}" '{"accounts":["bob","carol"],"expires_days":3650}'
+same "once" "$STATUS $(header Location)" "200 $LOCATION"
+api "$ALICES" POST /v1/accounts/alice/check "${JSON[@]}" '{"expires_days":3650}'
+is "hers" 200
+like "hers" "$BODY" '"account":"alice".*"kind":"seen"'
+unlike "and nobody else's" "$BODY" 'bob|carol|panel'
+api "$ALICES" GET "$(header Location)"
+unlike "nor later" "$BODY" 'bob|carol|panel'
+api "$ALICES" POST /v1/accounts/bob/check "${JSON[@]}" '{}'
+is "bob's" 404
+api "$ALICES" POST /v1/check "${JSON[@]}" '{"accounts":["alice"]}'
+is "of several" 403
+
 say "garbage"
 api "$OPERATOR" POST /v1/migrate -d '{}'
 is "a form" 415
@@ -387,6 +415,21 @@ api "$OPERATOR" PUT /v1/accounts/alice "${JSON[@]}" '{"domains":["alice.example"
 is "another one" 200
 api "$ALICES" GET /v1/accounts/alice
 is "is not hers" 404
+
+say "how far a check of many is"
+python3 - "$(shunt --json account show bob)" >"$W/many.json" <<'END'
+import json, sys
+bob = json.loads(sys.argv[1])["account"]
+print(json.dumps({k: bob[k] for k in ("name", "domains", "addresses", "logins", "ports") if k in bob}))
+for i in range(249):
+    print(json.dumps({"name": "m%d" % i, "domains": ["m%d.example" % i]}))
+END
+shunt account import --force "$W/many.json" >"$W/o"
+api "$OPERATOR" POST /v1/check -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+is "accepted" 202
+in_ns c curl -sN --max-time 60 -H "Authorization: Bearer $OPERATOR" "http://127.0.0.1:7480$(header Location)/events" >"$W/log/events5"
+like "on its way" "$(cat "$W/log/events5")" '^data: \{"checked":[0-9]+,"of":250,"percent":[0-9.]+,"operation"'
+like "to its end" "$(tail -n 2 "$W/log/events5")" '"command":"check","state":"done"'
 
 say "revoked, and too often"
 shunt token revoke alice-web >"$W/o"

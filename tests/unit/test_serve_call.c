@@ -192,6 +192,8 @@ static void test_query(void **state)
 	} cases[] = {
 		{"/v1/check", NULL, "{}"},
 		{"/v1/check", "account=a&account=b&stragglers=true", "{\"account\":[\"a\",\"b\"],\"stragglers\":true}"},
+		{"/v1/check", "expires_days=30", "{\"expires_days\":30}"},
+		{"/v1/accounts/alice/check", "expires_days=30&last=true", "{\"expires_days\":30,\"last\":true}"},
 		{"/v1/log", "since=2h", "{\"since\":\"2h\"}"},
 		{"/v1/log", "since=2h&since=3h", NULL},
 		{"/v1/log", "before=2h", NULL},
