@@ -267,6 +267,53 @@ static void add_fetches(struct round *r, struct look *l, enum side side)
 		json_decref(batch);
 }
 
+/* What has not answered is asked once more, in the same way: a host that has much to do must not stop a move. */
+static void add_silent(struct round *r, struct look *l, enum side side)
+{
+	struct answers *s = &l->sides[side];
+	json_t *lists[] = {s->http, s->https, s->acme}, *batch = json_array(), *one;
+	for (size_t k = 0; s->rc == 0 && k < sizeof(lists) / sizeof(*lists); k++) {
+		for (size_t i = 0; i < json_array_size(lists[k]) && json_array_size(batch) < AT_ONCE; i++) {
+			one = json_array_get(lists[k], i);
+			if (!json_is_true(json_object_get(one, "ok")) && json_is_string(json_object_get(one, "at")))
+				json_array_append_new(batch,
+						      json_pack("{s:O, s:O, s:O}", "domain", json_object_get(one, "domain"), "scheme",
+								json_object_get(one, "scheme"), "path", json_object_get(one, "path")));
+		}
+	}
+	if (json_array_size(batch))
+		add_fetch(r, l, side, batch);
+	else
+		json_decref(batch);
+}
+
+/* In the place of what was said before. */
+static void take_again(json_t *list, const json_t *fresh)
+{
+	const json_t *old = preflight_answer_of(list, fresh);
+	for (size_t i = 0; old && i < json_array_size(list); i++) {
+		if (json_array_get(list, i) == old) {
+			json_array_set(list, i, (json_t *)fresh);
+			return;
+		}
+	}
+}
+
+static void on_fetched_again(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
+{
+	const struct round *r = arg;
+	struct answers *s = &r->whose[i].look->sides[r->whose[i].side];
+	const json_t *one;
+	size_t k;
+	(void)rc;
+	(void)err; /* then what was said first holds */
+	json_array_foreach (json_object_get(answer, "answers"), k, one) {
+		take_again(s->http, one);
+		take_again(s->https, one);
+		take_again(s->acme, one);
+	}
+}
+
 static void on_fetched(void *arg, size_t i, int rc, const json_t *answer, const struct err *err)
 {
 	const struct round *r = arg;
@@ -292,6 +339,13 @@ static void ask_sides(struct proxylink *proxy, struct look *looks, size_t n)
 			add_fetches(&r, l, l->view.to);
 	}
 	proxylink_many(proxy, "fetch", r.fields, r.n, ASK_MS, on_fetched, &r);
+	round_done(&r);
+	r = (struct round){0};
+	for (size_t i = 0; i < n; i++) {
+		add_silent(&r, &looks[i], SIDE_CLIENT);
+		add_silent(&r, &looks[i], SIDE_TRANSIT);
+	}
+	proxylink_many(proxy, "fetch", r.fields, r.n, ASK_MS, on_fetched_again, &r);
 	round_done(&r);
 }
 

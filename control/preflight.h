@@ -3,6 +3,7 @@
  * certificates, pages, redirects and ACME challenges as both sides answer them; names that share a certificate with other accounts;
  * addresses, HTTPS and CAA records; and whether the transit server sees visitors' addresses. All of it becomes findings (finding.h).
  * Who asks: shunt-proxy, since its way is the visitors', and shunt-dnsupdate. Nothing is changed anywhere.
+ * A site that has not answered is asked a second time before anything is said of it.
  * The side that the account is on is compared with the one that its next move goes to; where that move is a rollback only the side that it
  * is on is looked at, for the other is an old copy.
  * Threads: preflight_accounts() any, with links to itself; the rest one. Ownership: answers are the caller's. */

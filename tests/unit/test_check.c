@@ -20,30 +20,52 @@
 #define MANY  2500
 #define LINKS 5
 #define BAD   1234 /* of which the transit server answers with 503 over HTTP */
+#define LATE  77   /* of which it answers each question only when it is asked again */
+#define DOWN  78   /* of which it answers nothing */
 
 /* ---- a proxy ---- */
 
 struct fake {
 	atomic_uint asked, alone, most; /* requests; of them one by one; the most that were asked for ahead */
 	unsigned goes_after;            /* requests; 0: it stays */
+	atomic_bool late[3];            /* a site, on the transit server: it was late once */
+	atomic_uint refused;            /* of another: it is never there */
 };
 
-static json_t *answer_to_one(const json_t *request, const char *side)
+static bool is_of(const char *domain, int n)
+{
+	char name[40];
+	snprintf(name, sizeof(name), "a%d.example", n);
+	return strcmp(domain, name) == 0;
+}
+
+static bool is_silent(struct fake *f, const char *domain, const char *scheme, const char *path)
+{
+	if (is_of(domain, DOWN))
+		f->refused++;
+	return is_of(domain, DOWN) || (is_of(domain, LATE) && !atomic_exchange(&f->late[strcmp(scheme, "https") == 0 ? 0
+											: strlen(path) > 1           ? 1
+														     : 2],
+									       true));
+}
+
+static json_t *answer_to_one(struct fake *f, const json_t *request, const char *side)
 {
 	const char *domain = preflight_text(request, "domain"), *path = preflight_text(request, "path");
-	char bad[40];
-	snprintf(bad, sizeof(bad), "a%d.example", BAD);
-	bool fails = strcmp(domain, bad) == 0 && strcmp(side, "transit") == 0 && !*path &&
-		     strcmp(preflight_text(request, "scheme"), "http") == 0;
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:s, s:n}", "domain", domain, "scheme", preflight_text(request, "scheme"),
-			 "path", *path ? path : "/", "listener", "web", "ok", 1, "status",
-			 fails   ? 503
-			 : *path ? 404
-				 : 200,
+	bool transit = strcmp(side, "transit") == 0, root = !*path || strcmp(path, "/") == 0,
+	     bad = transit && is_of(domain, BAD) && root && strcmp(preflight_text(request, "scheme"), "http") == 0,
+	     silent = transit && is_silent(f, domain, preflight_text(request, "scheme"), path);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:s, s:n}", "domain", domain, "scheme",
+			 preflight_text(request, "scheme"), "path", *path ? path : "/", "listener", "web", "at", "198.51.100.10:80", "ok",
+			 !silent, "status",
+			 silent ? 0
+			 : bad  ? 503
+			 : root ? 200
+				: 404,
 			 "said", "", "type", "text/html", "tls");
 }
 
-static json_t *answer_to(const char *cmd, const json_t *fields)
+static json_t *answer_to(struct fake *f, const char *cmd, const json_t *fields)
 {
 	json_t *list = json_array(), *requests = json_object_get(fields, "requests");
 	if (strcmp(cmd, "seen") == 0) {
@@ -52,7 +74,7 @@ static json_t *answer_to(const char *cmd, const json_t *fields)
 				 "listeners", "listener", "web", "port", 80, "source-transit", "transparent");
 	}
 	for (size_t i = json_array_size(requests); i > 0; i--) /* the last one first */
-		json_array_append_new(list, answer_to_one(json_array_get(requests, i - 1), preflight_text(fields, "side")));
+		json_array_append_new(list, answer_to_one(f, json_array_get(requests, i - 1), preflight_text(fields, "side")));
 	return json_pack("{s:o}", "answers", list);
 }
 
@@ -65,7 +87,7 @@ static int on_connect(void *self, struct err *err)
 static int ask(struct fake *f, const char *cmd, json_t *fields, json_t **answer, struct err *err)
 {
 	bool gone = f->goes_after && ++f->asked > f->goes_after;
-	*answer = gone ? NULL : answer_to(cmd, fields);
+	*answer = gone ? NULL : answer_to(f, cmd, fields);
 	json_decref(fields);
 	return gone ? err_set(err, -ECONNRESET, "it went away") : 0;
 }
@@ -190,7 +212,7 @@ static void test_many(void **state)
 	struct house *h = *state;
 	struct err err = {0};
 	assert_int_equal(check(h, &err), EXIT_REFUSED);
-	assert_non_null(strstr(err.text, "1 of 2500 accounts should not be moved yet; a1234: http://a1234.example: client answers 200"));
+	assert_non_null(strstr(err.text, "2 of 2500 accounts should not be moved yet; a0078: http://a78.example: transit does not answer"));
 	json_t *accounts = json_object_get(h->app.out.object, "accounts");
 	assert_int_equal(json_array_size(accounts), MANY);
 	for (size_t i = 0; i < MANY; i++) {
@@ -198,11 +220,14 @@ static void test_many(void **state)
 		snprintf(name, sizeof(name), "a%04zu", i);
 		assert_string_equal(preflight_text(json_array_get(accounts, i), "account"), name);
 		assert_int_equal(count(findings_of(h, i), "twin-status", "stop"), i == BAD);
+		assert_int_equal(count(findings_of(h, i), "twin-away", "stop"), i == DOWN ? 2 : 0);
 		assert_int_equal(count(findings_of(h, i), "acme", "inform"), 1);
 		assert_int_equal(count(findings_of(h, i), "seen", "inform"), 1);
 		assert_int_equal(count(findings_of(h, i), "twin-away", "inform"), 0);
 	}
-	assert_true(h->proxy.alone <= LINKS); /* each link's first, which connects */
+	assert_true(h->proxy.late[0] && h->proxy.late[1] && h->proxy.late[2]);
+	assert_int_equal(h->proxy.refused, 6); /* each question twice */
+	assert_true(h->proxy.alone <= LINKS);  /* each link's first, which connects */
 	assert_int_equal(h->proxy.most, 2 * CHECK_BATCH);
 	json_t *kept;
 	int64_t at;
