@@ -1,6 +1,6 @@
 #pragma once
-/* check - `shunt check`: what moves how, before anything does. How it asks is check_ask.h; a thread of
- * it has its links to itself, and nothing of the state database. What is found is told in order of the accounts.
+/* check - `shunt check`: what moves how, before anything does. How it asks is check_ask.h; a thread of it has its links to itself, and
+ * nothing of the state database. What is found is told in order of the accounts.
  * Exit: 0 nothing stands in the way; 1 a move would be refused, or break something, or it cannot be told; the text names the first. */
 #include "control/app.h"
 #include "control/dnslink.h"
