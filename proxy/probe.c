@@ -1,6 +1,6 @@
 #include "proxy/probe.h"
 
-#include "proxy/dial.h"
+#include "proxy/asking.h"
 #include "proxy/listener.h"
 #include "proxy/pp.h"
 #include "proxy/probe_door.h"
@@ -9,26 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LEAVE_MS   500
 #define ANSWER_MAX (64 * 1024) /* what is read of an answer: that more comes is known then */
-
-enum state { WAITS, CONNECTS, SHAKES, READS, LEAVES, OVER };
 
 struct probe {
 	struct probe_set *set;
 	struct listener *listener; /* a reference */
 	const char *name;
-	struct addr dst, to; /* where a visitor would have come to, and where that leads */
 	enum door door;
-	bool in_tls; /* first */
-	enum state state;
-	int fd;
-	struct event ev;
-	struct deadline deadline;
+	struct asking asking; /* with the places, and the time */
+	bool leaves;          /* it has answered, and was told goodbye */
 	uint64_t began;
-	struct probe_tls *tls;
 	char *answer;
 	size_t len;
 	bool ok;
@@ -51,17 +43,17 @@ struct probe_set {
 
 /* ---- the end ---- */
 
+static struct probe *probe_of(struct asking *a)
+{
+	return (struct probe *)(void *)((char *)a - offsetof(struct probe, asking));
+}
+
 static void set_free(struct probe_set *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		struct probe *b = &s->probes[i];
 
-		deadline_cancel(s->proxy->loop, &b->deadline);
-		probe_tls_free(b->tls);
-		if (b->fd >= 0) {
-			event_del(&b->ev);
-			close(b->fd);
-		}
+		asking_end(&b->asking);
 		free(b->answer);
 		listener_unref(b->listener);
 	}
@@ -80,8 +72,15 @@ static void tell(struct probe_set *s)
 	for (size_t i = 0; i < n; i++) {
 		const struct probe *b = &s->probes[i];
 
-		r[i] = (struct probe_result){
-			b->listener->conf->name, b->listener->conf->protocol, b->name, door_name(b->door), b->dst, b->to, b->ok, b->ms, ""};
+		r[i] = (struct probe_result){b->listener->conf->name,
+					     b->listener->conf->protocol,
+					     b->name,
+					     door_name(b->door),
+					     b->asking.came_to,
+					     b->asking.at,
+					     b->ok,
+					     b->ms,
+					     ""};
 		memcpy(r[i].said, b->said, sizeof r[i].said);
 	}
 	s->done(s->arg, r, n, s->left_out); /* r is not NULL for none: it has room for one */
@@ -90,24 +89,15 @@ static void tell(struct probe_set *s)
 }
 
 static void begin_some(struct probe_set *s);
-static void want(struct probe *b, short what);
 
 /* May free the set. */
 static void over(struct probe *b, bool ok)
 {
 	struct probe_set *s = b->set;
 
-	deadline_cancel(s->proxy->loop, &b->deadline);
-	probe_tls_free(b->tls);
-	b->tls = NULL;
-	if (b->fd >= 0) {
-		event_del(&b->ev);
-		close(b->fd);
-	}
+	asking_end(&b->asking);
 	free(b->answer);
 	b->answer = NULL;
-	b->fd = -1;
-	b->state = OVER;
 	b->ok = ok;
 	b->ms = (unsigned)(loop_now(s->proxy->loop) - b->began);
 	s->running--;
@@ -125,45 +115,36 @@ static void tell_answer(struct probe *b, const char *text)
 {
 	char tls[PROBE_SAID_MAX] = "";
 
-	if (b->tls)
-		probe_tls_said(b->tls, tls);
+	if (b->asking.tls)
+		probe_tls_said(b->asking.tls, tls);
 	snprintf(b->said, sizeof b->said, "%.100s%s%.95s", text, *text && *tls ? "; " : "", tls);
 }
 
-static void on_late(struct deadline *d)
+static void on_failed(struct asking *a, const char *why)
 {
-	struct probe *b = (struct probe *)((char *)d - offsetof(struct probe, deadline));
+	fails(probe_of(a), why);
+}
+
+static void on_late(struct asking *a)
+{
+	struct probe *b = probe_of(a);
 	char text[PROBE_SAID_MAX];
 
-	if (b->state == LEAVES) {
+	if (b->leaves) {
 		over(b, true);
 		return;
 	}
-	if (b->state == READS && b->door == DOOR_HTTP && door_judge(b->door, b->answer, b->len, ANSWER_MAX, false, text) == 0 && *text) {
+	if (a->state == ASKING_OPEN && b->door == DOOR_HTTP && door_judge(b->door, b->answer, b->len, ANSWER_MAX, false, text) == 0 &&
+	    *text) {
 		tell_answer(b, text); /* its head is there, and its body goes on */
 		over(b, true);
 		return;
 	}
-	snprintf(text, sizeof text, "%s within %d s",
-		 b->state == CONNECTS ? "no connection"
-		 : b->state == SHAKES ? "no TLS handshake"
-				      : "no answer",
-		 PROBE_MS / 1000);
+	snprintf(text, sizeof text, "%s within %d s", asking_late_text(a), PROBE_MS / 1000);
 	fails(b, text);
 }
 
 /* ---- what is said ---- */
-
-/* A new socket takes this much at once. 0 or -errno. */
-static int say(struct probe *b, const void *bytes, size_t len)
-{
-	ssize_t n;
-
-	if (b->tls)
-		return probe_tls_send(b->tls, bytes, len) ? 0 : -ECONNRESET;
-	n = send(b->fd, bytes, len, MSG_NOSIGNAL);
-	return n < 0 ? -errno : n < (ssize_t)len ? -ENOBUFS : 0;
-}
 
 static void fails_to_say(struct probe *b, const char *what, int rc)
 {
@@ -173,31 +154,19 @@ static void fails_to_say(struct probe *b, const char *what, int rc)
 	fails(b, text);
 }
 
-static ssize_t hear(struct probe *b, void *out, size_t cap, short *wants)
-{
-	ssize_t n;
-
-	*wants = EV_READ;
-	if (b->tls)
-		return probe_tls_recv(b->tls, out, cap, wants);
-	while ((n = recv(b->fd, out, cap, 0)) < 0 && errno == EINTR)
-		;
-	return n < 0 ? -errno : n;
-}
-
 /* It has answered; whoever is told goodbye may still say something to it, which is not looked at. */
 static void leave(struct probe *b)
 {
 	char bytes[DOOR_SAY_MAX];
 	size_t len = door_leaving(b->door, bytes);
 
-	if (len == 0 || say(b, bytes, len) < 0) {
+	if (len == 0 || asking_say(&b->asking, bytes, len) < 0) {
 		over(b, true);
 		return;
 	}
-	b->state = LEAVES;
-	deadline_arm(b->set->proxy->loop, &b->deadline, on_late, LEAVE_MS);
-	want(b, EV_READ);
+	b->leaves = true;
+	asking_limit(&b->asking, LEAVE_MS);
+	asking_wait(&b->asking, EV_READ);
 }
 
 static void read_answer(struct probe *b)
@@ -208,9 +177,9 @@ static void read_answer(struct probe *b)
 	short wants;
 
 	while (verdict == 0 && n > 0) {
-		n = hear(b, b->answer + b->len, ANSWER_MAX - b->len, &wants);
+		n = asking_hear(&b->asking, b->answer + b->len, ANSWER_MAX - b->len, &wants);
 		if (n == -EAGAIN) {
-			want(b, wants);
+			asking_wait(&b->asking, wants);
 			return;
 		}
 		if (n > 0)
@@ -229,111 +198,55 @@ static void read_answer(struct probe *b)
 }
 
 /* The way to the service is open. */
-static void enter(struct probe *b)
+static void on_open(struct asking *a)
 {
+	struct probe *b = probe_of(a);
 	char bytes[DOOR_SAY_MAX], address[ADDR_TEXT_MAX], host[ADDR_TEXT_MAX + 2];
 	size_t len;
 	int rc;
 
 	if (b->door == DOOR_NONE) {
-		tell_answer(b, b->tls ? "" : "connected");
+		tell_answer(b, a->tls ? "" : "connected");
 		over(b, true);
 		return;
 	}
-	snprintf(host, sizeof host, addr_family(&b->dst) == AF_INET6 ? "[%s]" : "%s", addr_text(&b->dst, address));
+	snprintf(host, sizeof host, addr_family(&a->came_to) == AF_INET6 ? "[%s]" : "%s", addr_text(&a->came_to, address));
 	len = door_opening(b->door, *b->name ? b->name : host, bytes);
 	b->answer = malloc(ANSWER_MAX);
 	rc = b->answer ? 0 : -ENOMEM;
 	if (rc == 0 && len)
-		rc = say(b, bytes, len);
+		rc = asking_say(a, bytes, len);
 	if (rc < 0) {
 		fails_to_say(b, "the request", rc);
 		return;
 	}
-	b->state = READS;
 	read_answer(b); /* behind TLS it may have come already */
 }
 
-/* ---- the connection ---- */
-
-static void shake(struct probe *b)
+static void on_ready(struct asking *a)
 {
-	struct err err = {0};
-	short wants;
-	int rc = probe_tls_step(b->tls, &wants, &err);
+	struct probe *b = probe_of(a);
 
-	if (rc == -EAGAIN) {
-		want(b, wants);
-	} else if (rc < 0) {
-		fails(b, err.text);
-	} else {
-		enter(b);
-	}
-}
-
-static void connected(struct probe *b)
-{
-	struct err err = {0};
-	int error = 0, rc;
-	socklen_t len = sizeof error;
-
-	if (getsockopt(b->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error) {
-		fails(b, strerror(error ? error : errno));
-	} else if ((rc = probe_announce(b->fd, b->listener, b->set->side, NULL, &b->dst)) < 0) {
-		fails_to_say(b, "the PROXY header", rc);
-	} else if (!b->in_tls) {
-		enter(b);
-	} else if (probe_tls_new(&b->tls, &b->set->proxy->probe_tls, b->fd, b->name, &err) < 0) {
-		fails(b, err.text);
-	} else {
-		b->state = SHAKES;
-		shake(b);
-	}
-}
-
-static void on_event(evutil_socket_t fd, short what, void *arg)
-{
-	struct probe *b = arg;
-
-	(void)fd;
-	(void)what;
-	if (b->state == CONNECTS)
-		connected(b);
-	else if (b->state == SHAKES)
-		shake(b);
-	else if (b->state == LEAVES)
+	if (b->leaves)
 		over(b, true);
 	else
 		read_answer(b);
 }
 
-static void want(struct probe *b, short what)
-{
-	event_assign(&b->ev, loop_base(b->set->proxy->loop), b->fd, what, on_event, b);
-	if (event_add(&b->ev, NULL) < 0)
-		fails(b, "out of memory");
-}
+static const struct asking_ops ops = {on_open, on_ready, on_failed, on_late};
+
+/* ---- a set ---- */
 
 static void begin(struct probe *b)
 {
 	struct probe_set *s = b->set;
-	int fd = -1;
 
 	s->running++;
 	b->began = loop_now(s->proxy->loop);
-	if (addr_family(&b->to) == AF_UNSPEC) {
+	if (addr_family(&b->asking.at) == AF_UNSPEC)
 		over(b, false); /* said tells why already */
-		return;
-	}
-	fd = dial_as_us(s->proxy, b->listener, s->side, &b->to);
-	if (fd < 0) {
-		fails(b, strerror(-fd));
-		return;
-	}
-	b->fd = fd;
-	b->state = CONNECTS;
-	deadline_arm(s->proxy->loop, &b->deadline, on_late, PROBE_MS);
-	want(b, EV_WRITE);
+	else
+		asking_begin(&b->asking, PROBE_MS);
 }
 
 /* A probe that ends at once comes back here, so only the outermost goes on; it also tells. */
@@ -454,6 +367,7 @@ static void add(void *arg, struct listener *l, const struct addr *dst)
 	const char *why = "";
 	struct addr to = {0};
 	struct way way;
+	bool in_tls = false;
 
 	if (listener_way(&way, l, s->side, dst, dst, LISTENER_MAIN, &why))
 		to = way_at(&way, 0);
@@ -462,10 +376,13 @@ static void add(void *arg, struct listener *l, const struct addr *dst)
 		return;
 	}
 	struct probe *b = &s->probes[s->n++];
-	*b = (struct probe){.set = s, .listener = listener_ref(l), .name = s->name, .dst = *dst, .to = to, .fd = -1};
-	b->door = door_of(l->conf->protocol, l->conf->port, &b->in_tls);
-	if (l->conf->protocol == PROTOCOL_TCP)
-		b->name = "";
+	*b = (struct probe){
+		.set = s,
+		.listener = listener_ref(l),
+		.name = l->conf->protocol == PROTOCOL_TCP ? "" : s->name,
+		.asking = {.proxy = s->proxy, .listener = l, .side = s->side, .came_to = *dst, .at = to, .ops = &ops, .fd = -1}};
+	b->door = door_of(l->conf->protocol, l->conf->port, &in_tls);
+	b->asking.name = in_tls ? b->name : NULL;
 	if (addr_family(&to) == AF_UNSPEC)
 		snprintf(b->said, sizeof b->said, "nowhere to ask: %s", why);
 }
