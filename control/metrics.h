@@ -20,6 +20,7 @@ struct metrics_answers {
 void metrics_ask(struct app *a, struct metrics_answers *out); /* then metrics_answers_done() */
 void metrics_answers_done(struct metrics_answers *m);
 
+void metrics_certs(struct app *a, struct expo *e);
 void metrics_journal(struct app *a, struct expo *e); /* a->db NULL: it cannot be read */
 void metrics_proxy(struct expo *e, const struct metrics_answers *m);
 void metrics_netctl(struct app *a, struct expo *e, const struct metrics_answers *m);

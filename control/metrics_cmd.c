@@ -1,8 +1,6 @@
 /* metrics: everything that is asked, and the text that comes of it. */
 #include "control/metrics.h"
 
-#include "control/pki_parts.h"
-
 #include "config.h"
 
 #include <errno.h>
@@ -11,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define PEM_MAX 65536 /* the first certificate of the file is ours */
 
 double metrics_time(const char *text)
 {
@@ -139,28 +135,13 @@ static void tell_up(struct app *a, struct expo *e, const struct metrics_answers 
 		expo_sample(e, EXPO_LABELS({"part", "dnsupdate"}), m->dns_s);
 }
 
-/* Of this host; those of others are seen where they live. One that may not be read is left out. */
-static void tell_certificate(struct app *a, struct expo *e)
-{
-	char pem[PEM_MAX];
-	int64_t ends;
-	FILE *f = a->conf->tls.present ? fopen(a->conf->tls.cert, "re") : NULL;
-	if (!f)
-		return;
-	pem[fread(pem, 1, sizeof(pem) - 1, f)] = '\0';
-	fclose(f);
-	if (pki_cert_ends(pem, &ends, NULL) == 0)
-		expo_one(e, "shunt_certificate_expiry_timestamp_seconds", EXPO_GAUGE, "When the certificate of section tls ends.",
-			 (double)ends);
-}
-
 static void tell(struct app *a, FILE *f)
 {
 	struct metrics_answers m;
 	struct expo e = {.to = f};
 	metrics_ask(a, &m);
 	tell_up(a, &e, &m);
-	tell_certificate(a, &e);
+	metrics_certs(a, &e);
 	metrics_journal(a, &e);
 	metrics_proxy(&e, &m);
 	metrics_netctl(a, &e, &m);

@@ -62,3 +62,4 @@ int64_t pki_ca_ends(const struct pki_ca *ca);
 /* Of a certificate's PEM text. -EINVAL: it is none. */
 int pki_cert_serial(const char *cert, char out[PKI_SERIAL_MAX], struct err *err);
 int pki_cert_ends(const char *cert, int64_t *out, struct err *err);
+int pki_certs_end(const char *pem, int64_t *out, struct err *err); /* of all that are in it, the one that ends first */

@@ -262,3 +262,22 @@ int pki_cert_ends(const char *cert, int64_t *out, struct err *err)
 	X509_free(x);
 	return rc;
 }
+
+int pki_certs_end(const char *pem, int64_t *out, struct err *err)
+{
+	ERR_clear_error();
+	BIO *b = BIO_new_mem_buf(pem, -1);
+	X509 *x;
+	size_t n = 0;
+	*out = 0;
+	while (b && (x = PEM_read_bio_X509(b, NULL, NULL, NULL))) {
+		int64_t ends = ends_of(x);
+		*out = n++ == 0 || ends < *out ? ends : *out;
+		X509_free(x);
+	}
+	BIO_free(b);
+	if (n == 0)
+		return failed(err, "not a certificate");
+	ERR_clear_error(); /* that there are no more of them is how it ends */
+	return 0;
+}

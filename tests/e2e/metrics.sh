@@ -125,6 +125,22 @@ checked
 same "a damaged journal" "$(value shunt_journal_up)" 0
 like "and why" "$(cat "$W/log/broken")" damaged
 
+# ---- every certificate that the configuration names, of a bundle the one that ends first
+authority "$W/pki" control
+cat "$W/pki/ca.pem" "$W/cert.pem" >"$W/bundle.pem"
+{
+	cat "$W/shunt.conf"
+	echo "tls { ca = \"$W/bundle.pem\" cert = \"$W/pki/control.pem\" key = \"$W/pki/control.key\" }"
+	echo "serve { listen = \"tls://127.0.0.1:7480\" cert = \"$W/none.pem\" key = \"$W/key.pem\" }"
+} >"$W/certs.conf"
+in_ns c "$SHUNT" -c "$W/certs.conf" metrics >"$W/metrics" 2>"$W/log/certs"
+checked
+ends() { date -ud "$(openssl x509 -noout -enddate -in "$1" | sed 's/.*=//')" +%s; }
+same "the host's" "$(value 'shunt_certificate_expiry_timestamp_seconds{section="tls",key="cert"}')" "$(ends "$W/pki/control.pem")"
+same "the bundle's" "$(value 'shunt_certificate_expiry_timestamp_seconds{section="tls",key="ca"}')" "$(ends "$W/cert.pem")"
+same "one that is not there" "$(value 'shunt_certificate_readable{section="serve",key="cert"}') $(value 'shunt_certificate_readable{section="tls",key="ca"}')" "0 1"
+absent 'shunt_certificate_expiry_timestamp_seconds{section="serve"'
+
 # ---- the access log: lines of JSON, each of them, without queries
 python3 - "$W/access.log" <<'END'
 import json, re, sys
