@@ -466,6 +466,7 @@ static int batch_of(struct app *a, const struct kind *k, char **names, size_t n,
 		struct account_row row;
 		if (journal_account(a->db, names[i], &row, NULL) == 0) {
 			b->items[i].gb = row.def.databases_gb;
+			b->items[i].over = row.def.side == k->to; /* it is there, and nothing is to be done */
 			account_row_done(&row);
 		}
 	}
@@ -556,9 +557,17 @@ static void dry_batch(struct app *a, const struct kind *k, char **names, size_t 
 	if (n == 0 || batch_of(a, k, names, n, &b) < 0)
 		return;
 	int64_t s = batch_left_s(&b, 0);
+	size_t unknown = 0;
+	for (size_t i = 0; i < b.n; i++)
+		unknown += !b.items[i].over && b.items[i].gb <= 0;
 	out_line(&a->out, "all %zu: about %s, %d side by side, at %.1f GB/min%s", n, progress_duration(s, left), b.parallel,
 		 past_gb_per_min(&b.past), b.past.n ? "" : " (not measured yet)");
+	if (unknown)
+		out_line(&a->out, "  of %zu of them the size of the databases is not known: these count as without, and may take longer", unknown);
 	out_set(&a->out, "about-seconds", json_integer((json_int_t)s));
+	out_set(&a->out, "sizes-unknown", json_integer((json_int_t)unknown));
+	out_set(&a->out, "gb-per-minute", json_real(past_gb_per_min(&b.past)));
+	out_set(&a->out, "measured-moves", json_integer((json_int_t)b.past.n));
 	batch_done(&b);
 }
 

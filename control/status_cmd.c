@@ -80,7 +80,7 @@ static void show_rest(struct app *a, const struct move_row *first, size_t going)
 	struct acctset set = {0};
 	struct past past = {0};
 	int64_t since = 0;
-	size_t n = 0;
+	size_t n = 0, unknown = 0;
 	char left[32];
 	double gb = 0;
 	journal_clock(a->db, "start", &since, NULL);
@@ -94,15 +94,16 @@ static void show_rest(struct app *a, const struct move_row *first, size_t going)
 			continue;
 		gbs[n++] = set.defs[i].databases_gb;
 		gb += set.defs[i].databases_gb;
+		unknown += set.defs[i].databases_gb <= 0;
 	}
 	double s = gbs ? past_left_s(&past, gbs, n, a->conf->control.parallel) : 0;
 	out_line(&a->out, "%-10s %zu of %zu accounts on %s, %zu under way; all others (%.1f GB) take about %s at %.1f GB/min%s", "in all",
 		 set.n - n, set.n, side_name(first->to), going, gb, progress_duration((int64_t)(s + 0.999), left), past_gb_per_min(&past),
 		 past.n ? "" : ", which is not measured yet");
 	out_set(&a->out, "in-all",
-		json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "to", side_name(first->to), "there", (json_int_t)(set.n - n), "left",
+		json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "to", side_name(first->to), "there", (json_int_t)(set.n - n), "left",
 			  (json_int_t)n, "under-way", (json_int_t)going, "left-gb", gb, "left-s", s, "gb-per-minute",
-			  past_gb_per_min(&past), "measured-moves", (json_int_t)past.n));
+			  past_gb_per_min(&past), "measured-moves", (json_int_t)past.n, "sizes-unknown", (json_int_t)unknown));
 	free(gbs);
 	past_done(&past);
 	acctset_done(&set);

@@ -32,7 +32,7 @@ static void put_where(struct visit *v, const json_t *account)
 
 static void put_next(struct visit *v, const json_t *account, const json_t *show)
 {
-	const char *name = str_of(account, "name"), *price = str_of(json_object_get(account, "price"), "text");
+	const char *name = str_of(account, "name");
 	bool there = strcmp(str_of(account, "side"), "transit") == 0, back = *str_of(account, "rollback-until");
 	html(&v->html, "<section class=\"card\" aria-labelledby=\"next\"><h2 id=\"next\">");
 	SAY(v, T_NEXT);
@@ -47,13 +47,10 @@ static void put_next(struct visit *v, const json_t *account, const json_t *show)
 	html(&v->html, "</dt><dd>");
 	put_pause(v, show);
 	html(&v->html, "</dd></div></dl>");
-	if (there && *price) {
-		html(&v->html, "<h3>");
-		SAY(v, T_PRICE);
-		html(&v->html, "</h3><p class=\"price\">%s</p>", price);
-	}
+	if (there)
+		put_price(v, json_object_get(account, "price"));
 	html(&v->html, "<div class=\"actions\">");
-	put_action(v, !there ? ACT_MIGRATE : back ? ACT_ROLLBACK : ACT_RELOCATE, name, !there);
+	put_action(v, !there ? ACT_MIGRATE : back ? ACT_ROLLBACK : ACT_RELOCATE, name, !there || !back);
 	put_action(v, ACT_CHECK, name, false);
 	html(&v->html, "<a class=\"button\" href=\"/accounts/%s/report\">", name);
 	SAY(v, T_EVIDENCE);

@@ -80,7 +80,6 @@ static void put_steps(struct visit *v, const json_t *steps)
 
 static void put_one(struct visit *v, const json_t *o, bool open)
 {
-	const char *price = str_of(json_object_get(o, "price"), "text");
 	html(&v->html, "<section class=\"card\"><h2>%s</h2>", str_of(o, "account"));
 	if (json_is_true(json_object_get(o, "already"))) {
 		html(&v->html, "<p>");
@@ -95,11 +94,7 @@ static void put_one(struct visit *v, const json_t *o, bool open)
 		put_steps(v, json_object_get(o, "steps"));
 		html(&v->html, "</details>");
 	}
-	if (*price) {
-		html(&v->html, "<h3>");
-		SAY(v, T_PRICE);
-		html(&v->html, "</h3><p class=\"price\">%s</p>", price);
-	}
+	put_price(v, json_object_get(o, "price"));
 	html(&v->html, "</section>");
 }
 
@@ -130,18 +125,61 @@ static void put_consent(struct visit *v)
 	html(h, "</a></div></form>");
 }
 
+/* What the estimate rests on. How many moves were measured is the server's, and not an owner's to know. */
+static void put_grounds(struct visit *v, const json_t *data)
+{
+	json_int_t measured = json_integer_value(json_object_get(data, "measured-moves"));
+	char moves[24], speed[32];
+	snprintf(moves, sizeof(moves), "%lld", (long long)measured);
+	snprintf(speed, sizeof(speed), "%.1f", json_number_value(json_object_get(data, "gb-per-minute")));
+	html(&v->html, "<p class=\"hint\">");
+	SAY(v, v->owner ? T_HOW_LONG_RULE : measured ? T_HOW_LONG_MEASURED : T_HOW_LONG_GUESSED, moves, speed);
+	html(&v->html, "</p>");
+}
+
+/* Of those asked for: one may be there already, or be refused. */
+static size_t to_move(const json_t *list)
+{
+	const json_t *o;
+	size_t i, n = 0;
+	json_array_foreach (list, i, o)
+		n += json_object_get(o, "steps") != NULL;
+	return n;
+}
+
+/* With a size that is not known the command counts as if there were no databases: that is said, not passed off as an estimate. */
 static void put_how_long(struct visit *v, const json_t *data)
 {
 	const json_t *about = json_object_get(data, "about-seconds");
-	if (!json_is_number(about))
+	size_t n = to_move(json_object_get(data, "dry-run")), unknown = (size_t)json_integer_value(json_object_get(data, "sizes-unknown"));
+	char some[24], all[24];
+	if (!json_is_number(about) || n == 0)
 		return;
 	html(&v->html, "<p class=\"lead\">");
-	SAY(v, T_HOW_LONG);
+	if (unknown >= n) {
+		SAY(v, T_HOW_LONG_UNKNOWN);
+		html(&v->html, "</p><p>");
+		SAY(v, T_HOW_LONG_THUMB);
+		html(&v->html, "</p>");
+		return;
+	}
+	SAY(v, n > 1 ? T_HOW_LONG_ALL : T_HOW_LONG);
 	html(&v->html, " <strong>");
 	put_duration(v, json_number_value(about));
-	html(&v->html, "</strong>.</p><p>");
-	SAY(v, T_HOW_LONG_RULE);
+	html(&v->html, "</strong>.");
+	if (n > 1) {
+		html(&v->html, " ");
+		SAY(v, T_HOW_LONG_EACH);
+	}
 	html(&v->html, "</p>");
+	if (unknown) {
+		snprintf(some, sizeof(some), "%zu", unknown);
+		snprintf(all, sizeof(all), "%zu", n);
+		html(&v->html, "<p class=\"warning\">");
+		SAY(v, T_SIZES_UNKNOWN, some, all);
+		html(&v->html, "</p>");
+	}
+	put_grounds(v, data);
 }
 
 static void show_dry(struct visit *v)

@@ -11,14 +11,14 @@ static void put_progress(struct visit *v, const json_t *o)
 	struct html *h = &v->html;
 	const json_t *p = json_object_get(o, "progress"), *percent = json_object_get(p, "percent");
 	bool queued = strcmp(str_of(o, "state"), "queued") == 0, undo = strcmp(str_of(p, "direction"), "undo") == 0;
-	html(h, "<section class=\"card\"><p class=\"lead\" id=\"now\">");
+	html(h, "<section class=\"card\"><p class=\"lead\" id=\"now\" data-say>");
 	SAY(v, queued ? T_WAITS_TURN : undo ? T_UNDOING : *str_of(p, "step") ? step_text(str_of(p, "step")) : T_RUNNING);
 	html(h, "</p>");
 	if (json_is_number(percent))
-		html(h, "<progress id=\"bar\" max=\"100\" value=\"%d\" aria-labelledby=\"now\"></progress>",
-		     (int)json_number_value(percent));
+		html(h, "<p class=\"much\"><progress id=\"bar\" max=\"100\" value=\"%d\" aria-labelledby=\"now\"></progress> %d %%</p>",
+		     (int)json_number_value(percent), (int)json_number_value(percent));
 	else
-		html(h, "<progress id=\"bar\" aria-labelledby=\"now\"></progress>");
+		html(h, "<p class=\"much\"><progress id=\"bar\" aria-labelledby=\"now\"></progress></p>");
 	html(h, "<p class=\"hint\" id=\"eta\">");
 	if (*str_of(p, "eta")) {
 		SAY(v, T_READY_AT);
@@ -36,34 +36,52 @@ static void put_progress(struct visit *v, const json_t *o)
 	}
 	html(h, "<form method=\"post\" action=\"/operations/%s/cancel\">", str_of(o, "operation"));
 	put_seal(v);
-	html(h, "<button class=\"quiet\" id=\"cancel\">");
+	html(h, "<button id=\"cancel\" aria-describedby=\"cancels\">");
 	SAY(v, T_CANCEL);
-	html(h, "</button></form></section>");
+	html(h, "</button></form><p class=\"hint\" id=\"cancels\">");
+	SAY(v, T_CANCEL_WHY);
+	html(h, "</p></section>");
 }
 
-static enum text result_text(json_int_t exit)
+static enum text result_text(json_int_t exit, bool cancelled)
 {
-	return exit == EXIT_DONE     ? T_RESULT_DONE
+	return cancelled             ? T_RESULT_CANCELLED
+	       : exit == EXIT_DONE   ? T_RESULT_DONE
 	       : exit == EXIT_UNDONE ? T_RESULT_UNDONE
 	       : exit == EXIT_STUCK  ? T_RESULT_STUCK
 				     : T_NOT_POSSIBLE;
 }
 
-static void put_moved(struct visit *v, const json_t *m)
+static void put_moved(struct visit *v, const json_t *m, bool cancelled)
 {
 	struct html *h = &v->html;
 	const char *name = str_of(m, "account"), *error = str_of(m, "error");
+	char seconds[40];
 	html(h, "<li><strong>%s</strong> ", name);
 	put_side(v, str_of(m, "side"));
 	if (json_is_number(json_object_get(m, "seconds")) && !*error) {
+		snprintf(seconds, sizeof(seconds), "%.1f s", json_number_value(json_object_get(m, "seconds")));
 		html(h, " · ");
-		put_duration(v, json_number_value(json_object_get(m, "seconds")));
+		SAY(v, T_TOOK, seconds);
 	}
-	if (*error)
-		html(h, "<p class=\"error\">%s</p>", error);
 	html(h, " · <a href=\"/accounts/%s/report\">", name);
 	SAY(v, T_EVIDENCE);
-	html(h, "</a></li>");
+	html(h, "</a>");
+	if (*error)
+		html(h, "<p class=\"%s\">%s</p>", cancelled ? "hint" : "error", error);
+	html(h, "</li>");
+}
+
+/* By whoever asked for it, not for a fault. */
+static bool was_cancelled(const json_t *answer)
+{
+	const json_t *m, *moves = json_object_get(answer, "moves");
+	size_t i;
+	json_array_foreach (moves, i, m) {
+		if (*str_of(m, "error") && !strstr(str_of(m, "error"), "interrupted"))
+			return false;
+	}
+	return json_array_size(moves) ? true : strstr(str_of(answer, "error"), "interrupted") != NULL;
 }
 
 /* Of a check: how many sections a page has; of the others each account's own page tells. */
@@ -106,15 +124,16 @@ static void put_result(struct visit *v, const json_t *o)
 	struct html *h = &v->html;
 	const json_t *answer = json_object_get(o, "answer"), *m, *moves = json_object_get(answer, "moves");
 	json_int_t exit = json_integer_value(json_object_get(o, "exit"));
+	bool cancelled = exit == EXIT_UNDONE && was_cancelled(answer);
 	size_t i;
-	html(h, "<section class=\"card %s\" role=\"status\" id=\"result\"><h2>", exit == EXIT_DONE ? "good" : "refused");
-	SAY(v, result_text(exit));
+	html(h, "<section class=\"card %s\" id=\"result\"><h2 data-say>", exit == EXIT_DONE ? "good" : cancelled ? "" : "refused");
+	SAY(v, result_text(exit, cancelled));
 	html(h, "</h2>");
 	if (*str_of(answer, "error") && json_array_size(moves) != 1)
 		html(h, "<p class=\"why\">%s</p>", str_of(answer, "error"));
 	html(h, "<ul class=\"moves\">");
 	json_array_foreach (moves, i, m)
-		put_moved(v, m);
+		put_moved(v, m, cancelled);
 	html(h, "</ul></section>");
 }
 
@@ -147,7 +166,7 @@ static void show(struct visit *v)
 					   .of = a < 0 ? str_of(o, "command") : of,
 					   .events = done ? NULL : events,
 					   .refresh_s = done ? 0 : REFRESH_S});
-	html(&v->html, "<div data-live=\"operation\" aria-live=\"polite\" data-state=\"%s\">", str_of(o, "state"));
+	html(&v->html, "<div data-live=\"operation\" data-state=\"%s\">", str_of(o, "state"));
 	if (done && a == ACT_CHECK)
 		put_checked(v, o);
 	else if (done)
@@ -156,9 +175,8 @@ static void show(struct visit *v)
 		put_progress(v, o);
 	html(&v->html, "</div><p class=\"actions\"><a class=\"button\" href=\"/\">");
 	SAY(v, T_GO_HOME);
-	html(&v->html, "</a></p><p class=\"hint\">");
-	put_time(v, str_of(o, "created"));
-	html(&v->html, " · %s</p>", str_of(o, "token"));
+	html(&v->html, "</a></p>");
+	put_begun(v, str_of(o, "created"), str_of(o, "token"));
 	visit_page(v, 200);
 }
 

@@ -14,26 +14,61 @@ static void put_count(struct visit *v, const json_t *visitors, const char *key, 
 	html(&v->html, "</dt><dd>%lld</dd></div>", (long long)json_integer_value(n));
 }
 
-static void put_moment(struct visit *v, const json_t *visitors, const char *key, enum text label)
+static void put_wait(struct visit *v, const json_t *visitors, const char *key, enum text label)
+{
+	const json_t *ms = json_object_get(visitors, key);
+	if (!json_is_number(ms))
+		return;
+	html(&v->html, "<div><dt>");
+	SAY(v, label);
+	html(&v->html, "</dt><dd>");
+	put_seconds(v, json_number_value(ms) / 1000);
+	html(&v->html, "</dd></div>");
+}
+
+static void put_when(struct visit *v, const json_t *visitors, const char *key, enum text label)
 {
 	if (!*str_of(visitors, key))
 		return;
 	html(&v->html, "<div><dt>");
 	SAY(v, label);
-	html(&v->html, "</dt><dd><time datetime=\"%s\">%s</time></dd></div>", str_of(visitors, key), str_of(visitors, key));
+	html(&v->html, "</dt><dd>");
+	put_moment(v, str_of(visitors, key));
+	html(&v->html, "</dd></div>");
 }
 
 static void put_visitors(struct visit *v, const json_t *visitors)
 {
 	html(&v->html, "<dl class=\"facts\">");
-	put_count(v, visitors, "hold-ms", T_R_HOLD);
+	put_wait(v, visitors, "hold-ms", T_R_HOLD);
 	put_count(v, visitors, "waited", T_R_WAITED);
-	put_count(v, visitors, "longest-wait-ms", T_R_LONGEST);
+	put_wait(v, visitors, "longest-wait-ms", T_R_LONGEST);
 	put_count(v, visitors, "cut", T_R_CUT);
 	put_count(v, visitors, "refused", T_R_REFUSED);
-	put_moment(v, visitors, "last-byte-old", T_R_LAST);
-	put_moment(v, visitors, "first-byte-new", T_R_FIRST);
+	put_when(v, visitors, "last-byte-old", T_R_LAST);
+	put_when(v, visitors, "first-byte-new", T_R_FIRST);
 	html(&v->html, "</dl>");
+}
+
+/* In plain words for everybody, with the command's below for who knows them. */
+static void put_step(struct visit *v, const json_t *s)
+{
+	struct html *h = &v->html;
+	enum text words = step_text(str_of(s, "step"));
+	html(h, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">");
+	if (json_is_true(json_object_get(s, "undo"))) {
+		SAY(v, T_R_UNDO);
+		html(h, " ");
+	}
+	SAY(v, words == T_STEP_COPYING ? T_R_STEP_COPYING : words);
+	if (!v->owner)
+		html(h, "<span class=\"hint domains\">%s</span>", str_of(s, "step"));
+	html(h, "</th><td role=\"cell\" data-label=\"%s\">", text(T_R_BEGAN));
+	put_moment(v, str_of(s, "began"));
+	html(h, "</td><td role=\"cell\" data-label=\"%s\">", text(T_R_TOOK));
+	if (json_is_number(json_object_get(s, "ms")))
+		put_seconds(v, json_number_value(json_object_get(s, "ms")) / 1000);
+	html(h, "</td><td role=\"cell\" data-label=\"%s\">%s %s</td></tr>", text(T_R_RESULT), str_of(s, "result"), str_of(s, "error"));
 }
 
 static void put_steps(struct visit *v, const json_t *steps)
@@ -47,15 +82,13 @@ static void put_steps(struct visit *v, const json_t *steps)
 	SAY(v, T_STEP);
 	html(h, "</th><th role=\"columnheader\" scope=\"col\">");
 	SAY(v, T_R_BEGAN);
-	html(h, "</th><th role=\"columnheader\" scope=\"col\">ms</th><th role=\"columnheader\" scope=\"col\">");
+	html(h, "</th><th role=\"columnheader\" scope=\"col\">");
+	SAY(v, T_R_TOOK);
+	html(h, "</th><th role=\"columnheader\" scope=\"col\">");
 	SAY(v, T_R_RESULT);
 	html(h, "</th></tr></thead><tbody role=\"rowgroup\">");
-	json_array_foreach (steps, i, s) {
-		html(h, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">%s%s</th><td role=\"cell\" data-label=\"%s\">%s</td>",
-		     json_is_true(json_object_get(s, "undo")) ? "↩ " : "", str_of(s, "step"), text(T_R_BEGAN), str_of(s, "began"));
-		html(h, "<td role=\"cell\" data-label=\"ms\">%lld</td><td role=\"cell\" data-label=\"%s\">%s %s</td></tr>",
-		     (long long)json_integer_value(json_object_get(s, "ms")), text(T_R_RESULT), str_of(s, "result"), str_of(s, "error"));
-	}
+	json_array_foreach (steps, i, s)
+		put_step(v, s);
 	html(h, "</tbody></table>");
 }
 
@@ -64,9 +97,8 @@ static void put_report(struct visit *v, const json_t *r)
 	int a = action_of(str_of(r, "kind"));
 	html(&v->html, "<section class=\"card\"><h2>");
 	SAY(v, a < 0 ? T_MOVING : action_text((enum action)a));
-	html(&v->html, " · %s</h2><p class=\"hint\">", str_of(r, "state"));
-	put_time(v, str_of(r, "began"));
-	html(&v->html, " · %s</p>", str_of(r, "by"));
+	html(&v->html, " · %s</h2>", str_of(r, "state"));
+	put_begun(v, str_of(r, "began"), str_of(r, "by"));
 	if (*str_of(r, "reason"))
 		html(&v->html, "<p class=\"error\">%s</p>", str_of(r, "reason"));
 	put_visitors(v, json_object_get(r, "visitors"));

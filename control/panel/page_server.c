@@ -7,6 +7,11 @@
 
 enum { ASK_STATUS, ASK_ACCOUNTS, ASK_CHECKS, ASK_STRAGGLERS, ASK_OPERATIONS };
 
+/* What belongs to an account, by its name: a server may have thousands. */
+struct index {
+	json_t *checks, *moves, *stragglers; /* owned; of the last: how many names of it, as numbers */
+};
+
 /* ---- step and clocks ---- */
 
 static void put_fact(struct visit *v, enum text label, enum text words, const char *time)
@@ -58,6 +63,29 @@ static void put_forecast(struct visit *v, const json_t *f)
 	html(&v->html, "</dd></div>");
 }
 
+static enum text step_of(const json_t *clocks)
+{
+	static const struct {
+		const char *clock;
+		enum text text;
+	} steps[] = {{"finish", T_JOB_FINISH}, {"return", T_JOB_RETURN}, {"reinstall", T_JOB_REINSTALL}, {"start", T_JOB_START}};
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		if (json_object_get(clocks, steps[i].clock))
+			return steps[i].text;
+	}
+	return T_JOB_PREPARATION;
+}
+
+static void put_uncounted(struct visit *v, json_int_t n)
+{
+	char number[24];
+	if (n <= 0)
+		return;
+	snprintf(number, sizeof(number), "%lld", (long long)n);
+	html(&v->html, ", ");
+	SAY(v, T_LEFT_UNKNOWN, number);
+}
+
 static void put_warnings(struct visit *v, const json_t *status)
 {
 	const json_t *w;
@@ -73,9 +101,8 @@ static void put_job(struct visit *v, const json_t *status)
 	const json_t *all = json_object_get(status, "in-all");
 	html(&v->html, "<section class=\"card\" aria-labelledby=\"job\"><h2 id=\"job\">");
 	SAY(v, T_JOB);
-	html(&v->html, "</h2><dl class=\"facts\"><div><dt>");
-	SAY(v, T_STEP);
-	html(&v->html, "</dt><dd>%s</dd></div>", str_of(status, "step"));
+	html(&v->html, "</h2><dl class=\"facts\">");
+	put_fact(v, T_STEP, step_of(json_object_get(status, "clocks")), NULL);
 	put_clocks(v, status);
 	put_forecast(v, json_object_get(status, "forecast"));
 	if (all) {
@@ -83,6 +110,7 @@ static void put_job(struct visit *v, const json_t *status)
 		SAY(v, T_LEFT);
 		html(&v->html, "</dt><dd>");
 		put_duration(v, json_number_value(json_object_get(all, "left-s")));
+		put_uncounted(v, json_integer_value(json_object_get(all, "sizes-unknown")));
 		html(&v->html, "</dd></div>");
 	}
 	html(&v->html, "</dl>");
@@ -92,14 +120,25 @@ static void put_job(struct visit *v, const json_t *status)
 
 /* ---- accounts ---- */
 
-static json_int_t stragglers_of(const json_t *list, const char *account)
+static void index_begin(struct index *x, const struct visit *v)
 {
-	const json_t *s;
+	const json_t *s, *names = json_object_get(json_object_get(visit_data(v, ASK_STRAGGLERS), "stragglers"), "names");
 	size_t i;
-	json_int_t n = 0;
-	json_array_foreach (list, i, s)
-		n += strcmp(str_of(s, "account"), account) == 0;
-	return n;
+	x->checks = by_account(json_object_get(visit_data(v, ASK_CHECKS), "accounts"), "account");
+	x->moves = by_account(json_object_get(visit_data(v, ASK_STATUS), "moves"), "account");
+	x->stragglers = json_object();
+	json_array_foreach (names, i, s) {
+		const char *account = str_of(s, "account");
+		json_int_t n = json_integer_value(json_object_get(x->stragglers, account));
+		json_object_set_new(x->stragglers, account, json_integer(n + 1));
+	}
+}
+
+static void index_done(struct index *x)
+{
+	json_decref(x->checks);
+	json_decref(x->moves);
+	json_decref(x->stragglers);
 }
 
 /* What the last check has said of its domains: how many of them DNS switches. */
@@ -138,14 +177,13 @@ static void put_cell(struct visit *v, enum text label)
 	html(&v->html, "</td><td role=\"cell\" data-label=\"%s\">", text(label));
 }
 
-static void put_row(struct visit *v, const json_t *a)
+static void put_row(struct visit *v, const struct index *x, const json_t *a)
 {
 	struct html *h = &v->html;
 	const char *name = str_of(a, "name");
-	const json_t *check = of_account(json_object_get(visit_data(v, ASK_CHECKS), "accounts"), "account", name);
-	const json_t *names = json_object_get(json_object_get(visit_data(v, ASK_STRAGGLERS), "stragglers"), "names");
-	const json_t *move = of_account(json_object_get(visit_data(v, ASK_STATUS), "moves"), "account", name);
-	json_int_t left = strcmp(str_of(a, "side"), "transit") == 0 ? stragglers_of(names, name) : 0;
+	const json_t *check = json_object_get(x->checks, name), *move = json_object_get(x->moves, name);
+	json_int_t left =
+		strcmp(str_of(a, "side"), "transit") == 0 ? json_integer_value(json_object_get(x->stragglers, name)) : 0;
 	html(h,
 	     "<tr role=\"row\"><td role=\"cell\" class=\"pick\"><input type=\"checkbox\" name=\"account\" value=\"%s\" id=\"a-%s\" "
 	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a id=\"l-%s\" href=\"/accounts/%s\">%s</a><span "
@@ -160,9 +198,11 @@ static void put_row(struct visit *v, const json_t *a)
 	put_cell(v, T_SIZE);
 	put_gb(v, a);
 	put_cell(v, T_TIME);
-	if (move && *str_of(move, "eta"))
+	if (move && *str_of(move, "eta")) {
+		SAY(v, T_READY_AT);
+		html(h, " ");
 		put_time(v, str_of(move, "eta"));
-	else
+	} else
 		put_pause(v, a);
 	put_cell(v, T_DNS);
 	put_dns(v, check);
@@ -191,7 +231,7 @@ static bool is_time_for(enum action a, bool home)
 static void put_buttons(struct visit *v, const json_t *status)
 {
 	bool home = json_object_get(json_object_get(status, "clocks"), "return") != NULL;
-	html(&v->html, "<div class=\"actions\">");
+	html(&v->html, "<div class=\"actions stays\">");
 	for (enum action a = ACT_CHECK; a < N_ACTIONS; a++) {
 		if (!is_time_for(a, home))
 			continue;
@@ -206,6 +246,7 @@ static void put_accounts(struct visit *v, const json_t *accounts, const json_t *
 {
 	static const enum text heads[] = {T_ACCOUNT, T_SIDE, T_SIZE, T_TIME, T_DNS, T_LAST_CHECK, T_STRAGGLERS};
 	struct html *h = &v->html;
+	struct index x;
 	const json_t *a;
 	size_t i;
 	html(h, "<section class=\"card\" aria-labelledby=\"accounts\"><h2 id=\"accounts\">");
@@ -215,6 +256,7 @@ static void put_accounts(struct visit *v, const json_t *accounts, const json_t *
 	html(h, "<p class=\"hint\">");
 	SAY(v, T_SELECT_HINT);
 	html(h, "</p>");
+	index_begin(&x, v);
 	put_buttons(v, status);
 	html(h, "<label class=\"all\" hidden><input type=\"checkbox\" id=\"all\"> ");
 	SAY(v, T_SELECT_ALL);
@@ -230,7 +272,8 @@ static void put_accounts(struct visit *v, const json_t *accounts, const json_t *
 	}
 	html(h, "</tr></thead><tbody role=\"rowgroup\">");
 	json_array_foreach (accounts, i, a)
-		put_row(v, a);
+		put_row(v, &x, a);
+	index_done(&x);
 	html(h, "</tbody></table></form></section>");
 }
 

@@ -65,6 +65,17 @@ const json_t *of_account(const json_t *list, const char *key, const char *accoun
 	return NULL;
 }
 
+json_t *by_account(const json_t *list, const char *key)
+{
+	json_t *all = json_object(), *o;
+	size_t i;
+	json_array_foreach (list, i, o) {
+		if (!json_object_get(all, str_of(o, key)))
+			json_object_set(all, str_of(o, key), o);
+	}
+	return all;
+}
+
 /* ---- values ---- */
 
 void put_side(struct visit *v, const char *side)
@@ -101,6 +112,13 @@ void put_pause(struct visit *v, const json_t *account)
 		SAY(v, T_NO_SIZE);
 }
 
+void put_seconds(struct visit *v, double s)
+{
+	char n[32];
+	snprintf(n, sizeof(n), s < 10 ? "%.2f" : "%.0f", s);
+	SAY(v, T_S, n);
+}
+
 /* Minutes are enough for a person; the machine's form has it all. */
 void put_time(struct visit *v, const char *t)
 {
@@ -114,7 +132,30 @@ void put_time(struct visit *v, const char *t)
 	html(&v->html, "<time datetime=\"%s\">%s %s UTC</time>", t, day, minute);
 }
 
+void put_moment(struct visit *v, const char *t)
+{
+	if (strlen(t) < 20) {
+		html(&v->html, "%s", t);
+		return;
+	}
+	char day[11], rest[16];
+	snprintf(day, sizeof(day), "%.10s", t);
+	snprintf(rest, sizeof(rest), "%.*s", (int)strcspn(t + 11, "Z"), t + 11);
+	html(&v->html, "<time datetime=\"%s\">%s %s UTC</time>", t, day, rest);
+}
+
 /* ---- pieces ---- */
+
+void put_begun(struct visit *v, const char *at, const char *by)
+{
+	html(&v->html, "<p class=\"hint\">");
+	SAY(v, T_R_BEGAN);
+	html(&v->html, " ");
+	put_time(v, at);
+	html(&v->html, " ");
+	SAY(v, T_BEGUN_BY, by);
+	html(&v->html, "</p>");
+}
 
 static void put_move(struct visit *v, const json_t *m)
 {
@@ -245,9 +286,29 @@ void put_refusal(struct visit *v, const char *why)
 	SAY(v, plainly(why));
 	html(&v->html, "</p><p>");
 	SAY(v, T_NOTHING_CHANGED);
-	html(&v->html, "</p><p class=\"hint\">");
+	html(&v->html, "</p><details%s><summary>", plainly(why) == T_WHY_OTHER ? " open" : "");
 	SAY(v, T_IN_FULL);
-	html(&v->html, " <span class=\"why\">%s</span></p></div>", why);
+	html(&v->html, "</summary><p class=\"hint why\">%s</p></details></div>", why);
+}
+
+/* The words are the command's. How things are copied is nothing that an owner could know by its file's name. */
+void put_price(struct visit *v, const json_t *price)
+{
+	const char *text = str_of(price, "text"), *way_back = strstr(text, " A rollback brings");
+	char accepted[4096];
+	if (!*text)
+		return;
+	html(&v->html, "<h3>");
+	SAY(v, T_PRICE);
+	html(&v->html, "</h3><p class=\"price\">");
+	if (v->owner && way_back) {
+		snprintf(accepted, sizeof(accepted), "%.*s ", (int)(way_back - text), text);
+		html(&v->html, "%s", accepted);
+		SAY(v, json_is_string(json_object_get(price, "hook-copy")) ? T_PRICE_COPIED : T_PRICE_LOST);
+	} else {
+		html(&v->html, "%s", text);
+	}
+	html(&v->html, "</p>");
 }
 
 void put_action(struct visit *v, enum action a, const char *account, bool main)

@@ -31,6 +31,7 @@ static int height(size_t n)
 {
 	int per_row = (WIDTH - 2 * GAP) / DOT, shown = n > PICTURE_DOTS ? PICTURE_DOTS : (int)n;
 	int rows = n > PICTURE_NAMED ? ((shown + per_row - 1) / per_row) * DOT : (((int)n + 1) / 2) * (CHIP_H + GAP);
+	rows += n > PICTURE_DOTS ? CHIP_H : 0; /* what is not drawn is told below */
 	return HEAD + (rows < CHIP_H + GAP ? CHIP_H + GAP : rows) + GAP;
 }
 
@@ -58,18 +59,22 @@ static void put_server(struct visit *v, const json_t *accounts, const json_t *mo
 	struct html *h = &v->html;
 	const json_t *a;
 	size_t i, n = count(accounts, side), k = 0;
-	int high = height(n);
 	char number[24];
 	snprintf(number, sizeof(number), "%zu", n);
 	html(h,
-	     "<svg class=\"server %s\" viewBox=\"0 0 %d %d\" aria-hidden=\"true\" focusable=\"false\"><rect class=\"box\" x=\"1\" y=\"1\" "
-	     "width=\"%d\" height=\"%d\" rx=\"12\"/><circle class=\"light\" cx=\"20\" cy=\"26\" r=\"5\"/><text class=\"title\" x=\"34\" "
-	     "y=\"31\">",
-	     side, WIDTH, high, WIDTH - 2, high - 2);
+	     "<div class=\"server %s\"><svg viewBox=\"0 0 %d %d\" aria-hidden=\"true\" focusable=\"false\"><circle class=\"light\" "
+	     "cx=\"20\" cy=\"26\" r=\"5\"/><text class=\"title\" x=\"34\" y=\"31\">",
+	     side, WIDTH, height(n));
 	SAY(v, side_text(side));
 	html(h, "</text>");
 	if (!only)
 		html(h, "<text class=\"count\" x=\"%d\" y=\"31\" text-anchor=\"end\">%s</text>", WIDTH - 18, number);
+	if (n > PICTURE_DOTS) {
+		snprintf(number, sizeof(number), "%zu", n - PICTURE_DOTS);
+		html(h, "<text class=\"count\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH - 18, height(n) - GAP);
+		SAY(v, T_AND_MORE, number);
+		html(h, "</text>");
+	}
 	json_array_foreach (accounts, i, a) {
 		if (!lives(a, side) || k == PICTURE_DOTS)
 			continue;
@@ -79,7 +84,7 @@ static void put_server(struct visit *v, const json_t *accounts, const json_t *mo
 		else
 			put_chip(v, str_of(a, "name"), k++, moving);
 	}
-	html(h, "</svg>");
+	html(h, "</svg></div>");
 }
 
 static void tell_side(struct visit *v, const json_t *accounts, const char *side)
@@ -99,14 +104,14 @@ static void tell_side(struct visit *v, const json_t *accounts, const char *side)
 void put_picture(struct visit *v, const json_t *accounts, const json_t *moves, bool only)
 {
 	struct html *h = &v->html;
-	html(h, "<figure class=\"picture\"><div class=\"servers\">");
+	html(h, "<figure class=\"picture\" aria-labelledby=\"picture\"><div class=\"servers\">");
 	put_server(v, accounts, moves, "client", only);
 	html(h,
 	     "<svg class=\"arrow %s\" viewBox=\"0 0 48 48\" aria-hidden=\"true\" focusable=\"false\"><path d=\"M6 18h30l-7-7M42 30H12l7 "
 	     "7\"/></svg>",
 	     json_array_size(moves) ? "busy" : "");
 	put_server(v, accounts, moves, "transit", only);
-	html(h, "</div><figcaption class=\"sr\">");
+	html(h, "</div><figcaption class=\"sr\" id=\"picture\">");
 	tell_side(v, accounts, "client");
 	tell_side(v, accounts, "transit");
 	html(h, "</figcaption></figure>");

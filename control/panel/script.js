@@ -8,6 +8,12 @@
 		if (line && line.textContent !== text) line.textContent = text;
 	}
 
+	// What a part says has changed: told to a screen reader in a place that stays, and told once.
+	function tell(part) {
+		const text = part.querySelector("[data-say]")?.textContent, place = document.getElementById("said");
+		if (text && place && place.textContent !== text) place.textContent = text;
+	}
+
 	// Parts of the page as the server has them now; what is selected, and where the keyboard is, stays.
 	function put(part, fresh) {
 		const active = document.activeElement, id = part.contains(active) ? active.id : "";
@@ -15,6 +21,7 @@
 		const picked = new Set([...part.querySelectorAll("input:checked")].map((e) => e.value));
 		if (part.innerHTML === fresh.innerHTML || (part.contains(active) && !id)) return;
 		part.replaceChildren(...fresh.childNodes);
+		tell(part);
 		for (const e of part.querySelectorAll("input[type=checkbox]")) e.checked = picked.has(e.value);
 		if (open) for (const e of part.querySelectorAll("details")) e.open = true;
 		if (id) (document.getElementById(id) || document.getElementById("main")).focus();
@@ -38,7 +45,11 @@
 					if (fresh) put(part, fresh);
 				}
 				document.title = page.title;
-				if (!page.body.dataset.events) source?.close();
+				if (!page.body.dataset.events) {
+					delete body.dataset.events;
+					source?.close();
+					found();
+				}
 			}
 		} catch (e) {
 			// The events tell that the connection is lost.
@@ -52,21 +63,35 @@
 		}, 700);
 	}
 
-	let source = null;
+	// A stream that ends because its operation does is no connection lost: the page tells so, in less time than it takes to worry.
+	function found() {
+		clearTimeout(worry);
+		if (lost) say("");
+		lost = false;
+	}
+
+	let source = null, worry = 0, broken = false;
 	function listen() {
+		if (!body.dataset.events) return;
 		source = new EventSource(body.dataset.events);
 		source.onopen = () => {
 			if (lost) {
+				found();
 				say(body.dataset.back);
 				setTimeout(() => say(""), 4000);
-				refresh();
 			}
-			lost = false;
+			found();
+			if (broken) refresh();
+			broken = false;
 		};
 		source.onerror = () => {
 			if (source.readyState === EventSource.CLOSED && !document.querySelector("[data-live]")) return;
-			lost = true;
-			say(body.dataset.lost);
+			broken = true;
+			clearTimeout(worry);
+			worry = setTimeout(() => {
+				lost = true;
+				say(body.dataset.lost);
+			}, lost ? 0 : 1500);
 			// An answer that is no stream ends it: whether that is a login that is over, the page tells.
 			if (source.readyState === EventSource.CLOSED) {
 				refresh();
@@ -75,7 +100,7 @@
 		};
 		for (const what of ["log", "progress", "operation"]) source.addEventListener(what, refresh);
 	}
-	if (body.dataset.events) listen();
+	listen();
 
 	const all = document.getElementById("all");
 	if (all) {

@@ -131,7 +131,7 @@ static const struct field token_revoke[] = {{"name", FIELD_WORD, NULL, true, fal
 	{                                                                                                       \
 		GET, path_, ROUTE_HERE, NULL, roles_, none, LANE_READ, id_, false, false, false, NULL, summary_ \
 	}
-#define MOVE_KEEPS  "moves dry-run prices about-seconds"
+#define MOVE_KEEPS  "moves dry-run prices about-seconds sizes-unknown"
 #define CHECK_KEEPS "accounts counts dns findings stragglers"
 
 const struct route routes[] = {

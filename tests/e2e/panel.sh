@@ -71,10 +71,11 @@ api -H 'Prefer: respond-async' -d '{}' http://127.0.0.1:7480/v1/accounts/alice/m
 moving() { shunt --json status alice | grep -q '"step": *"copying"'; }
 wait_for moving
 browser refused
+
+say "cancelled"
+browser cancel
 rm "$W/slow-copy-alice"
-at_rest() { [ -z "$(shunt --json status alice | grep '"step": *"')" ]; }
-wait_for at_rest
-shunt --yes rollback alice >"$W/o"
+same "alice stays" "$(side_of http://alice.example/)" client
 
 say "markup in what a hook says"
 : >"$W/bad-copy-alice"
@@ -116,15 +117,21 @@ panel POST /act -d "seal=$seal&action=migrate&account=alice&key=$key"
 operation=$(header Location)
 panel GET "$operation"
 like "it comes again" "$BODY" '<noscript><meta http-equiv="refresh" content="3"></noscript>'
+panel POST "$operation/cancel" -d "seal=$seal"
+is "cancelled" 303
 rm "$W/slow-copy-alice"
 wait_for over
+like "it was" "$BODY" 'It was cancelled: everything is as it was'
 panel POST /act -d "seal=$seal&action=migrate&account=alice&key=$key"
 same "the same click again" "$(header Location)" "$operation"
-panel POST /confirm -d "seal=$seal&action=rollback&account=alice"
-key=$(hidden key)
-panel POST /act -d "seal=$seal&action=rollback&account=alice&key=$key"
-operation=$(header Location)
-wait_for over
+browser plain
+same "alice moved" "$(side_of http://alice.example/)" transit
+
+say "home again, once the reinstalled server is back"
+sqlite3 "$W/shunt.db" "INSERT INTO clocks SELECT value, at, who FROM clocks, json_each('[\"reinstall\", \"return\"]') WHERE name = 'start'"
+browser home
+same "alice is home" "$(side_of http://alice.example/)" client
+sqlite3 "$W/shunt.db" "DELETE FROM clocks WHERE name IN ('reinstall', 'return')"
 
 say "another site"
 count() { sqlite3 "$W/serve.db" 'SELECT count(*) FROM operations'; }
@@ -171,6 +178,11 @@ for name in bob nobody; do
 done
 same "nothing began" "$(count)" "$before"
 
+say "many accounts"
+{ printf '['; for i in {1..450}; do printf '{"name":"x%d","domains":["x%d.example"]},' "$i" "$i"; done; printf '%s,%s,%s]\n' "$ALICE" "$BOB" "$CAROL"; } >"$W/many.json"
+shunt account import "$W/many.json" >"$W/o"
+browser many "$OPERATOR"
+
 say "sessions"
 mine=$(awk '$6 == "shunt-session" {print $7}' "$JAR")
 like "its cookie" "$(grep -c '^#HttpOnly_' "$JAR")" 1
@@ -190,6 +202,9 @@ same "a login ends the session before it" "$(cat "$W/o")" 303
 panel GET /
 is "an operator's" 200
 oseal=$(hidden seal)
+panel POST /confirm -d "seal=$oseal&action=migrate&account=alice&account=x7&account=bob"
+like "one of those that would move has no size that is known" "$BODY" 'All of it takes.*For 1 of these 2 accounts the size of the databases is not known'
+like "what the rest goes by" "$BODY" 'measured here so far \(moves: [0-9]+\)'
 panel POST /act -d "seal=$seal&action=migrate&account=alice&key=evil5"
 is "the seal of another session" 403
 panel POST /logout -d "seal=$oseal"
@@ -215,6 +230,42 @@ panel POST /confirm -H "Authorization: Bearer $ALICES" -d "seal=$bseal&action=mi
 is "her form" 200
 panel POST /confirm -H "Authorization: Bearer $ALICES" -d "seal=$oseal&action=migrate&account=alice"
 is "not another's" 403
+# the nginx of the README, as it stands there, but for the address
+mkdir "$W/front"
+front=$(sed -n '/^location \/ {/,/^}/p' "$TOP/README.md" | sed 's|http://unix:/run/shunt/serve.sock|http://127.0.0.1:7480|')
+like "the README's" "$front" 'auth_request /whose;'
+cat >"$W/front/conf" <<-END
+	daemon off; master_process off; pid $W/front/pid; error_log $W/log/front warn; events { }
+	http {
+		access_log off; client_body_temp_path $W/front/b; proxy_temp_path $W/front/p; fastcgi_temp_path $W/front/f; uwsgi_temp_path $W/front/u; scgi_temp_path $W/front/s;
+		server {
+			listen 127.0.0.1:7481;
+			$front
+			location = /whose { internal; proxy_pass http://127.0.0.1:7482; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+		}
+		server { # a login of the provider's
+			listen 127.0.0.1:7482;
+			if (\$cookie_provider != alice-has-logged-in) { return 401; }
+			location / { add_header X-Shunt-Token $ALICES; return 200; }
+		}
+	}
+END
+start front c nginx -e "$W/log/front" -c "$W/front/conf" -p "$W/front"
+FRONT=http://127.0.0.1:7481
+front_is() { # WHAT STATUS CURL-ARGUMENTS..
+	in_ns c curl -sS --max-time 20 -o "$W/body" -w '%{http_code}' "${@:3}" >"$W/o" || :
+	[ "$(cat "$W/o")" = "$2" ] || die "$1: $(cat "$W/o") instead of $2: $(cat "$W/body")"
+}
+answers() { front_is "nginx" 401 "$FRONT/"; }
+wait_for in_ns c curl -s -o "$W/o" "$FRONT/"
+answers
+front_is "a token that a browser brings is not passed on" 401 -H "Authorization: Bearer $OPERATOR" "$FRONT/"
+front_is "nor another's session" 404 -b "provider=alice-has-logged-in; shunt-session=$(awk '$6 == "shunt-session" {print $7}' "$W/jar2")" "$FRONT/accounts/bob"
+front_is "a form of another site" 403 -b provider=alice-has-logged-in -H 'Origin: http://evil.example' -d "seal=$bseal&action=migrate&account=alice" "$FRONT/confirm"
+printf '#!/bin/sh\nwhile [ ! -e "%s/go-on" ]; do sleep 0.05; done\n' "$W" >"$W/bin/copy"
+browser behind
+same "alice moved" "$(side_of http://alice.example/)" transit
+stop front
 JAR=$W/jar
 panel GET /accounts/alice
 is "still in" 200

@@ -26,27 +26,39 @@ const light = c => { const f = c.slice(0, 3).map(v => (v /= 255) <= .03928 ? v /
 	return .2126 * f[0] + .7152 * f[1] + .0722 * f[2]; };
 const back = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c.length === 3 || c[3] > 0) return c; }
 	return rgb(getComputedStyle(document.body).backgroundColor); };
+const ratio = (a, b) => (Math.max(light(a), light(b)) + .05) / (Math.min(light(a), light(b)) + .05);
 const poor = [];
 for (const e of document.querySelectorAll("body *")) {
-	if (e.closest("svg, .sr, .skip") || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.getClientRects().length) continue;
-	const a = light(rgb(getComputedStyle(e).color)), b = light(back(e)), r = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-	if (r < 4.5) poor.push(e.className + " " + e.textContent.trim().slice(0, 30) + " " + r.toFixed(2));
+	if (e.closest(".sr, .skip") || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.getClientRects().length) continue;
+	const s = getComputedStyle(e), chip = e.previousElementSibling?.matches("rect.chip") ? e.previousElementSibling : null;
+	const r = e.closest("svg") ? ratio(rgb(s.fill), chip ? rgb(getComputedStyle(chip).fill) : back(e)) : ratio(rgb(s.color), back(e));
+	if (r < 4.5) poor.push(e.getAttribute("class") + " " + e.textContent.trim().slice(0, 30) + " " + r.toFixed(2));
+}
+for (const e of document.querySelectorAll("rect.chip, circle, progress")) {
+	const r = e.matches("rect") ? rgb(getComputedStyle(e).stroke) : e.matches("circle") ? rgb(getComputedStyle(e).fill) : rgb(getComputedStyle(e).accentColor);
+	if (r.length > 2 && ratio(r, back(e)) < 3) poor.push("3:1 for " + e.outerHTML.slice(0, 60));
 }
 return poor;"""
 
 STRUCTURE = """
 const bad = [];
-if (document.querySelectorAll("h1").length !== 1) bad.push("h1");
-for (const t of ["main", "header", "footer"]) if (document.querySelectorAll(t).length !== 1) bad.push(t);
 if (!document.documentElement.lang || !document.title) bad.push("lang or title");
-for (const e of document.querySelectorAll("input:not([type=hidden]), progress"))
-	if (!e.labels?.length && !e.getAttribute("aria-label") && !e.getAttribute("aria-labelledby")) bad.push("label of " + e.outerHTML.slice(0, 80));
-for (const t of document.querySelectorAll("table")) if (!t.caption) bad.push("caption");
-for (const b of document.querySelectorAll("button, a")) if (!b.textContent.trim()) bad.push("name of " + b.outerHTML.slice(0, 80));
-if (!document.querySelector("[aria-live]")) bad.push("aria-live");
-let h = 1; for (const e of document.querySelectorAll("h1, h2, h3")) { const n = +e.tagName[1]; if (n > h + 1) bad.push("heading " + e.textContent); h = n; }
+for (const e of document.querySelectorAll("[tabindex]")) if (e.tabIndex > 0) bad.push("an order of its own: " + e.outerHTML.slice(0, 80));
+for (const e of document.querySelectorAll("button, a.button, input:not([type=hidden]), summary")) {
+	const r = e.getBoundingClientRect();
+	if (r.width && (r.width < 24 || r.height < 24)) bad.push("too small for a finger: " + e.outerHTML.slice(0, 80) + " " + r.height);
+}
 const ids = [...document.querySelectorAll("[id]")].map(e => e.id); if (new Set(ids).size !== ids.length) bad.push("id twice: " + ids);
 return bad;"""
+
+# Where the keyboard is, how it is seen, and whether something lies over it.
+FOCUS = """
+const e = document.activeElement, r = e.getBoundingClientRect(), s = getComputedStyle(e);
+if (e === document.body) return null;
+const x = Math.min(Math.max(r.left + Math.min(r.width, 30) / 2, 0), innerWidth - 1), y = r.top + r.height / 2;
+const top = document.elementFromPoint(x, y);
+return {text: (e.getAttribute("aria-label") || e.labels?.[0]?.textContent || e.textContent).trim(), seen: s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 2 && r.top >= 0 && r.bottom <= innerHeight + 1,
+	covered: !(top && (e === top || e.contains(top) || top.contains(e))), html: e.outerHTML.slice(0, 90)};"""
 
 
 def call(method, path, body=None):
@@ -67,6 +79,10 @@ def s(method, path, body=None):
 
 def js(script, *args):
     return s("POST", "/execute/sync", {"script": script, "args": list(args)})
+
+
+def cdp(cmd, params=None):
+    return s("POST", "/goog/cdp/execute", {"cmd": cmd, "params": params or {}})
 
 
 def go(path):
@@ -123,24 +139,133 @@ def shot(name):
 
 
 def size(width, height):
-    s("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride",
-                                     "params": {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}})
+    cdp("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500})
 
 
 def theme(name):
-    s("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia",
-                                     "params": {"features": [{"name": "prefers-color-scheme", "value": name}]}})
+    cdp("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": name}]})
+
+
+def tree():
+    """The page as a screen reader has it: what Chromium computes of it, in order."""
+    nodes = cdp("Accessibility.getFullAXTree")["nodes"]
+    by_id = {n["nodeId"]: n for n in nodes}
+
+    def plain(n):
+        properties = {p["name"]: p["value"].get("value") for p in n.get("properties", [])}
+        below = []
+        for child in n.get("childIds", []):
+            if child in by_id:
+                c = plain(by_id[child])
+                below += [c] if c["role"] else c["below"]
+        return {"role": "" if n["ignored"] else n["role"]["value"], "name": n.get("name", {}).get("value", ""), "below": below, **properties}
+
+    return plain(nodes[0])
+
+
+def every(node, role=None):
+    if role is None or node["role"] == role:
+        yield node
+    for child in node["below"]:
+        yield from every(child, role)
+
+
+def hears(name):
+    """Landmarks, headings, a name for whatever can be used, tables with heads of rows and columns, and places where changes are told."""
+    page_now = tree()
+    bad = []
+    for role in ("banner", "main", "contentinfo"):
+        if len(list(every(page_now, role))) != 1:
+            bad.append(f"{len(list(every(page_now, role)))} {role}")
+    levels = [int(h["level"]) for h in every(page_now, "heading")]
+    if levels.count(1) != 1 or any(b > a + 1 for a, b in zip(levels, levels[1:])):
+        bad.append(f"headings {levels}")
+    for n in every(page_now):
+        used = n["role"] in ("button", "link", "checkbox", "textbox", "progressbar", "DisclosureTriangle", "figure", "table", "columnheader", "rowheader", "heading")
+        if (used or (n.get("focusable") and n["role"] not in ("RootWebArea", "main"))) and not n["name"].strip():
+            bad.append(f"no name: {n['role']}")
+        if n["role"] == "region" and not n["name"].strip():
+            bad.append("a region without a name")
+    for table in every(page_now, "table"):
+        rows = list(every(table, "row"))
+        heads = len(list(every(rows[0], "columnheader"))) if rows else 0
+        for row in rows[1:]:
+            if len(list(every(row, "rowheader"))) != 1 or len(list(every(row, "cell"))) + 1 != heads:
+                bad.append("a row without its heads: " + str([(n["role"], n["name"]) for n in row["below"]]))
+        if heads < 2:
+            bad.append("a table without heads")
+    if len(list(every(page_now, "status"))) < 1:
+        bad.append("nowhere to tell what changes")
+    ensure("what a screen reader has of " + name, not bad, bad)
+
+
+KEYS = {"tab": ("Tab", 9, ""), "enter": ("Enter", 13, "\r"), "space": (" ", 32, " ")}
+
+
+def keys(*pressed):
+    """As a keyboard sends them; shift+ before a name is held."""
+    for key in pressed:
+        name, code, text = KEYS[key.removeprefix("shift+")]
+        event = {"key": name, "code": name.strip() or "Space", "windowsVirtualKeyCode": code, "modifiers": 8 if key.startswith("shift+") else 0}
+        cdp("Input.dispatchKeyEvent", {"type": "keyDown" if text else "rawKeyDown", "text": text, **event})
+        cdp("Input.dispatchKeyEvent", {"type": "keyUp", **event})
+
+
+def focus():
+    """Role and name of where the keyboard is, as computed."""
+    element = s("GET", "/element/active")[ELEMENT]
+    return s("GET", f"/element/{element}/computedrole"), s("GET", f"/element/{element}/computedlabel")
+
+
+def step(key="tab"):
+    """To the next stop, which must be seen; None: the page is at its end."""
+    keys(key)
+    at = js(FOCUS)
+    ensure("the focus can be seen", not at or (at["seen"] and not at["covered"]), at)
+    return at
+
+
+def tab_to(role, name, key="tab"):
+    met = []
+    for _ in range(60):
+        at = step(key)
+        met.append(at and at["text"])
+        if at and at["text"] == name and focus() == (role, name):
+            return
+    sys.exit(f"the keyboard does not reach {role} {name!r}; it met {met}")
+
+
+def press(role, name, key="enter"):
+    tab_to(role, name)
+    keys(key)
+
+
+def walk():
+    """All stops of the tab key from the beginning of the page to its end."""
+    js("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
+    met = []
+    while len(met) < 80:
+        if not step():
+            return met
+        met.append(focus())
+    sys.exit(f"the keyboard is caught: {met}")
+
+
+def said():
+    return js("return document.querySelector('#said').textContent")
 
 
 def looks(name):
     """As everybody sees it: large and small, light and dark, and by a screen reader."""
     ensure("structure of " + name, js(STRUCTURE) == [], js(STRUCTURE))
+    hears(name)
     for scheme in ("light", "dark"):
         theme(scheme)
         ensure(f"contrast of {name} ({scheme})", js(CONTRAST) == [], js(CONTRAST))
         shot(f"{name}-{scheme}")
     size(360, 1400)
     ensure("fits a phone", js("return document.documentElement.scrollWidth") <= 360, js("return document.documentElement.scrollWidth"))
+    hears(name + " on a phone")
     shot(f"{name}-phone-dark")
     theme("light")
     size(1200, 1100)
@@ -173,43 +298,76 @@ def part_new():
         f.write(value["sessionId"])
 
 
+def operator_begins(*names, action):
+    """By keys: from the top of the server's page to the page that says what would happen."""
+    for name in names:
+        press("checkbox", name, "space")
+    tab_to("button", action, "shift+tab")
+    keys("space")
+
+
 def part_operator(token):
+    """With the keyboard alone."""
     go("/login")
     looks("login")
-    login(token)
+    ensure("the keyboard is where it is needed", js("return document.activeElement.id") == "token")
+    cdp("Input.insertText", {"text": token})
+    keys("enter")
+    wait("being in", lambda: "Log out" in page())
     wait_text("Migrations of web42")
     looks("server")
-    select("bob", "carol")
-    click(button("Check"))
+    met = walk()
+    names = [name for _, name in met]
+    ensure("the way through the page", names == ["Skip to the content", "Migrations", "Log out", "Check", "Migrate", "Roll back", "Select all"]
+           + [n for a in ("alice", "bob", "carol") for n in (a, a)], names)
+    ensure("by what it is", [role for role, _ in met][3:9] == ["button"] * 3 + ["checkbox", "checkbox", "link"], met)
+    go("/")
+    step()
+    ensure("the way past the head of the page", focus() == ("link", "Skip to the content"), focus())
+    shot("skip")
+    keys("enter", "tab")
+    ensure("skips it", focus() == ("button", "Check"), focus())
+    operator_begins("bob", "carol", action="Check")
     wait_text("What the check found")
     heads = js("return [...document.querySelectorAll('h3')].map(e => e.textContent)")
     ensure("both are checked", heads == ["bob", "carol"], heads)
     looks("check")
-    click(button("Back to the overview"))
+    press("link", "Back to the overview")
     wait_text("Migrations of web42")
-    select("bob", "carol")
-    click(button("Migrate"))
+    operator_begins("bob", "carol", action="Migrate")
     wait_text("Migrate 2 accounts?")
-    ensure("what will happen", "Visitors will have to wait for" in page() and "Yes, migrate now" in page())
+    ensure("what is not known is said", "cannot be told" in page() and "Yes, migrate now" in page(), page())
+    press("DisclosureTriangle", "What will happen, step by step", "space")
+    ensure("what will happen", "Copying the databases" in page())
     looks("confirm")
-    click(button("Yes, migrate now"))
+    press("button", "Yes, migrate now", "space")
     wait("its page", lambda: "/operations/" in js("return location.pathname"))
     js("window.stayed = true")
     wait_text("Done")
     ensure("without loading the page again", js("return window.stayed === true || !document.querySelector('[data-events]')"))
+    ensure("and told aloud", said() == "Done" or not js("return window.stayed === true"), said())
     looks("done")
-    click(button("Back to the overview"))
+    press("link", "Back to the overview")
     wait_text("Transit server")
     ensure("both are there", js("return document.querySelectorAll('td .side.transit').length") == 2)
     shot("server-after")
+    operator_begins("carol", action="Roll back")
+    wait_text("Roll back carol?")
+    press("button", "Yes, roll back now")
+    wait_text("Done")
+    press("link", "Back to the overview")
+    wait("carol is back", lambda: js("return document.querySelectorAll('td .side.transit').length") == 1)
     js("window.stayed = true")
-    click(find("#a-alice"))
-    back = urllib.request.Request(PANEL + "/v1/accounts/carol/rollback", data=b'{"yes":true}', method="POST",
+    press("checkbox", "alice", "space")
+    back = urllib.request.Request(PANEL + "/v1/accounts/carol/migrate", data=b'{"yes":true}', method="POST",
                                   headers={"Authorization": "Bearer " + token, "Content-Type": "application/json"})
     urllib.request.urlopen(back, timeout=30).close()
-    wait("what another does is seen", lambda: js("return document.querySelectorAll('td .side.transit').length") == 1)
+    wait("what another does is seen", lambda: js("return document.querySelectorAll('td .side.transit').length") == 2)
     ensure("on the same page, and what is selected stays", js("return window.stayed === true && document.querySelector('#a-alice').checked"))
-    logout()
+    ensure("and where the keyboard is", focus() == ("checkbox", "alice"), focus())
+    tab_to("button", "Log out", "shift+tab")
+    keys("enter")
+    wait("being out", lambda: js("return location.pathname") == "/login")
 
 
 def part_owner(token):
@@ -219,7 +377,7 @@ def part_owner(token):
     looks("account")
     click(button("Migrate"))
     wait_text("Migrate alice?")
-    looks("account-confirm")
+    shot("account-confirm")
     key = js("return document.querySelector('form.consent input[name=key]').value")
     seal = js("return document.querySelector('form.consent input[name=seal]').value")
     # A double click: the same form twice at once.
@@ -269,9 +427,101 @@ def part_refused():
     go("/")
     click(button("Migrate"))
     wait_text("This is not possible now")
-    ensure("in plain words", "being moved just now" in page() and "by the operator" in page() and "Nothing changed" in page())
+    ensure("in plain words", "being moved just now" in page() and "by the operator" not in page() and "Nothing changed" in page())
+    click(find("summary"))
+    ensure("and in full, for who wants it", "by the operator" in page())
     ensure("no button to go on", "Yes, migrate now" not in page())
     looks("refused")
+
+
+def part_cancel():
+    """The owner stops what the operator has begun."""
+    go("/")
+    click(button("Migrate alice"))
+    wait_text("Copying the databases")
+    js("window.stayed = true")
+    click(button("Cancel"))
+    wait_text("It was cancelled: everything is as it was")
+    looks("cancelled")
+
+
+def part_home():
+    go("/")
+    wait_text("When the client server is ready again")
+    shot("account-home")
+    click(button("Bring home"))
+    wait_text("Bring alice home?")
+    shot("home-confirm")
+    click(button("Yes, bring it home now"))
+    wait_text("Bringing alice home")
+    wait_text("Done")
+    go("/")
+    wait_text("This account lives on the client server")
+
+
+def part_plain():
+    """Without scripts, as the browser has them: from the click until it is done."""
+    cdp("Emulation.setScriptExecutionDisabled", {"value": True})
+    go("/")
+
+    def body():
+        return s("GET", f"/element/{find('body')}/text")
+
+    def wait_body(text):
+        wait(repr(text), lambda: text in body())
+    ensure("no script runs", "Select all" not in body())
+    click(button("Migrate"))
+    wait_body("Migrate alice?")
+    click(button("Yes, migrate now"))
+    wait_body("Migrating alice")
+    shot("plain")
+    wait_body("Done")
+    click(button("Back to the overview"))
+    wait_body("This account lives on the transit server")
+    cdp("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def part_behind():
+    """Behind nginx, with the provider's own login: the cookie is the provider's."""
+    front = "http://127.0.0.1:7481"
+    go(front + "/")
+    ensure("nobody yet", "401" in page())
+    s("POST", "/cookie", {"cookie": {"name": "provider", "value": "alice-has-logged-in"}})
+    go(front + "/")
+    wait_text("This account lives on the client server")
+    ensure("no second login to leave", "Log out" not in page())
+    click(button("Check"))
+    wait_text("What the check found")
+    click(button("Migrate"))
+    wait_text("Migrate alice?")
+    js("window.stayed = true")
+    click(button("Yes, migrate now"))
+    wait_text("Migrating alice")
+    wait_text("Copying the databases")
+    js("window.stayed = true")
+    open(W + "/go-on", "w").close()
+    wait_text("Done")
+    ensure("progress has come as it was", js("return window.stayed") is True)
+
+
+def part_many(token):
+    """More accounts than have names in the picture, and more than have dots."""
+    go("/")
+    logout()
+    login(token)
+    shot("many")
+    ensure("one dot each, up to a limit", js("return document.querySelectorAll('.server.client circle.chip').length") == 400)
+    ensure("no names", js("return document.querySelectorAll('.server.client rect.chip').length") == 0)
+    told = js("return document.querySelector('figcaption').textContent")
+    ensure("all are counted", "Client server: 451 accounts." in told and "and 51 more" in page(), told)
+    ensure("the few on the other side have names", "Transit server: 2 accounts: bob, carol." in told, told)
+    js("const e = document.querySelector('#a-x400'); e.focus(); e.scrollIntoView()")
+    keys("space")
+    for _ in range(5):  # upwards, below what stays at the top
+        step("shift+tab")
+    shot("many-selected")
+    ensure("the buttons stay in sight", js("const r = document.querySelector('.actions.stays').getBoundingClientRect(); return r.top >= 0 && r.bottom < 300"))
+    logout()
 
 
 def part_open(path):
@@ -332,18 +582,22 @@ def part_relay():
             except OSError:
                 pass
 
-    def serve(near):
+    def serve(near, port):
         libc.setns(panel, 0x40000000)  # of this thread alone
         try:
-            far = socket.create_connection(("127.0.0.1", 7480))
+            far = socket.create_connection(("127.0.0.1", port))
         except OSError:
             near.close()
             return
         threading.Thread(target=pump, args=(far, near), daemon=True).start()
         pump(near, far)
-    listener = socket.create_server(("127.0.0.1", 7480), backlog=64)
-    while True:
-        threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    def listen(port):
+        listener = socket.create_server(("127.0.0.1", port), backlog=64)
+        while True:
+            threading.Thread(target=serve, args=(listener.accept()[0], port), daemon=True).start()
+    threading.Thread(target=listen, args=(7481,), daemon=True).start()
+    listen(7480)
 
 
 def part_end():
