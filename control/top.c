@@ -54,7 +54,9 @@ json_t *top_rates(const json_t *answer)
 
 /* ---- for people ---- */
 
-#define CELL 12
+#define CELL      12
+#define NAME_WIDE 16
+#define NOBODY    "(no account)"
 
 /* "0", "0.4", "37", "1.2k", "35M"; whole: "4", not "4.0" */
 static const char *amount(double v, bool whole, char out[CELL])
@@ -82,10 +84,10 @@ static const char *word(const json_t *o, const char *key, const char *none)
 	return s ? s : none;
 }
 
-static void line(FILE *to, const char *name, const char *side, const char *gate, const json_t *o)
+static void line(FILE *to, int wide, const char *name, const char *side, const char *gate, const json_t *o)
 {
 	char c[7][CELL];
-	fprintf(to, "%-20s %-8s %-7s %8s %8s %8s %8s %8s %8s %8s\n", name, side, gate,
+	fprintf(to, "%-*s %-7s %-6s %6s %6s %6s %6s %6s %6s %6s\n", wide, name, side, gate,
 		amount(number(o, "requests-per-second"), false, c[0]), amount(number(o, "bytes-up-per-second"), false, c[1]),
 		amount(number(o, "bytes-down-per-second"), false, c[2]), amount(number(o, "errors-per-second"), false, c[3]),
 		amount(number(o, "refused-per-second"), false, c[4]), amount(number(o, "waiting"), true, c[5]),
@@ -97,21 +99,36 @@ static const char *mark(const struct top_order *by, const char *word, const char
 	return strcmp(by->word, word) == 0 ? marked : plain;
 }
 
+/* Of the names that are shown; so narrow that all numbers have their place on a screen of 80. */
+static int name_width(const json_t *list, size_t most)
+{
+	size_t i, wide = NAME_WIDE;
+	json_t *o;
+	json_array_foreach (list, i, o) {
+		size_t len = strlen(word(o, "name", NOBODY));
+		if (i + 2 >= most)
+			break;
+		wide = len > wide ? len : wide;
+	}
+	return (int)wide;
+}
+
 void top_table(const json_t *rates, const struct top_order *by, size_t most, FILE *to)
 {
 	const json_t *list = json_object_get(rates, "accounts");
 	char all[40];
 	size_t i;
 	json_t *o;
-	fprintf(to, "%-20s %-8s %-7s %8s %8s %8s %8s %8s %8s %8s\n", "account", "side", "gate", mark(by, "requests", ">req/s", "req/s"),
-		mark(by, "bytes", ">up B/s", "up B/s"), mark(by, "bytes", ">dn B/s", "down B/s"), mark(by, "errors", ">err/s", "err/s"),
-		mark(by, "errors", ">ref/s", "refus/s"), mark(by, "waiting", ">waiting", "waiting"),
-		mark(by, "flows", ">flying", "flying"));
+	int wide = name_width(list, most);
+	fprintf(to, "%-*s %-7s %-6s %6s %6s %6s %6s %6s %6s %6s\n", wide, "account", "side", "gate",
+		mark(by, "requests", ">req/s", "req/s"), mark(by, "bytes", ">upB/s", "up B/s"), mark(by, "bytes", ">dnB/s", "dn B/s"),
+		mark(by, "errors", ">err/s", "err/s"), mark(by, "errors", ">ref/s", "ref/s"), mark(by, "waiting", ">wait", "wait"),
+		mark(by, "flows", ">fly", "fly"));
 	snprintf(all, sizeof(all), "(all %.0f)", number(rates, "active"));
-	line(to, all, "", "", json_object_get(rates, "total"));
+	line(to, wide, all, "", "", json_object_get(rates, "total"));
 	json_array_foreach (list, i, o) {
 		if (i + 2 >= most)
 			break;
-		line(to, word(o, "name", "(names of nobody)"), word(o, "side", "?"), word(o, "gate", "?"), o);
+		line(to, wide, word(o, "name", NOBODY), word(o, "side", "?"), word(o, "gate", "?"), o);
 	}
 }

@@ -12,7 +12,8 @@
 
 #define EVERY_MS 1000
 #define ASK_MS   3000
-#define LIMIT    200
+#define LIMIT    200  /* accounts of one look; on a terminal as many as have a line */
+#define COLS_MAX 500  /* what a wider screen has beyond it stays empty */
 
 static const char *step(struct app *a)
 {
@@ -68,13 +69,13 @@ static bool pause_ms(const struct app *a, int ms, bool keys)
 }
 
 /* The proxy tells what has come since a look before; without one of just now, it is asked again a second later. */
-static int look(struct app *a, const struct top_order *by, struct look *out, struct err *err)
+static int look(struct app *a, const struct top_order *by, size_t limit, struct look *out, struct err *err)
 {
 	json_t *answer = NULL;
 	*out = (struct look){.moves = open_moves(a)};
 	int rc = proxylink_ask(a->proxy, "status", NULL, ASK_MS, &out->status, err);
 	for (int tries = 0; rc == 0 && tries < 2; tries++) {
-		rc = proxylink_ask(a->proxy, "top", json_pack("{s:s, s:i}", "by", by->word, "limit", LIMIT), ASK_MS, &answer, err);
+		rc = proxylink_ask(a->proxy, "top", json_pack("{s:s, s:i}", "by", by->word, "limit", (int)limit), ASK_MS, &answer, err);
 		json_int_t ms = json_integer_value(json_object_get(answer, "interval-ms"));
 		if (rc < 0 || (ms >= TOP_INTERVAL_MIN_MS && ms <= TOP_INTERVAL_MAX_MS) || tries)
 			break;
@@ -126,7 +127,7 @@ static enum exit_code once(struct app *a, struct err *err)
 	const struct top_order *by = top_order('\0');
 	char at[TIME_TEXT_MAX];
 	struct look l;
-	int rc = look(a, by, &l, err);
+	int rc = look(a, by, LIMIT, &l, err);
 	if (rc == 0) {
 		if (!a->out.json)
 			show(a, &l, by, LIMIT + 2, stdout);
@@ -146,40 +147,53 @@ static enum exit_code once(struct app *a, struct err *err)
 
 /* ---- on a terminal ---- */
 
-static size_t screen_rows(void)
+struct screen {
+	size_t rows, cols;
+};
+
+/* Asked for each time: it may have another size by now. */
+static struct screen screen_now(void)
 {
 	struct winsize w = {0};
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 4 ? w.ws_row : 24u;
+	struct screen s = {24, 80};
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_row > 4 && w.ws_col > 0)
+		s = (struct screen){w.ws_row, w.ws_col};
+	s.rows = s.rows > LIMIT ? LIMIT : s.rows;
+	s.cols = s.cols > COLS_MAX ? COLS_MAX : s.cols;
+	return s;
 }
 
-static void redraw(const char *text, size_t rows)
+/* At most rows times cols bytes, whatever there is to tell; it is all ASCII. */
+static void redraw(const char *text, const struct screen *s)
 {
+	static const char keys[] = " q quit   sort: r requests  b bytes  e errors  w waiting  f in flight ";
 	fputs("\033[H", stdout);
-	for (size_t i = 0; *text && i < rows; i++) {
+	for (size_t i = 0; *text && i + 1 < s->rows; i++) {
 		size_t len = strcspn(text, "\n");
-		printf("%.*s\033[K\n", (int)len, text);
+		printf("%.*s\033[K\n", (int)(len < s->cols ? len : s->cols), text);
 		text += len + (text[len] == '\n');
 	}
-	fputs("\033[J\033[7m q quit   sort: r requests  b bytes  e errors  w waiting  f in flight \033[0m", stdout);
+	printf("\033[J\033[7m%.*s\033[0m", (int)s->cols, keys);
 	fflush(stdout);
 }
 
 static void round_of(struct app *a, const struct top_order *by)
 {
-	size_t rows = screen_rows() - 1, len;
+	struct screen s = screen_now();
+	size_t len;
 	char *text = NULL;
 	struct err err = {0};
 	struct look l;
 	FILE *f = open_memstream(&text, &len);
 	if (!f)
 		return;
-	if (look(a, by, &l, &err) == 0)
-		show(a, &l, by, rows - 1 - (json_array_size(l.moves) > 0), f);
+	if (look(a, by, s.rows, &l, &err) == 0)
+		show(a, &l, by, s.rows - 2 - (json_array_size(l.moves) > 0), f);
 	else
 		fprintf(f, "%s: %s\nproxy AWAY: %s\n", a->conf->server ? a->conf->server : "shunt", step(a), err.text);
 	look_done(&l);
 	fclose(f);
-	redraw(text, rows);
+	redraw(text, &s);
 	free(text);
 }
 
@@ -208,6 +222,7 @@ static enum exit_code live(struct app *a, bool keys)
 		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 		raw.c_cc[VMIN] = 1;
 		raw.c_cc[VTIME] = 0;
+		raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* a shell would find the terminal like this */
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
 	fputs("\033[?7l\033[2J", stdout); /* lines that are too long are cut, not wrapped */

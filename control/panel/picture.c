@@ -71,7 +71,7 @@ static void put_server(struct visit *v, const json_t *accounts, const json_t *mo
 		html(h, "<text class=\"count\" x=\"%d\" y=\"31\" text-anchor=\"end\">%s</text>", WIDTH - 18, number);
 	if (n > PICTURE_DOTS) {
 		snprintf(number, sizeof(number), "%zu", n - PICTURE_DOTS);
-		html(h, "<text class=\"count\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH - 18, height(n) - GAP);
+		html(h, "<text class=\"count\" x=\"%d\" y=\"%d\" text-anchor=\"end\">", WIDTH - 18, height(n) - 2 * GAP);
 		SAY(v, T_AND_MORE, number);
 		html(h, "</text>");
 	}

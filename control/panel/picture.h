@@ -4,7 +4,7 @@
 #include "control/panel/visit.h"
 
 #define PICTURE_NAMED 16
-#define PICTURE_DOTS  400
+#define PICTURE_DOTS  420 /* whole rows */
 
 /* accounts: objects with name and side; moves: those in progress. only: an owner's picture, in which nothing is counted. */
 void put_picture(struct visit *v, const json_t *accounts, const json_t *moves, bool only);

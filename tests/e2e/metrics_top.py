@@ -1,17 +1,31 @@
-"""shunt top on a terminal: redraws, sorts by keys, ends with q and leaves the terminal as it was."""
-import os, pty, select, sys, termios, time
+"""shunt top on a terminal: redraws, sorts by keys, keeps to the screen whatever its size, and leaves the terminal as it was: by q, by Ctrl-C,
+by a signal."""
+import fcntl, os, pty, select, signal, struct, sys, termios, time
 
 shunt, conf = sys.argv[1:]
-pid, fd = pty.fork()
-if pid == 0:
-    os.execv(shunt, [shunt, "-c", conf, "top"])
-before = termios.tcgetattr(fd)
-seen = b""
+
+
+def begin():
+    global pid, fd, before, seen
+    pid, fd = pty.fork()
+    if pid == 0:
+        termios.tcgetattr(0)
+        os.execv(shunt, [shunt, "-c", conf, "top"])
+    before = termios.tcgetattr(fd)
+    seen = b""
+
+
+def ends(how):
+    wait_for(b"\033[?7h")
+    ended, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0, (how, status)
+    assert termios.tcgetattr(fd) == before, f"the terminal is not as it was: {how}"
+    os.close(fd)
 
 
 def wait_for(what, seconds=15):
     """Looks from where it looked last."""
-    global seen
+    global seen, last
     end = time.monotonic() + seconds
     while what not in seen:
         left = end - time.monotonic()
@@ -24,18 +38,35 @@ def wait_for(what, seconds=15):
         if not data:
             sys.exit(f"shunt top has ended before {what!r}: {seen[-2000:]!r}")
         seen += data
-    seen = seen.split(what, 1)[1]
+    last, seen = seen.split(what, 1)
 
 
+begin()
 wait_for(b">req/s")
 wait_for(b"q quit")
+assert termios.tcgetattr(fd)[3] != before[3], "keys are taken at once"
 os.write(fd, b"b")
-wait_for(b">up B/s")
+wait_for(b">upB/s")
 os.write(fd, b"w")
-wait_for(b">waiting")
-wait_for(b">waiting")  # again by itself
+wait_for(b">wait")
+wait_for(b">wait")  # again by itself
+for rows, cols in (6, 30), (50, 200), (5, 1):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+    for _ in range(4):  # what was drawn or begun before has the size before
+        wait_for(b"\033[H")
+        wait_for(b"\033[0m")
+        shown = last.replace(b"\033[K", b"").replace(b"\033[J", b"").replace(b"\033[7m", b"").split(b"\r\n")
+        fits = len(shown) <= rows and max(map(len, shown)) <= cols and len(shown) > 2
+        if fits and max(map(len, shown)) > cols // 3:
+            break
+    assert fits, (rows, cols, shown)
 os.write(fd, b"q")
-wait_for(b"\033[?7h")
-ended, status = os.waitpid(pid, 0)
-assert os.waitstatus_to_exitcode(status) == 0, status
-assert termios.tcgetattr(fd)[3] == before[3], "the terminal is not as it was"
+ends("q")
+begin()
+wait_for(b"q quit")
+os.write(fd, b"\x03")
+ends("Ctrl-C")
+begin()
+wait_for(b"q quit")
+os.kill(pid, signal.SIGTERM)
+ends("SIGTERM")

@@ -64,14 +64,26 @@ static void test_table(void **state)
 	json_t *said = answer(), *rates = top_rates(said);
 	char *text = table(rates, top_order('w'), 100);
 	(void)state;
-	assert_string_equal(text, "account              side     gate       req/s   up B/s down B/s    err/s  refus/s >waiting   flying\n"
-				  "(all 2)                                     50     1.5k     1.0M      2.0      1.0        3        7\n"
-				  "alice                transit  held          50     1.5k     1.0M      2.0      1.0        3        7\n"
-				  "(names of nobody)    client   open         0.5        0        0        0        0        0        0\n");
+	assert_string_equal(text, "account          side    gate    req/s up B/s dn B/s  err/s  ref/s  >wait    fly\n"
+				  "(all 2)                             50   1.5k   1.0M    2.0    1.0      3      7\n"
+				  "alice            transit held       50   1.5k   1.0M    2.0    1.0      3      7\n"
+				  "(no account)     client  open      0.5      0      0      0      0      0      0\n");
+	assert_int_equal(strcspn(text, "\n"), 80);
+	free(text);
+	/* a long name widens its column, as long as it is shown */
+	json_t *nobody = json_array_get(json_object_get(rates, "accounts"), 1);
+	json_object_set_new(nobody, "name", json_string("somebody-with-a-long-name"));
+	text = table(rates, top_order('w'), 100);
+	assert_int_equal(strcspn(text, "\n"), 89);
+	assert_non_null(strstr(text, "\nsomebody-with-a-long-name client  open      0.5 "));
+	free(text);
+	text = table(rates, top_order('w'), 3);
+	assert_int_equal(strcspn(text, "\n"), 80);
+	json_object_set_new(nobody, "name", json_null());
 	free(text);
 	text = table(rates, top_order('\0'), 3);
 	assert_non_null(strstr(text, ">req/s"));
-	assert_null(strstr(text, "nobody"));
+	assert_null(strstr(text, "(no account)"));
 	free(text);
 	assert_null(top_order('x'));
 	json_decref(rates);
