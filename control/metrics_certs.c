@@ -1,5 +1,5 @@
-/* Metrics of the certificates that the configuration of this host names; those of other hosts are seen where they live, and those of sites by
- * shunt check. What counts is the file: a daemon that has not read it again since still shows the one before. */
+/* Metrics of the certificates that the configuration of this host names; those of other hosts are seen where they live, and those of sites
+ * by shunt check. What counts is the file: a daemon that has not read it again since still shows the one before. */
 #include "control/metrics.h"
 
 #include "control/pki_parts.h"

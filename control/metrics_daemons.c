@@ -111,7 +111,8 @@ void metrics_dns(struct app *a, struct expo *e, const struct metrics_answers *m)
 		expo_sample(e, EXPO_LABELS({"state", states[s]}), zones[s]);
 	expo_one(e, "shunt_dnsupdate_record_sets", EXPO_GAUGE, "Record sets that are changed.", records);
 	expo_one(e, "shunt_dnsupdate_lagging_zones", EXPO_GAUGE,
-		 "Of these zones, those that a name server did not show as changed when last asked: by a move, or by verify. What somebody else "
+		 "Of these zones, those that a name server did not show as changed when last asked: by a move, or by verify. What somebody "
+		 "else "
 		 "changes afterwards is seen with the next look.",
 		 lagging);
 	expo_one(e, "shunt_dnsupdate_busy_zones", EXPO_GAUGE, "Of these zones, those in which a change is under way, or was interrupted.",

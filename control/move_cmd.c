@@ -563,7 +563,8 @@ static void dry_batch(struct app *a, const struct kind *k, char **names, size_t 
 	out_line(&a->out, "all %zu: about %s, %d side by side, at %.1f GB/min%s", n, progress_duration(s, left), b.parallel,
 		 past_gb_per_min(&b.past), b.past.n ? "" : " (not measured yet)");
 	if (unknown)
-		out_line(&a->out, "  of %zu of them the size of the databases is not known: these count as without, and may take longer", unknown);
+		out_line(&a->out, "  of %zu of them the size of the databases is not known: these count as without, and may take longer",
+			 unknown);
 	out_set(&a->out, "about-seconds", json_integer((json_int_t)s));
 	out_set(&a->out, "sizes-unknown", json_integer((json_int_t)unknown));
 	out_set(&a->out, "gb-per-minute", json_real(past_gb_per_min(&b.past)));

@@ -101,8 +101,8 @@ static void show_rest(struct app *a, const struct move_row *first, size_t going)
 		 set.n - n, set.n, side_name(first->to), going, gb, progress_duration((int64_t)(s + 0.999), left), past_gb_per_min(&past),
 		 past.n ? "" : ", which is not measured yet");
 	out_set(&a->out, "in-all",
-		json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "to", side_name(first->to), "there", (json_int_t)(set.n - n), "left",
-			  (json_int_t)n, "under-way", (json_int_t)going, "left-gb", gb, "left-s", s, "gb-per-minute",
+		json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "to", side_name(first->to), "there", (json_int_t)(set.n - n),
+			  "left", (json_int_t)n, "under-way", (json_int_t)going, "left-gb", gb, "left-s", s, "gb-per-minute",
 			  past_gb_per_min(&past), "measured-moves", (json_int_t)past.n, "sizes-unknown", (json_int_t)unknown));
 	free(gbs);
 	past_done(&past);

@@ -12,8 +12,8 @@
 
 #define EVERY_MS 1000
 #define ASK_MS   3000
-#define LIMIT    200  /* accounts of one look; on a terminal as many as have a line */
-#define COLS_MAX 500  /* what a wider screen has beyond it stays empty */
+#define LIMIT    200 /* accounts of one look; on a terminal as many as have a line */
+#define COLS_MAX 500 /* what a wider screen has beyond it stays empty */
 
 static const char *step(struct app *a)
 {

@@ -182,8 +182,7 @@ static void put_row(struct visit *v, const struct index *x, const json_t *a)
 	struct html *h = &v->html;
 	const char *name = str_of(a, "name");
 	const json_t *check = json_object_get(x->checks, name), *move = json_object_get(x->moves, name);
-	json_int_t left =
-		strcmp(str_of(a, "side"), "transit") == 0 ? json_integer_value(json_object_get(x->stragglers, name)) : 0;
+	json_int_t left = strcmp(str_of(a, "side"), "transit") == 0 ? json_integer_value(json_object_get(x->stragglers, name)) : 0;
 	html(h,
 	     "<tr role=\"row\"><td role=\"cell\" class=\"pick\"><input type=\"checkbox\" name=\"account\" value=\"%s\" id=\"a-%s\" "
 	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a id=\"l-%s\" href=\"/accounts/%s\">%s</a><span "

@@ -2,7 +2,7 @@
 "use strict";
 (function () {
 	const body = document.body, line = document.getElementById("connection");
-	let lost = false, waiting = false, again = false;
+	let lost = false, waiting = false, again = false, pressed = null, later = false;
 
 	function say(text) {
 		if (line && line.textContent !== text) line.textContent = text;
@@ -20,6 +20,10 @@
 		const open = [...part.querySelectorAll("details[open]")].length > 0;
 		const picked = new Set([...part.querySelectorAll("input:checked")].map((e) => e.value));
 		if (part.innerHTML === fresh.innerHTML || (part.contains(active) && !id)) return;
+		if (pressed && part.contains(pressed)) {
+			later = true;
+			return;
+		}
 		part.replaceChildren(...fresh.childNodes);
 		tell(part);
 		for (const e of part.querySelectorAll("input[type=checkbox]")) e.checked = picked.has(e.value);
@@ -102,6 +106,15 @@
 		for (const what of ["log", "progress", "operation"]) source.addEventListener(what, refresh);
 	}
 	listen();
+
+	// A button that is replaced between a finger's coming down and going up would not be clicked.
+	addEventListener("pointerdown", (e) => (pressed = e.target));
+	for (const up of ["pointerup", "pointercancel"])
+		addEventListener(up, () => setTimeout(() => {
+			pressed = null;
+			if (later) refresh();
+			later = false;
+		}));
 
 	const all = document.getElementById("all");
 	if (all) {

@@ -125,7 +125,8 @@ TEXT(T_NEXT, "What you can do")
 TEXT(T_NEXT_MIGRATE,
      "Migrate it to the transit server. Visitors wait while databases are copied, and then are served from there; nobody has to change an "
      "address. You can go back for seven days, or until the server is reinstalled.")
-TEXT(T_NEXT_ROLLBACK, "Check that everything works. If something does not, roll back: visitors are then served from the client server again.")
+TEXT(T_NEXT_ROLLBACK,
+     "Check that everything works. If something does not, roll back: visitors are then served from the client server again.")
 TEXT(T_NEXT_RELOCATE, "When the client server is ready again, bring the account home.")
 TEXT(T_PAUSE, "Expected pause")
 TEXT(T_PRICE, "What a rollback would cost")
@@ -181,7 +182,8 @@ TEXT(T_ABOUT_HOURS, "about %s hours")
 TEXT(T_WAITS_TURN, "Waiting for its turn")
 TEXT(T_BEGUN_BY, "by %s")
 TEXT(T_TOOK, "took %s")
-TEXT(T_CANCEL_WHY, "Cancel stops the move and puts everything back as it was. Once the new side serves visitors it is too late for that; then roll back.")
+TEXT(T_CANCEL_WHY,
+     "Cancel stops the move and puts everything back as it was. Once the new side serves visitors it is too late for that; then roll back.")
 TEXT(T_MAY_CLOSE, "You may close this page; the work goes on, and this page can be opened again.")
 TEXT(T_RESULT_DONE, "Done")
 TEXT(T_RESULT_UNDONE, "It failed and was undone: everything is as it was")

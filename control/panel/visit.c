@@ -128,7 +128,8 @@ void page_begin(struct visit *v, const struct page *p)
 	html(h, "</a>");
 	put_bar(v);
 	/* What changes is said by a script in a place that stays: a live region that is replaced itself is not read out. */
-	html(h, "<p id=\"connection\" role=\"status\"></p><p id=\"said\" class=\"sr\" role=\"status\"></p><main id=\"main\" tabindex=\"-1\"><h1>");
+	html(h, "<p id=\"connection\" role=\"status\"></p><p id=\"said\" class=\"sr\" role=\"status\"></p><main id=\"main\" "
+		"tabindex=\"-1\"><h1>");
 	SAY(v, p->title, p->of ? p->of : "");
 	html(h, "</h1>");
 }
