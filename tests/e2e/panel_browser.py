@@ -452,7 +452,7 @@ def part_cancel():
     js("window.stayed = true")
     wait("the button, which a look at the progress may replace", lambda: click(button("Cancel")) is None)
     wait_text("It was cancelled: everything is as it was")
-    looks("cancelled")
+    shot("cancelled")
 
 
 def part_home():
