@@ -68,11 +68,16 @@ say "a refusal"
 : >"$W/slow-copy-alice"
 api() { in_ns c curl -sS -o "$W/body" -D "$W/headers" -H "Authorization: Bearer $OPERATOR" -H 'Content-Type: application/json' "$@"; }
 api -H 'Prefer: respond-async' -d '{}' http://127.0.0.1:7480/v1/accounts/alice/migrate
+cp "$W/body" "$W/theirs"
 moving() { shunt --json status alice | grep -q '"step": *"copying"'; }
 wait_for moving
 browser refused
 
 say "cancelled"
+browser theirs
+api -d '' "http://127.0.0.1:7480/v1/operations/$(field "$(cat "$W/theirs")" operation)/cancel"
+at_rest() { [ -z "$(shunt --json status alice | grep '"step": *"')" ]; }
+wait_for at_rest
 browser cancel
 rm "$W/slow-copy-alice"
 same "alice stays" "$(side_of http://alice.example/)" client

@@ -444,10 +444,19 @@ def part_refused():
     looks("refused")
 
 
-def part_cancel():
-    """The owner stops what the operator has begun."""
+def part_theirs():
+    """What the operator has begun."""
     go("/")
     click(button("Migrate alice"))
+    wait_text("The operator of the server has begun this")
+    ensure("nothing to cancel it with", js("return document.querySelector('#cancel') === null"))
+
+
+def part_cancel():
+    """The owner stops what he has begun himself."""
+    go("/")
+    click(button("Migrate"))
+    click(button("Yes, migrate now"))
     wait_text("Copying the databases")
     js("window.stayed = true")
     wait("the button, which a look at the progress may replace", lambda: click(button("Cancel")) is None)
