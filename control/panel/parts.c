@@ -291,9 +291,10 @@ void put_refusal(struct visit *v, const char *why)
 	html(&v->html, "</summary><p class=\"hint why\">%s</p></details></div>", why);
 }
 
-/* The words are the command's. How things are copied is nothing that an owner could know by its file's name. */
+/* The words are the command's. An owner does not know what a hook is. */
 void put_price(struct visit *v, const json_t *price)
 {
+	static const char copied[] = " A rollback brings back";
 	const char *text = str_of(price, "text"), *way_back = strstr(text, " A rollback brings");
 	char accepted[4096];
 	if (!*text)
@@ -304,7 +305,7 @@ void put_price(struct visit *v, const json_t *price)
 	if (v->owner && way_back) {
 		snprintf(accepted, sizeof(accepted), "%.*s ", (int)(way_back - text), text);
 		html(&v->html, "%s", accepted);
-		SAY(v, json_is_string(json_object_get(price, "hook-copy")) ? T_PRICE_COPIED : T_PRICE_LOST);
+		SAY(v, strncmp(way_back, copied, strlen(copied)) == 0 ? T_PRICE_COPIED : T_PRICE_LOST);
 	} else {
 		html(&v->html, "%s", text);
 	}

@@ -421,6 +421,7 @@ def part_rollback():
     go("/")
     wait_text("This account lives on the transit server")
     ensure("the price", "1 request that writes (1 POST)" in page())
+    ensure("what of it comes back", "brings back what the operator has set up to be copied" in page() and "hook" not in page())
     looks("account-there")
     click(button("Roll back"))
     wait_text("Roll back alice?")
