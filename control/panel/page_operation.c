@@ -39,7 +39,7 @@ static void put_progress(struct visit *v, const json_t *o)
 	html(h, "<button id=\"cancel\" aria-describedby=\"cancels\">");
 	SAY(v, T_CANCEL);
 	html(h, "</button></form><p class=\"hint\" id=\"cancels\">");
-	SAY(v, T_CANCEL_WHY);
+	SAY(v, action_of(str_of(o, "command")) == ACT_CHECK ? T_CANCEL_CHECK : T_CANCEL_WHY);
 	html(h, "</p></section>");
 }
 
@@ -92,7 +92,7 @@ static void put_checked(struct visit *v, const json_t *o)
 	const json_t *answer = json_object_get(o, "answer"), *list = json_object_get(answer, "accounts"), *one;
 	const char *error = str_of(answer, "error");
 	size_t i;
-	html(&v->html, "<section role=\"status\" id=\"result\"><h2>");
+	html(&v->html, "<section id=\"result\"><h2 data-say>");
 	SAY(v, T_CHECKED);
 	html(&v->html, "</h2><p class=\"lead %s\">", *error ? "error" : "");
 	if (*error)

@@ -182,6 +182,7 @@ TEXT(T_ABOUT_HOURS, "about %s hours")
 TEXT(T_WAITS_TURN, "Waiting for its turn")
 TEXT(T_BEGUN_BY, "by %s")
 TEXT(T_TOOK, "took %s")
+TEXT(T_CANCEL_CHECK, "A check changes nothing; to end it early does no harm.")
 TEXT(T_CANCEL_WHY,
      "Cancel stops the move and puts everything back as it was. Once the new side serves visitors it is too late for that; then roll back.")
 TEXT(T_MAY_CLOSE, "You may close this page; the work goes on, and this page can be opened again.")
