@@ -83,9 +83,9 @@ kill $loading
 python3 -c 'import json, sys
 bob = {r["name"]: r for r in json.load(open(sys.argv[1]))["accounts"]}["bob"]
 assert bob["in-flight"] == 1 and 100e3 < bob["bytes-down-per-second"] < 100e6, bob' "$W/top3"
-shunt top >"$W/top2" & looking=$!
-for _ in {1..20}; do visit -o "$W/o" http://alice.example/ -o "$W/o2" https://bob.example/; done
-wait $looking
+# what came since the look before: a look soon after it may be too early for a visit to be in it
+looked() { visit -o "$W/o" http://alice.example/ -o "$W/o2" https://bob.example/ && shunt top >"$W/top2" && grep -q '^alice ' "$W/top2"; }
+wait_for looked
 like "a table where there is no terminal" "$(cat "$W/top2")" 'account +side +gate +>req/s'
 like "and its rows" "$(cat "$W/top2")" '^alice +transit +open +[0-9.]+ '
 in_ns c python3 "$E2E/metrics_top.py" "$SHUNT" "$W/shunt.conf"
@@ -145,7 +145,7 @@ absent 'shunt_certificate_expiry_timestamp_seconds{section="serve"'
 python3 - "$W/access.log" <<'END'
 import json, re, sys
 lines = [json.loads(line) for line in open(sys.argv[1])]
-assert len(lines) > 80, len(lines)
+assert len(lines) > 40, len(lines)
 for o in lines:
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", o["timestamp"]), o
     assert o["client.address"].startswith("203.0.113.") and o["client.port"] > 0 and o["network.transport"] == "tcp", o
