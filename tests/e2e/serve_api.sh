@@ -361,6 +361,9 @@ like "when again" "$(header Retry-After)" '^[0-9]+$'
 api "$OPERATOR" GET /v1/openapi.json
 is "with a token it is the token's rate" 200
 
+say "a request in small pieces"
+wait $trickle || die "$(cat "$W/log/trickle")"
+
 say "a database that cannot be written"
 serve_sql() { python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=10).executescript(sys.argv[2])' "$W/serve.db" "$1"; }
 serve_sql "CREATE TRIGGER no_writes BEFORE UPDATE ON operations BEGIN SELECT RAISE(ABORT, 'no'); END;"
@@ -398,9 +401,6 @@ say "streams of events"
 TOKENS=()
 for i in 1 2 3 4 5 6 7 8 9; do TOKENS+=("$(shunt token create "many-$i" --operator 2>"$W/o")"); done
 in_ns c python3 "$E2E/serve_slow.py" streams 127.0.0.1 7480 "${TOKENS[@]}"
-
-say "a request in small pieces"
-wait $trickle || die "$(cat "$W/log/trickle")"
 
 say "another account of the same name"
 in_ns c curl -sN --max-time 10 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events4" &
