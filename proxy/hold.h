@@ -16,7 +16,7 @@ struct hold {
 	uint64_t give_up;                                /* 0: fenced, never */
 	uint64_t held_at_ms, fenced_at_ms, opened_at_ms; /* wall clock; 0: not (yet) */
 	enum side from;                                  /* where it was when the hold began */
-	bool restored;     /* began in a process that is gone, with what it had counted; held_at_ms, and fenced_at_ms if so, is when we found it */
+	bool restored;     /* it began in a process that is gone: held_at_ms, and fenced_at_ms if so, are when we found it */
 	struct tally seen; /* as of the last answer of the workers */
 	bool drained;      /* nothing was in flight once the gate had been closed */
 	bool releasing;
