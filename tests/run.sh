@@ -5,8 +5,8 @@
 #
 #   NAME..         only these: unit test programs (test_http) and stories (move_crash); "unit" is all of make check
 #   --quick        the sanitizer build alone, without the stories marked "# long"; says which are left out
-#   --soak         the_whole_job with 200 rounds instead of 12, every point of the enumerations of crashes and faults, a thousand zones on each name server,
-#                  eight_steps three times in its long form
+#   --soak         also takeover_lab, which tries the laboratory itself; the_whole_job with 200 rounds instead of 8, every point of the enumerations
+#                  of crashes and faults, a thousand zones on each name server, eight_steps three times in its long form
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where
 #   JOBS=N         stories at once (default: 4; most of their time they wait)
@@ -167,32 +167,29 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:detect_stack_use
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 build build-sanitizers --enable-sanitizers --enable-test-kill || result
 export SHUNT_BUILD=$tmp/build-sanitizers SHUNT_BUILD_PLAIN=$tmp/build-sanitizers
-if [ $quick = yes ]; then
-	echo "left out by --quick: build-clang build-plain"
-else
-	if [ ${#names[@]} = 0 ]; then build build-clang CC=clang CFLAGS=-O0; fi
-	# What is heavy in load, or limits address space, which AddressSanitizer cannot live with, uses this one.
-	PROGRAMS="tests/e2e/tools/prober tests/e2e/tools/answerer tests/e2e/tools/faultshim.so" build build-plain --enable-test-kill CFLAGS="-O2 -g" || result
-	SHUNT_BUILD_PLAIN=$tmp/build-plain
-fi
 
-# ---- make check
+# ---- make check; much of its time it waits, and the other builds do not
 unit_tests() {
-	local all=() t program
+	local all=() some=() t
 	for t in "$src"/tests/unit/test_*.c; do
 		[ -e "$t" ] || continue
 		t=${t##*/}
 		all+=("${t%.c}")
 	done
 	if [ ${#names[@]} != 0 ] && ! wanted unit; then
-		local some=()
 		for t in "${all[@]}"; do wanted "$t" && some+=("tests/unit/$t"); done
 		[ ${#some[@]} = 0 ] && return
-		make -C "$SHUNT_BUILD" check TESTS="${some[*]}" >"$tmp/check.log" 2>&1
+		make -C "$SHUNT_BUILD" check TESTS="${some[*]}" >"$tmp/check.log" 2>&1 &
 	else
-		make -C "$SHUNT_BUILD" -j"$(nproc)" check >"$tmp/check.log" 2>&1
+		make -C "$SHUNT_BUILD" -j"$(nproc)" check >"$tmp/check.log" 2>&1 &
 	fi
-	local n=0 trs outcome
+	check=$!
+	running=("$check")
+}
+report_unit_tests() {
+	local n=0 trs outcome program
+	wait "$check"
+	running=()
 	while IFS= read -r trs; do
 		n=$((n + 1))
 		program=${trs#"$SHUNT_BUILD"/}
@@ -202,7 +199,17 @@ unit_tests() {
 	done < <(find "$SHUNT_BUILD" -name '*.trs' | sort)
 	[ $n -gt 0 ] || fail "make check" "ran no test program" "$tmp/check.log"
 }
+check=
 if [ ${#names[@]} = 0 ] || wanted unit || printf '%s\n' "${names[@]}" | grep -q '^test_'; then unit_tests; fi
+if [ $quick = yes ]; then
+	echo "left out by --quick: build-clang build-plain"
+else
+	if [ ${#names[@]} = 0 ]; then build build-clang CC=clang CFLAGS=-O0; fi
+	# What is heavy in load, or limits address space, which AddressSanitizer cannot live with, uses this one.
+	PROGRAMS="tests/e2e/tools/prober tests/e2e/tools/answerer tests/e2e/tools/faultshim.so" build build-plain --enable-test-kill CFLAGS="-O2 -g" || result
+	SHUNT_BUILD_PLAIN=$tmp/build-plain
+fi
+[ -z "$check" ] || report_unit_tests
 
 # ---- stories
 [ $soak = yes ] && export SHUNT_ROUNDS=200 SHUNT_EIGHT_STEPS=3 STORY_TIMEOUT="${STORY_TIMEOUT:-10800}"
@@ -212,12 +219,13 @@ for s in "$src"/tests/e2e/*.sh; do
 	n=${n%.sh}
 	case $n in lib | *_lib) continue ;; esac
 	wanted "$n" || continue
+	if [ $soak = no ] && [ ${#names[@]} = 0 ] && grep -q '^# soak' "$s"; then left_out+=("$n"); continue; fi
 	if [ $quick = yes ] && [ ${#names[@]} = 0 ] && grep -q '^# long' "$s"; then left_out+=("$n"); continue; fi
 	# the long ones first, then the slow ones: they decide when all are done
 	if grep -q '^# long' "$s"; then slow=("$n" "${slow[@]}"); elif grep -q '^# slow' "$s"; then slow+=("$n"); else stories+=("$n"); fi
 done
 stories=("${slow[@]}" "${stories[@]}")
-[ ${#left_out[@]} = 0 ] || echo "left out by --quick: ${left_out[*]}"
+[ ${#left_out[@]} = 0 ] || echo "left out without --soak$([ $quick = no ] || echo ", and by --quick"): ${left_out[*]}"
 for n in "${names[@]}"; do
 	[ -e "$src/tests/e2e/$n.sh" ] || [ -e "$src/tests/unit/$n.c" ] || [ "$n" = unit ] || fail "$n" "there is no such test"
 done

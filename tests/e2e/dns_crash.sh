@@ -4,6 +4,7 @@
 # daemon in the midst of a push. After each: status says what is true, undo restores both zones exactly, the same command again ends well.
 # Half written files of the journal are no entries. The intent is synced, under its name, before the update is sent.
 . "$(dirname "$0")/lib.sh"
+plain_but_for_soak
 . "$(dirname "$0")/dns_lib.sh"
 . "$(dirname "$0")/dnsupdate_lib.sh"
 grep -qa SHUNT_TEST_KILL "$DNSUPDATE" || cannot_run "this build has no crash points: configure with --enable-test-kill"

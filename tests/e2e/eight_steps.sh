@@ -16,8 +16,7 @@ fi
 . "$(dirname "$0")/lib.sh"
 LONG=${SHUNT_EIGHT_STEPS:-}
 if [ -n "$LONG" ]; then PACE=1 KILL_S='1.5 4.5' PATIENCE_S=900; else PACE=2 KILL_S='3 6' PATIENCE_S=120; fi
-# hundreds of runs of our programs
-[ -n "$LONG" ] || BUILD=$PLAIN PROXY=$PLAIN/shunt-proxy SHUNT=$PLAIN/shunt
+[ -n "$LONG" ] || plain_but_for_soak
 . "$E2E/takeover_lib.sh"
 . "$E2E/netctl_lib.sh"
 . "$E2E/dns_lib.sh"

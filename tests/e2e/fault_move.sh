@@ -55,7 +55,7 @@ reached_only() { # WHAT REQUEST-ID SIDE
 during_is_over() { [ ! -e "$W/during.pid" ] || gone "$(cat "$W/during.pid")"; }
 no_leftovers() {
 	local now
-	now=$(cd "$W" && ls -A | grep -E '^(table|shunt\.db|proxy\.sock)' | grep -vxE 'table|table\.(lock|counts)|shunt\.db|shunt\.db\.lock|proxy\.sock|proxy\.sock\.lock' || :)
+	now=$(cd "$W" && ls -A | grep -E '^(table|shunt\.db|proxy\.sock)' | grep -vxE 'table|table\.(lock|counts|seen)|shunt\.db|shunt\.db\.lock|proxy\.sock|proxy\.sock\.lock' || :)
 	[ -z "$now" ] || wrong "$1" "left behind: $now"
 }
 

@@ -36,6 +36,9 @@ in_sample() { # N [EVERY]
 	[ -n "${SHUNT_ROUNDS:-}" ] || [ $((($1 + SEED) % ${2:-3})) = 0 ]
 }
 
+# What runs our programs hundreds of times takes the plain build, but with --soak. Before the other libraries are sourced.
+plain_but_for_soak() { [ -n "${SHUNT_ROUNDS:-}" ] || BUILD=$PLAIN PROXY=$PLAIN/shunt-proxy SHUNT=$PLAIN/shunt; }
+
 # ---- saying what happens
 say() { printf '%s  %s\n' "$(date +%T.%3N)" "$*"; }
 die() {
@@ -57,10 +60,11 @@ unlike() { # WHAT FOUND EXTENDED-REGEX
 }
 # Runs a command quietly until it succeeds; WAIT seconds at the most (default 15).
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + ${WAIT:-15} * 1000000))
+	local end=$((${EPOCHREALTIME/./} + ${WAIT:-15} * 1000000)) pause=30 # ms; longer each time, for asking takes the processor from whoever is waited for
 	until "$@" >"$W/wait_for.out" 2>&1; do
 		[ "${EPOCHREALTIME/./}" -lt $end ] || die "waited ${WAIT:-15} s for: $* $(tail -n 3 "$W/wait_for.out")"
-		read -rt 0.03 <> <(:) || :
+		read -rt 0.$(printf %03d $pause) <> <(:) || :
+		[ $pause -ge 150 ] || pause=$((pause + 10))
 	done
 }
 # The command must fail with this exit code; its output (both streams) stays in $OUT.

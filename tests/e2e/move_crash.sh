@@ -3,6 +3,7 @@
 # kill -9 of shunt at every step (every third one in a run, but with --soak) of a move, of an undo and of a rollback, and of what cleans up after it: one side owns the account, and status, table,
 # route and real traffic agree. Visitors keep coming all the while: none is lost, none is served twice.
 . "$(dirname "$0")/lib.sh"
+plain_but_for_soak
 grep -qa SHUNT_TEST_KILL "$SHUNT" || cannot_run "this build has no crash points: configure with --enable-test-kill"
 net_up
 web_up

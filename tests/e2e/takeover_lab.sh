@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# long
+# soak
 # The laboratory of takeovers itself: addresses are moved with plain ip and nft commands, there and back, in each topology, and the prober
 # must have lost nothing; moved carelessly, it must have lost much, else it could not fail. And a snapshot sees every kind of change.
 . "$(dirname "$0")/lib.sh"

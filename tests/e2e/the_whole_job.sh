@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 net_up
 web_up
-rounds=${SHUNT_ROUNDS:-12}
+rounds=${SHUNT_ROUNDS:-8}
 cat >"$W/bin/copy" <<'END'
 #!/bin/sh
 echo "progress 50%"
