@@ -203,12 +203,12 @@ answers() { # ADDRESS HOST [FROM-NS]: a new connection is answered by HOST
 # Each prober comes from an address of its own, as long as there are some: the ports of one must not come again from another, whose connections
 # may be at the other host.
 PROBERS=0
-prober_start() { # NAME ext|peer OPTION.. ADDRESS..: runs until prober_stop NAME
+prober_start() { # NAME ext|peer OPTION.. ADDRESS..: runs until prober_stop NAME; 500 attempts per second, or as OPTION says
 	local name=$1 ns=$2 from4=("${EXT4[@]}") from6=("${EXT6[@]}") i
 	shift 2
 	[ "$ns" != peer ] || from4=("${PEER4[@]}") from6=("${PEER6[@]}")
 	i=$((PROBERS++ % ${#from4[@]}))
-	start "$name" "$ns" bash -c 'exec "$@" >'"'$W/$name.json'" - "${AHEAD[@]}" "$PROBER" -p $PORT -b "${from4[i]}" -b "${from6[i]}" "$@"
+	start "$name" "$ns" bash -c 'exec "$@" >'"'$W/$name.json'" - "${AHEAD[@]}" "$PROBER" -p $PORT -r 500 -b "${from4[i]}" -b "${from6[i]}" "$@"
 	WAIT=10 wait_for grep -qx running "$W/log/$name"
 }
 prober_stop() { # NAME: its result is in $W/NAME.json and, to be read, in $W/log/NAME
