@@ -147,13 +147,14 @@ if ! (cd "$src" && ./autogen.sh) >"$tmp/autogen.log" 2>&1; then
 	result
 fi
 
-build() { # NAME CONFIGURE-ARGUMENTS..: configures and compiles everything, tests included, in $tmp/NAME; PROGRAMS=only what is installed, and the tools of stories
+# Configures and compiles everything, tests included, in $tmp/NAME. PROGRAMS: only what is installed, and these tools of stories. LINKER=true: links nothing.
+build() { # NAME CONFIGURE-ARGUMENTS..
 	local name=$1 began=$SECONDS
 	shift
 	mkdir "$tmp/$name"
 	if (
-		cd "$tmp/$name" && ../src/configure "$@" && make -j"$(nproc)" all &&
-			make -j"$(nproc)" ${PROGRAMS:-check TESTS=}
+		cd "$tmp/$name" && ../src/configure "$@" && make ${LINKER:+CCLD=$LINKER} -j"$(nproc)" all &&
+			make ${LINKER:+CCLD=$LINKER} -j"$(nproc)" ${PROGRAMS:-check TESTS=}
 	) >"$tmp/$name.log" 2>&1; then
 		pass "$name" "$((SECONDS - began)) s"
 		return 0
@@ -205,7 +206,7 @@ if [ ${#names[@]} = 0 ] || wanted unit || printf '%s\n' "${names[@]}" | grep -q 
 if [ $quick = yes ]; then
 	echo "left out by --quick: build-clang build-plain"
 else
-	if [ ${#names[@]} = 0 ]; then build build-clang CC=clang CFLAGS=-O0; fi
+	if [ ${#names[@]} = 0 ]; then LINKER=true build build-clang CC=clang CFLAGS=-O0; fi
 	# What is heavy in load, or limits address space, which AddressSanitizer cannot live with, uses this one.
 	PROGRAMS="tests/e2e/tools/prober tests/e2e/tools/answerer tests/e2e/tools/faultshim.so" build build-plain --enable-test-kill CFLAGS="-O2 -g1" || result
 	SHUNT_BUILD_PLAIN=$tmp/build-plain

@@ -169,11 +169,11 @@ ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 in_ns d strace -f -y -x -s 64 -e trace
 all_as "pushed under strace" pushed
 awk -v dir="$JOURNAL/daemon" '
 	/fsync\(/ && index($0, "<" dir "/.new-") { file = NR }
-	/rename/ && file && match($0, /daemon\.(example|test)"/) { zone = substr($0, RSTART, RLENGTH - 1); renamed[zone] = NR }
+	/rename/ && file && match($0, /daemon\.(example|test)"/) { zone = substr($0, RSTART, RLENGTH - 1); renamed[zone] = NR; filed[zone] = file; file = 0 }
 	/fsync\(/ && index($0, "<" dir ">") { for (z in renamed) if (!synced[z]) synced[z] = NR }
 	/(writev|sendto|sendmsg|write)\(/ && /TCP|socket/ && /"\\x..\\x..\\x..\\x..\\x28\\x00\\x00\\x01/ {
 		zone = index($0, "\\x06\\x64\\x61\\x65\\x6d\\x6f\\x6e\\x07") ? "daemon.example" : "daemon.test"
-		print zone, (synced[zone] && file && file < renamed[zone] && renamed[zone] < synced[zone] ? "after" : "BEFORE") " its intent is on disk"
+		print zone, (synced[zone] && filed[zone] && renamed[zone] < synced[zone] ? "after" : "BEFORE") " its intent is on disk"
 	}' "$W/trace" >"$W/order"
 same "updates and intents" "$(sort "$W/order" | paste -sd ,)" "daemon.example after its intent is on disk,daemon.test after its intent is on disk"
 well undo daemon
