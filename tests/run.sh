@@ -5,7 +5,7 @@
 #
 #   NAME..         only these: unit test programs (test_http) and stories (move_crash); "unit" is all of make check
 #   --quick        the sanitizer build alone, without the stories marked "# long"; says which are left out
-#   --soak         also takeover_lab, which tries the laboratory itself; the_whole_job with 200 rounds instead of 8, every point of the enumerations
+#   --soak         also takeover_lab, which tries the laboratory itself; the_whole_job with 200 rounds instead of 5, every point of the enumerations
 #                  of crashes and faults, a thousand zones on each name server, eight_steps three times in its long form
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where

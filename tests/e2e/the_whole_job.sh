@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # long
 # The main job on real traffic: two accounts over HTTP and HTTPS, with kept connections, WebSockets and uploads, while one of them is migrated and
-# rolled back a dozen times, and once shunt-proxy is killed in the middle. No request begins at the wrong side after a fence, none is lost outside the kill:
+# rolled back several times, and once shunt-proxy is killed in the middle. No request begins at the wrong side after a fence, none is lost outside the kill:
 # both read from what the two web servers wrote down, against the times in the moves' evidence.
 # SHUNT_ROUNDS=N makes it N times there and back.
 . "$(dirname "$0")/lib.sh"
 net_up
 web_up
-rounds=${SHUNT_ROUNDS:-8}
+rounds=${SHUNT_ROUNDS:-5}
 cat >"$W/bin/copy" <<'END'
 #!/bin/sh
 echo "progress 50%"
