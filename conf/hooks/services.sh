@@ -11,13 +11,13 @@ state_lines() {
 	file=$(conf state "$SIDE")/$ACCOUNT
 	[ ! -e "$file" ] || cat "$file"
 }
-state_write() { # the lines: on disk before what they describe
+state_write() { # the lines: on disk before what they describe. No account's name begins with a dot, but one may end in .new
 	local dir
 	dir=$(conf state "$SIDE")
 	mkdir -p "$dir"
-	printf '%s\n' "$1" >"$dir/$ACCOUNT.new"
-	sync "$dir/$ACCOUNT.new"
-	mv "$dir/$ACCOUNT.new" "$dir/$ACCOUNT"
+	printf '%s\n' "$1" >"$dir/.$ACCOUNT.new"
+	sync "$dir/.$ACCOUNT.new"
+	mv "$dir/.$ACCOUNT.new" "$dir/$ACCOUNT"
 	sync "$dir"
 }
 
@@ -28,8 +28,8 @@ alone() {
 	[ -z "${LOCK:-}" ] || return 0
 	dir=$(conf state "$SIDE")
 	mkdir -p "$dir"
-	exec {LOCK}>"$dir/$ACCOUNT.lock"
-	flock -w $seconds "$LOCK" || fail "$SIDE: another hook has been at work on $ACCOUNT for $seconds s: see who holds $dir/$ACCOUNT.lock"
+	exec {LOCK}>"$dir/.$ACCOUNT.lock"
+	flock -w $seconds "$LOCK" || fail "$SIDE: another hook has been at work on $ACCOUNT for $seconds s: see who holds $dir/.$ACCOUNT.lock"
 	# descriptor 4 has nothing to read but its end
 	! read -rt 0 -u 4 || fail "$SIDE: whoever asked for this has gone"
 }

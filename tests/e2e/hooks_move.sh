@@ -162,9 +162,13 @@ for n in c t; do locks_of $n >"$W/locks.$n"; done
 same_locks() { for n in c t; do same "locks of $n $1" "$(locks_of $n)" "$(cat "$W/locks.$n")"; done; }
 run_hook seal transit client undo
 same_locks "after an undo without a seal"
+# the state of accounts that are called nearly so is their own
+for x in lock new; do echo "nginx $x" >"$W/t/sealed/alice.$x"; done
 run_hook seal transit client
 run_hook seal transit client
 refuses t
+for x in lock new; do same "the state of alice.$x" "$(cat "$W/t/sealed/alice.$x")" "nginx $x"; done
+rm "$W/t/sealed/alice.lock" "$W/t/sealed/alice.new"
 is_open c
 run_hook seal transit client undo
 run_hook seal transit client undo
