@@ -26,6 +26,11 @@ const char *app_state_path(const struct app *a)
 	return a->conf->control.state ? a->conf->control.state : STATE_DEFAULT;
 }
 
+bool app_state_missing(const struct app *a)
+{
+	return access(app_state_path(a), F_OK) < 0 && errno == ENOENT;
+}
+
 const char *app_proxy_address(const struct app *a)
 {
 	if (a->conf->control.proxy)

@@ -30,6 +30,7 @@ struct app {
 };
 
 const char *app_state_path(const struct app *a);
+bool app_state_missing(const struct app *a); /* there is no file: nothing has begun, or we run on another host than the controller */
 const char *app_proxy_address(const struct app *a);
 bool app_intercepts(const struct app *a); /* shunt-netctl of the client server is to lead visitors to the proxy */
 enum exit_code app_read(struct app *a, struct err *err);
@@ -48,7 +49,9 @@ void app_at(const struct app *a, const char *step, const char *when); /* a point
 int app_signals(struct app *a, struct err *err);                      /* fills sigfd */
 void app_signals_end(struct app *a);                                  /* they have their usual effect again */
 
-enum exit_code exit_of(int rc); /* of an error before anything was changed: 2 for a state that cannot be used, else 1 */
+enum exit_code exit_of(int rc);    /* of an error before anything was changed: 2 for a state that cannot be used, else 1 */
+enum exit_code trail_exit(int rc); /* as exit_of(), of reading the trail: a broken one stays so until a person looks */
+void trail_out(struct app *a, const struct trail_head *h); /* members "lines" and "head" */
 enum exit_code worse(enum exit_code a, enum exit_code b);
 /* Asks on a terminal; without one, with --yes or --json: true. */
 bool app_confirm(struct app *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

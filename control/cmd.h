@@ -61,12 +61,10 @@ enum exit_code cmd_migrate(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_rollback(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_relocate(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_status(struct app *a, char **words, int n, struct err *err); /* status_cmd.c */
-enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err);
-enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err);
+enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err);  /* route_cmd.c */
+enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err);    /* log_cmd.c */
 enum exit_code cmd_report(struct app *a, char **words, int n, struct err *err); /* report_cmd.c */
-enum exit_code log_head(struct app *a, struct err *err);                        /* of log --head, --verify; kept may be NULL */
-enum exit_code log_verify(struct app *a, const char *kept, struct err *err);
-enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err); /* network_cmd.c */
+enum exit_code cmd_start(struct app *a, char **words, int n, struct err *err);  /* network_cmd.c */
 enum exit_code cmd_reinstall(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_return(struct app *a, char **words, int n, struct err *err);
 enum exit_code cmd_finish(struct app *a, char **words, int n, struct err *err);

@@ -1,4 +1,4 @@
-/* report, and what log does with the chain. From the database alone: the proxy may be away. */
+/* report: what became of one move. From the database alone: the proxy may be away. */
 #include "control/app.h"
 #include "control/report.h"
 
@@ -7,50 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- the chain ---- */
-
-static enum exit_code broken(int rc)
-{
-	return rc == -EBADMSG ? EXIT_STUCK : exit_of(rc);
-}
-
-static void set_head(struct app *a, const struct trail_head *h)
-{
-	out_set(&a->out, "lines", json_integer(h->lines));
-	out_set(&a->out, "head", json_string(h->hash));
-}
-
-enum exit_code log_head(struct app *a, struct err *err)
-{
-	struct trail_head h;
-	int rc = journal_head(a->db, &h, err);
-	if (rc < 0)
-		return broken(rc);
-	set_head(a, &h);
-	out_line(&a->out, "%" PRId64 ":%s", h.lines, h.hash);
-	return EXIT_DONE;
-}
-
-enum exit_code log_verify(struct app *a, const char *kept, struct err *err)
-{
-	struct trail_head k, h;
-	struct err e = {0};
-	if (kept && !trail_head_parse(&k, kept)) {
-		err_set(err, -EINVAL, "log --verify: found \"%.80s\", expected a head as shunt log --head prints it", kept);
-		return EXIT_USAGE;
-	}
-	int rc = journal_verify(a->db, kept ? &k : NULL, &h, &e);
-	out_set(&a->out, "unbroken", json_boolean(rc == 0));
-	set_head(a, &h);
-	if (rc == 0)
-		out_line(&a->out, "%" PRId64 " line%s, unbroken, head %s", h.lines, h.lines == 1 ? "" : "s", h.hash);
-	else
-		err_set(err, rc, rc == -EBADMSG ? "the trail is BROKEN: %s" : "%s", e.text);
-	return rc == 0 ? EXIT_DONE : broken(rc);
-}
-
-/* ---- report ---- */
 
 static int which_move(const char *word, int64_t *move, struct err *err)
 {
@@ -112,11 +68,11 @@ enum exit_code cmd_report(struct app *a, char **words, int n, struct err *err)
 	struct err e = {0};
 	rc = journal_verify(a->db, NULL, &h, &e);
 	out_set(&a->out, "unbroken", json_boolean(rc == 0));
-	set_head(a, &h);
+	trail_out(a, &h);
 	if (rc == 0) {
 		out_line(&a->out, "The trail was verified for this page: %" PRId64 " lines, unbroken.", h.lines);
 		return EXIT_DONE;
 	}
 	err_set(err, rc, "the trail is BROKEN, and the report proves nothing: %s", e.text);
-	return broken(rc);
+	return trail_exit(rc);
 }
