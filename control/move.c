@@ -273,6 +273,43 @@ static enum exit_code undo(struct move *m, int from, const char *why, struct err
 
 /* ---- forwards ---- */
 
+/* From the seal on the new side takes writes. Where that is the client server, whoever came while the proxy was away was led to it (fail
+ * open), and what it has accepted it alone has: to go back would lose that. The fence, asked for once more, tells. */
+static int has_failed_open(struct move *m, bool *yes, struct err *err)
+{
+	json_t *answer = NULL;
+	enum side side;
+	enum gate gate;
+	*yes = false;
+	if (m->row.to != SIDE_CLIENT || !m->with->netctl || !m->with->conf->hook_seal || m->with->force)
+		return 0;
+	int rc = proxylink_account(m->with->proxy, m->row.account, &side, &gate, err);
+	if (rc < 0 || gate != GATE_FENCED || side == m->row.to)
+		return rc;
+	rc = proxylink_ask(m->with->proxy, "fence", json_pack("{s:s}", "name", m->row.account), 0, &answer, err);
+	*yes = rc == 0 && json_is_true(json_object_get(json_object_get(answer, "evidence"), "failed-open"));
+	json_decref(answer);
+	return rc;
+}
+
+/* Before the switch is true: back, unless that may lose something. */
+static enum exit_code back(struct move *m, int from, const char *why, struct err *err)
+{
+	struct err e = {0};
+	char text[400];
+	bool failed_open = false;
+	int rc = from >= STEP_SEALED ? has_failed_open(m, &failed_open, &e) : 0;
+	if (rc < 0)
+		return proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "applying", e.text, err);
+	if (!failed_open)
+		return undo(m, from, why, err);
+	snprintf(text, sizeof(text),
+		 "%.200s; it is not undone: the proxy was away meanwhile, and what the client server has accepted would be lost (--force "
+		 "does it)",
+		 why);
+	return stuck(m, "applying", text, err);
+}
+
 /* The switch failed, or its answer was lost: the proxy knows whether it is true. */
 static enum exit_code switch_failed(struct move *m, const char *why, bool *go_on, struct err *err)
 {
@@ -284,7 +321,7 @@ static enum exit_code switch_failed(struct move *m, const char *why, bool *go_on
 	if (rc < 0)
 		return proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "applying", e.text, err);
 	if (side != m->row.to)
-		return undo(m, STEP_SWITCHED, why, err);
+		return back(m, STEP_SWITCHED, why, err);
 	*go_on = true;
 	return EXIT_DONE;
 }
@@ -306,7 +343,7 @@ static enum exit_code failed(struct move *m, int i, const char *why, int code, b
 	if (i == STEP_PREPARING && code == -EPERM)
 		return refused(m, why, err);
 	if (i < STEP_SWITCHED)
-		return undo(m, i, why, err);
+		return back(m, i, why, err);
 	if (i == STEP_SWITCHED)
 		return switch_failed(m, why, go_on, err);
 	return proxylink_is_away(code) ? away(m, why, err) : stuck(m, "applying", why, err);
@@ -337,7 +374,7 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 	for (int i = first; i < N_STEPS; i++) {
 		int rc = m->unwritten ? 0 : put(m, done, i, &e);
 		if (rc < 0 && i <= STEP_SWITCHED)
-			return undo(m, done, e.text, err);
+			return back(m, done, e.text, err);
 		if (rc < 0) { /* the switch is true and visitors wait: they are let go first; what needs the journal is left to resume */
 			m->unwritten = true;
 			i = STEP_RELEASED;
@@ -436,12 +473,19 @@ enum exit_code move_resume(struct move *m, struct err *err)
 		goto out;
 	}
 	m->row.state = MOVE_MOVING;
-	if (step < 0) {
+	bool failed_open = false;
+	/* also where it was being undone: the new side may not have been sealed yet */
+	rc = step >= STEP_SEALED ? has_failed_open(m, &failed_open, &e) : 0;
+	if (rc < 0) {
+		x = proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "resuming at", e.text, err);
+	} else if (step < 0) {
 		x = stuck(m, "resuming at", "this shunt does not know the step", err);
 	} else if (side == m->row.to && step < STEP_SWITCHED) {
 		x = stuck(m, "resuming at", "the proxy says it has switched already, the journal that it had not begun to", err);
 	} else if (side == m->row.to && !m->row.undo) {
 		x = forward(m, STEP_PUBLISHED, STEP_SWITCHED, err);
+	} else if (failed_open) {
+		x = forward(m, STEP_SEALED, -1, err);
 	} else {
 		char why[sizeof(m->row.reason)];
 		snprintf(why, sizeof(why), "%s", *m->row.reason && m->row.undo ? m->row.reason : "interrupted");

@@ -186,6 +186,8 @@ static void renew(struct alive *a, uint64_t now)
 {
 	int rc = tell(a->fd, true);
 
+	if (now > a->good + ALIVE_TIMEOUT_MS)
+		become(a, false); /* it had run out, and nobody has asked */
 	a->sent = now;
 	if (rc == 0) {
 		a->good = now;

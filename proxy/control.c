@@ -283,7 +283,7 @@ static void fenced(struct query *q, const struct tally *sum)
 		h->fenced_at_ms = wall_ms();
 		h->give_up = 0;
 	}
-	ctl_answer(q->call, json_pack("{ss so}", "gate", "fenced", "evidence", hold_evidence(h)));
+	ctl_answer(q->call, json_pack("{ss so}", "gate", "fenced", "evidence", hold_evidence(p, h)));
 }
 
 static void cmd_fence(struct proxy *p, struct ctl_call *call, json_t *req)
@@ -352,7 +352,7 @@ static void released(struct query *q, const struct tally *sum)
 
 	(void)sum;
 	if (h && account_gate(a) == GATE_OPEN) {
-		evidence = hold_evidence(h);
+		evidence = hold_evidence(p, h);
 		json_object_set_new(evidence, "released-at", json_time(wall_ms()));
 		hold_end(p, h);
 	}

@@ -34,14 +34,15 @@
  *                                     the end; a release in between ends it as refused and cuts nothing
  * fence   {"name":S}               -> {"gate":"fenced","evidence":{"held-at":T,"fenced-at":T,"parked":N,"drained":N,"cut":N,"refused":N,
  *                                     "released":N,"gave-up":N,"longest-wait-ms":N,"median-wait-ms":N,"opened-at":T|null,
- *                                     "hold-ms":N|null,"last-byte-old":T|null,"first-byte-new":T|null,"restored":B}}   refused unless
+ *                                     "hold-ms":N|null,"last-byte-old":T|null,"first-byte-new":T|null,"restored":B,"failed-open":B}}   refused unless
  *                                     drained; T is RFC 3339 UTC with milliseconds. On disk before the answer. parked: began to wait;
  *                                     they were released, refused (also at once, when too many wait), or gave up. median: of those who do
  *                                     not wait any more, within an eighth. hold-ms: from held-at to opened-at. last-byte-old: when the
  *                                     kernel last took a byte for the side on which the hold began; first-byte-new: likewise its first for
  *                                     the other. restored: the proxy was restarted since the hold began: held-at is when it came back,
  *                                     and so is fenced-at if it came back fenced; it counts from there, and does not tell of bytes here
- *                                     (account has those).
+ *                                     (account has those). failed-open: since the hold began the kernel has, or may have, led visitors to
+ *                                     the local services, because the proxy was away or hung (alive.h).
  * switch  {"name":S,"side":SIDE}   -> {"side":SIDE,"gate":G}   refused unless fenced. On disk before the answer.
  * release {"name":S,"spread-ms":N?} -> {"side":SIDE,"gate":"open","evidence":{as fence, with "released-at":T}}   opens the gate; what waited
  *                                     follows over spread-ms (default 1000). On disk before it opens.

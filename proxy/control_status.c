@@ -258,7 +258,7 @@ static json_t *json_holds(const struct proxy *p)
 
 	for (const struct hold *h = p->holds; h; h = h->next) {
 		json_t *o = json_pack("{ss ss ss so}", "name", h->account->name, "side", side_name(account_side(h->account)), "gate",
-				      gate_name(account_gate(h->account)), "evidence", hold_evidence(h));
+				      gate_name(account_gate(h->account)), "evidence", hold_evidence(p, h));
 
 		json_array_append_new(list, o);
 	}

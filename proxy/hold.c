@@ -1,5 +1,7 @@
 #include "proxy/hold.h"
 
+#include "proxy/alive.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -100,17 +102,25 @@ int holds_restore(struct proxy *p, const struct table *t)
 	return 0;
 }
 
-json_t *hold_evidence(const struct hold *h)
+/* Without a sign of life from us the kernel leads visitors to the local services: did that happen since the hold began? */
+static bool failed_open(const struct proxy *p, const struct hold *h)
+{
+	struct alive_state s = alive_state(p->alive, loop_now(p->loop));
+
+	return s.on && (h->restored || !s.alive || (uint64_t)s.since_ms > h->held_at_ms);
+}
+
+json_t *hold_evidence(const struct proxy *p, const struct hold *h)
 {
 	const struct tally *t = &h->seen;
 	enum side other = h->from == SIDE_CLIENT ? SIDE_TRANSIT : SIDE_CLIENT;
 
-	return json_pack("{so so sI sI sI sI sI sI sI sI so so so so sb}", "held-at", json_time(h->held_at_ms), "fenced-at",
+	return json_pack("{so so sI sI sI sI sI sI sI sI so so so so sb sb}", "held-at", json_time(h->held_at_ms), "fenced-at",
 			 json_time(h->fenced_at_ms), "parked", (json_int_t)t->parked, "drained", (json_int_t)t->drained, "cut",
 			 (json_int_t)t->cut, "refused", (json_int_t)t->refused, "released", (json_int_t)t->released, "gave-up",
 			 (json_int_t)t->gave_up, "longest-wait-ms", (json_int_t)t->longest_wait_ms, "median-wait-ms",
 			 (json_int_t)tally_median_wait_ms(t), "opened-at", json_time(h->opened_at_ms), "hold-ms",
 			 h->opened_at_ms && !h->restored ? json_integer((json_int_t)(h->opened_at_ms - h->held_at_ms)) : json_null(),
 			 "last-byte-old", json_time(h->restored ? 0 : t->sent[h->from].last_ms), "first-byte-new",
-			 json_time(h->restored ? 0 : t->sent[other].first_ms), "restored", h->restored);
+			 json_time(h->restored ? 0 : t->sent[other].first_ms), "restored", h->restored, "failed-open", failed_open(p, h));
 }

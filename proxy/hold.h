@@ -27,6 +27,6 @@ struct hold *hold_begin(struct proxy *p, struct account *a); /* finds or makes; 
 void hold_end(struct proxy *p, struct hold *h);
 void hold_extend(struct proxy *p, struct hold *h, uint64_t ms); /* gives up that much later, if at all */
 int holds_restore(struct proxy *p, const struct table *t);      /* for accounts whose gate was closed on disk; -ENOMEM */
-json_t *hold_evidence(const struct hold *h);                    /* returns new */
+json_t *hold_evidence(const struct proxy *p, const struct hold *h); /* returns new */
 uint64_t wall_ms(void);
 json_t *json_time(uint64_t ms); /* RFC 3339 UTC with milliseconds; null for 0 */

@@ -67,7 +67,7 @@ once() { # WORD..: leaves its exit code in $rc; it can be killed
 	rm -f "$W/run/shunt"
 }
 # Again until it is done. It may fail where something was killed meanwhile, or before, while what that left is put in order. An undo whose hook was
-# killed is stuck, and asks for a person: that is us, and we do what it says.
+# killed is stuck, and so is what is not undone because the client server may have taken writes: they ask for a person. That is us, and we do what they say.
 give() { # WORD..
 	local began rc until=$(($(now_ms) + PATIENCE_S * 1000))
 	while :; do
@@ -78,7 +78,7 @@ give() { # WORD..
 		killed_since $((began - 15000)) || die "shunt $* ended with $rc, and nothing was killed: $(cat "$W/log/command")"
 		[ "$(now_ms)" -lt $until ] || die "shunt $* ends with $rc again and again: $(cat "$W/log/command")"
 		say "shunt $*: $rc: $(tail -n 1 "$W/log/command" | cut -c 1-200)"
-		if grep -q 'STUCK.*was killed by signal 9' "$W/log/command"; then once resume; else read -rt 0.5 <> <(:) || :; fi
+		if grep -qE 'STUCK.*(was killed by signal 9|it is not undone)' "$W/log/command"; then once resume; else read -rt 0.5 <> <(:) || :; fi
 	done
 	say "shunt $*: $(($(now_ms) - began)) ms"
 }

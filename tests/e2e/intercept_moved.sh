@@ -44,6 +44,11 @@ wait_for grep -q 'reason="ready"' "$W/log/netctl"
 python3 "$TOOLS/ctl.py" "$W/netctl.sock" apply '{"plan": "intercept", "confirm": 0, "moved": ["192.0.2.10", "2001:db8::10"]}' >"$W/log/moved"
 wait_for is_alive true
 same "the proxy decides as long as it lives" "$(side_of http://alice.example/) $(side_of http://bob.example/)" "client transit"
+# a hold tells whether visitors were led past it: whoever moves an account home must not go back then
+failed_open() { field "$(ask fence '{"name":"carol"}')" evidence.failed-open; }
+fenced() { ask hold '{"name":"carol"}' + drain '{"name":"carol","seconds":1}' + fence '{"name":"carol"}' >"$W/log/fence"; }
+fenced
+same "nobody was led past the hold" "$(failed_open)" false
 stop proxy KILL
 : >"$W/nginx-t/access"
 same "the kernel, while it does not" "$(side_of http://bob.example/) $(side_of http://alice.example/)" "transit transit"
@@ -53,6 +58,10 @@ same "an address that has accounts here still" "$(visit -o "$W/out" -w '%header{
 proxy_start
 wait_for is_alive true
 same "and the proxy again" "$(side_of http://alice.example/) $(side_of http://bob.example/)" "client transit"
+same "carol's visitors were led past the hold" "$(failed_open)" true
+ask release '{"name":"carol"}' >"$W/log/release"
+fenced
+same "of another hold" "$(failed_open)" false
 # it hangs: as soon as its last heartbeat has run out
 kill -STOP "$(pid_of proxy)"
 no_elements() { [ -z "$(in_ns c nft list set inet shunt_intercept alive | grep ipv4)" ]; }
@@ -60,6 +69,8 @@ WAIT=5 wait_for no_elements
 same "the kernel, while it hangs" "$(side_of http://bob.example/)" transit
 kill -CONT "$(pid_of proxy)"
 wait_for is_alive true
+same "led past it while it hung" "$(failed_open)" true
+ask release '{"name":"carol"}' >"$W/log/release"
 # a restart of netctl's own and a changed configuration keep it in mind
 intercept_on
 stop proxy KILL

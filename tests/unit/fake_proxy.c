@@ -152,6 +152,8 @@ static int move_command(struct fake_proxy *f, const char *cmd, const json_t *q, 
 		return 0;
 	}
 	*answer = state(a);
+	if (strcmp(cmd, "fence") == 0)
+		json_object_set_new(*answer, "evidence", json_pack("{s:b}", "failed-open", f->failed_open));
 	if (strcmp(cmd, "account") == 0)
 		*answer = json_pack("{s:o, s:o*}", "account", *answer, "since-switch",
 				    f->since_switch ? json_loads(f->since_switch, JSON_DECODE_ANY, NULL) : NULL);

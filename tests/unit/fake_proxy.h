@@ -22,6 +22,7 @@ struct fake_proxy {
 	char open_at[20]; /* before this command a hold ends by itself */
 	struct fake_account staged[FAKE_ACCOUNTS];
 	int n_staged;
+	bool failed_open;         /* visitors were led past it since the hold began */
 	const char *since_switch; /* JSON, of every account; NULL: it does not tell */
 };
 

@@ -167,6 +167,7 @@ enum exit_code controller(struct world *w, enum side to, bool resume, enum move_
 			     .progress = &progress,
 			     .homeward = on_homeward,
 			     .cancel_fd = -1,
+			     .force = w->force,
 			     .at = on_point,
 			     .arg = w};
 	if (resume) {

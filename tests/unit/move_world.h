@@ -21,6 +21,7 @@ struct world {
 	struct fake_dnsupdate *dns;        /* or NULL: none is configured */
 	const char *kind;                  /* of the next move; NULL: migrate */
 	bool no_dns;
+	bool force;         /* of a resume */
 	const char *price;  /* JSON: agreed to; or NULL */
 	char homeward[100]; /* the proxy's calls when an account was about to leave the transit server */
 };

@@ -254,6 +254,82 @@ static void test_crash_while_undoing(void **state)
 	}
 }
 
+/* On the way home, where the client server's own services are open from the seal on, and visitors were led to them: what they were told is
+ * written would be lost if the move were undone. */
+static void test_failed_open(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *refuse, *step, *when;
+		bool failed_open, goes_on;
+	} cases[] = {
+		{"", "sealed", "before", true, true},
+		{"", "sealed", "after", true, true},
+		{"", "switched", "before", true, true},
+		{"", "switched", "before", false, false},
+		{"", "copying", "after", true, false}, /* both sides refuse the account */
+		{"switch", "switched", "undo-before", true, true},
+		{"switch", "sealed", "undo-before", true, true},
+		{"switch", "sealed", "undo-before", false, false},
+		{"switch", "copying", "undo-before", true, false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct world *w;
+		struct err err = {0};
+		enum move_state s;
+		setup((void **)&w);
+		assert_int_equal(run(w, false, &s), EXIT_DONE);
+		w->netctl = fake_netctl_new(SIDE_CLIENT);
+		w->kind = "rollback";
+		strcpy(w->proxy->p.refuse, cases[i].refuse);
+		w->proxy->p.refuse_once = true;
+		w->crash_step = cases[i].step;
+		w->crash_when = cases[i].when;
+		pid_t pid = fork();
+		if (pid == 0) {
+			controller(w, SIDE_CLIENT, false, &s, &err);
+			_exit(0);
+		}
+		int status;
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), 99);
+		w->crash_step = NULL;
+		w->proxy->failed_open = cases[i].failed_open;
+		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_DONE);
+		assert_int_equal(s, cases[i].goes_on ? MOVE_DONE : MOVE_UNDONE);
+		assert_settled(w, cases[i].goes_on ? SIDE_CLIENT : SIDE_TRANSIT);
+		fake_netctl_free(w->netctl);
+		teardown((void **)&w);
+	}
+}
+
+static void test_failed_open_and_not_ready(void **state)
+{
+	for (int force = 0; force < 2; force++) {
+		struct world *w;
+		struct err err = {0};
+		enum move_state s;
+		setup((void **)&w);
+		assert_int_equal(run(w, false, &s), EXIT_DONE);
+		w->netctl = fake_netctl_new(SIDE_CLIENT);
+		w->proxy->failed_open = true;
+		touch(w, "fail-verify-apply");
+		assert_int_equal(controller(w, SIDE_CLIENT, false, &s, &err), EXIT_STUCK);
+		assert_non_null(strstr(err.text, "would be lost (--force does it)"));
+		assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_FENCED);
+		assert_false(ran(w, "seal:undo"));
+		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_STUCK); /* nobody has mended it */
+		w->force = force;
+		if (!force)
+			forget(w, "fail-verify-apply");
+		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_DONE);
+		assert_settled(w, force ? SIDE_TRANSIT : SIDE_CLIENT);
+		fake_netctl_free(w->netctl);
+		teardown((void **)&w);
+	}
+	(void)state;
+}
+
 static void test_crash_while_finishing(void **state)
 {
 	(void)state;
@@ -399,6 +475,8 @@ int main(void)
 		cmocka_unit_test(test_proxy_away),
 		cmocka_unit_test(test_crash_everywhere),
 		cmocka_unit_test(test_crash_while_undoing),
+		cmocka_unit_test(test_failed_open),
+		cmocka_unit_test(test_failed_open_and_not_ready),
 		cmocka_unit_test(test_crash_while_finishing),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
