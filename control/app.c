@@ -131,6 +131,7 @@ enum exit_code app_write(struct app *a, bool importing, struct err *err)
 	if (rc < 0)
 		return exit_of(rc);
 	a->proxy->patience_ms = PATIENCE_MS;
+	a->writes = true;
 	struct err e = {0};
 	if (!a->settles)
 		dnsdebt_settle(a, NULL, true, NULL);
@@ -166,6 +167,7 @@ void app_close(struct app *a)
 void app_done(struct app *a)
 {
 	app_close(a);
+	notice_done(&a->notice);
 	conf_free(a->conf);
 	a->conf = NULL;
 	options_done(&a->opt);
@@ -216,6 +218,11 @@ static void at(void *arg, const char *step, const char *when)
 	app_at(arg, step, when);
 }
 
+static void tick(void *arg)
+{
+	notice_tick(arg, NULL);
+}
+
 static void homeward(void *arg)
 {
 	moved_tell(arg);
@@ -232,6 +239,7 @@ void app_mover(struct app *a, struct mover *with)
 		.dns = a->dns,
 		.dns_wait = a->conf->dns.wait,
 		.homeward = homeward,
+		.tick = tick,
 		.cancel_fd = a->sigfd,
 		.at = at,
 		.arg = a,

@@ -7,6 +7,7 @@
 #include "control/lock.h"
 #include "control/move.h"
 #include "control/netctllink.h"
+#include "control/notice.h"
 #include "control/proxylink.h"
 #include "lib/out.h"
 
@@ -21,6 +22,8 @@ struct app {
 	struct dnslink *dns;          /* NULL: not configured */
 	struct who who;
 	struct progress progress;
+	struct notice notice;
+	bool writes;    /* app_write() has succeeded in this run */
 	bool settles;   /* the command settles what DNS is owed by itself */
 	bool set_held;  /* we have LOCK_SET */
 	int sigfd;      /* SIGINT, SIGTERM, SIGHUP are blocked and come here; -1: not yet */

@@ -546,6 +546,8 @@ static enum exit_code run(struct app *a, const struct command *c, char **words, 
 	else if (c->need == NEED_WRITE)
 		x = app_write(a, false, err);
 	x = x ? x : c->run(a, words, n, err);
+	if (a->writes)
+		notice_end(a);
 	if (moves_on(c) && x != EXIT_USAGE)
 		clocks_warn(a);
 	return x;

@@ -109,6 +109,8 @@ void move_tick(struct move *m)
 		m->written_at = now;
 		journal_move_progress(m->with->db, &m->row, NULL); /* lost: the next one tells */
 	}
+	if (m->with->tick)
+		m->with->tick(m->with->arg);
 }
 
 /* ---- the journal ---- */

@@ -28,7 +28,8 @@ struct mover {
 	void (*at)(void *arg, const char *step,
 		   const char *when); /* "before", "after", "undo-before", "undo-after": where tests crash; or NULL */
 	void (*homeward)(void *arg);  /* the account is about to leave the transit server; or NULL */
-	void *arg;                    /* of both */
+	void (*tick)(void *arg);      /* about every second while a hook runs; or NULL */
+	void *arg;                    /* of all three */
 };
 
 struct move {

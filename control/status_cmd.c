@@ -15,21 +15,38 @@
 
 /* ---- the server ---- */
 
-static void show_sides(struct app *a, json_t *status, json_t *list)
+/* As the proxy has it; an account of which it does not tell, as the state has it. */
+static void count_sides(struct app *a, json_t *list, size_t n[2])
 {
 	struct acctset set = {0};
-	size_t n[2] = {0, 0};
-	json_t *sides = json_object();
-	if (journal_accounts(a->db, &set, NULL) == 0) {
-		for (size_t i = 0; i < set.n; i++) {
-			enum side s = set.defs[i].side;
-			const char *now = json_string_value(json_object_get(json_object_get(list, set.defs[i].name), "side"));
-			if (now)
-				side_parse(&s, now);
-			n[s]++;
+	const char *name;
+	json_t *o;
+	enum side s;
+	if (app_state_missing(a)) {
+		json_object_foreach (list, name, o) {
+			const char *now = json_string_value(json_object_get(o, "side"));
+			if (now && side_parse(&s, now))
+				n[s]++;
 		}
+		return;
+	}
+	if (journal_accounts(a->db, &set, NULL) < 0)
+		return;
+	for (size_t i = 0; i < set.n; i++) {
+		s = set.defs[i].side;
+		const char *now = json_string_value(json_object_get(json_object_get(list, set.defs[i].name), "side"));
+		if (now)
+			side_parse(&s, now);
+		n[s]++;
 	}
 	acctset_done(&set);
+}
+
+static void show_sides(struct app *a, json_t *status, json_t *list)
+{
+	size_t n[2] = {0, 0};
+	json_t *sides = json_object();
+	count_sides(a, list, n);
 	out_line(&a->out, "%-10s %9s %12s %14s %14s %8s", "side", "accounts", "requests", "bytes up", "bytes down", "errors");
 	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++) {
 		const char *name = side_name((enum side)s);
@@ -91,33 +108,43 @@ static void show_certificate(struct app *a)
 /* Else one who looks on another host is told that nothing has begun. */
 static void show_missing(struct app *a)
 {
-	if (!app_state_missing(a))
-		return;
-	out_line(&a->out, "%-10s there is none at %s: nothing has begun, or shunt is run on another host", "state", a->conf->control.state);
+	out_line(&a->out, "%-10s there is none at %s: nothing has begun, or shunt is run on another host", "state", app_state_path(a));
 	out_set(&a->out, "state-missing", json_true());
+}
+
+static void show_proxy(struct app *a, json_t *status)
+{
+	json_t *now = json_object_get(status, "connections");
+	const char *table = json_string_value(json_object_get(json_object_get(status, "table"), "state"));
+	out_line(&a->out, "%-10s answers at %s (pid %lld), %lld connections", "proxy", app_proxy_address(a),
+		 (long long)json_integer_value(json_object_get(status, "pid")), (long long)json_integer_value(json_object_get(now, "now")));
+	if (table && strcmp(table, "damaged") == 0)
+		out_line(&a->out, "%-10s DAMAGED on disk: every request is refused until shunt resume has told it the accounts", "table");
+	json_t *o = json_copy(status);
+	json_object_del(o, "v");
+	json_object_del(o, "id");
+	json_object_del(o, "ok");
+	json_object_del(o, "notice");
+	out_set(&a->out, "proxy", o);
 }
 
 static enum exit_code status_all(struct app *a)
 {
 	struct err e = {0};
 	json_t *status = NULL, *list = NULL;
+	bool elsewhere = app_state_missing(a);
+	int rc = proxylink_ask(a->proxy, "status", NULL, 0, &status, &e);
+	if (rc == 0)
+		rc = proxylink_list(a->proxy, &list, &e);
 	if (a->conf->server)
 		out_line(&a->out, "%-10s %s", "server", a->conf->server);
-	show_missing(a);
-	status_step(a);
-	if (proxylink_ask(a->proxy, "status", NULL, 0, &status, &e) == 0 && proxylink_list(a->proxy, &list, &e) == 0) {
-		json_t *now = json_object_get(status, "connections");
-		out_line(&a->out, "%-10s answers at %s (pid %lld), %lld connections", "proxy", app_proxy_address(a),
-			 (long long)json_integer_value(json_object_get(status, "pid")),
-			 (long long)json_integer_value(json_object_get(now, "now")));
-		const char *table = json_string_value(json_object_get(json_object_get(status, "table"), "state"));
-		if (table && strcmp(table, "damaged") == 0)
-			out_line(&a->out, "%-10s DAMAGED on disk: every request is refused until shunt resume has told it the accounts",
-				 "table");
-		json_object_del(status, "v");
-		json_object_del(status, "id");
-		json_object_del(status, "ok");
-		out_set(&a->out, "proxy", json_incref(status));
+	if (elsewhere)
+		show_missing(a);
+	bool told = elsewhere && notice_show(a, status);
+	if (!told)
+		status_step(a);
+	if (rc == 0) {
+		show_proxy(a, status);
 	} else {
 		out_line(&a->out, "%-10s AWAY: %s", "proxy", e.text);
 		out_set(&a->out, "proxy", json_null());
@@ -128,7 +155,8 @@ static enum exit_code status_all(struct app *a)
 	dnsdebt_status(a);
 	show_sides(a, status, list);
 	show_limits(a, status);
-	status_moves(a, NULL);
+	if (!told)
+		status_moves(a, NULL);
 	json_decref(status);
 	json_decref(list);
 	return EXIT_DONE;
@@ -182,6 +210,31 @@ static void show_traffic(struct app *a, json_t *answer)
 		 (long long)json_integer_value(json_object_get(answer, "parked")));
 }
 
+/* On another host than the controller: as the proxy has it, and what the controller left there. */
+static enum exit_code status_one_elsewhere(struct app *a, const char *name, struct err *err)
+{
+	json_t *answer = NULL, *status = NULL;
+	show_missing(a);
+	int rc = proxylink_ask(a->proxy, "account", json_pack("{s:s}", "name", name), 0, &answer, err);
+	if (rc == 0)
+		rc = proxylink_ask(a->proxy, "status", NULL, 0, &status, err);
+	if (rc == 0) {
+		json_t *now = json_object_get(answer, "account");
+		const char *side = json_string_value(json_object_get(now, "side")), *gate = json_string_value(json_object_get(now, "gate"));
+		json_t *o = json_pack("{s:s, s:s, s:s, s:O?, s:O?, s:O?}", "name", name, "side", side ? side : "unknown", "gate",
+				      gate ? gate : "unknown", "stats", json_object_get(answer, "stats"), "flows",
+				      json_object_get(answer, "flows"), "parked", json_object_get(answer, "parked"));
+		out_line(&a->out, "%-10s %s", "account", name);
+		out_line(&a->out, "%-10s %s, gate %s", "side", side ? side : "unknown", gate ? gate : "unknown");
+		show_traffic(a, answer);
+		notice_show_moves(a, status, name, o);
+		out_set(&a->out, "account", o);
+	}
+	json_decref(answer);
+	json_decref(status);
+	return rc < 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
 static enum exit_code status_one(struct app *a, const char *name, struct err *err)
 {
 	struct account_row row;
@@ -227,6 +280,8 @@ static enum exit_code status_one(struct app *a, const char *name, struct err *er
 
 static enum exit_code status(struct app *a, char **words, int n, struct err *err)
 {
+	if (n && app_state_missing(a))
+		return status_one_elsewhere(a, words[0], err);
 	return n ? status_one(a, words[0], err) : status_all(a);
 }
 

@@ -103,16 +103,13 @@ static void show_rest(struct app *a, const struct move_row *first, size_t going)
 	acctset_done(&set);
 }
 
-void status_moves(struct app *a, const char *name)
+static void show_open(struct app *a, const struct move_rows *open, size_t most)
 {
-	struct move_rows open;
 	json_t *list = json_array();
 	out_set(&a->out, "moves", list);
-	if (journal_moves_open(a->db, name, &open, NULL) < 0)
-		return;
-	for (size_t i = 0; i < open.n; i++) {
-		const struct move_row *m = &open.rows[i];
-		bool alive = a->locks && locks_held(a->locks, m->account_id);
+	for (size_t i = 0; i < open->n && i < most; i++) {
+		const struct move_row *m = &open->rows[i];
+		bool alive = m->who.pid == a->who.pid || (a->locks && locks_held(a->locks, m->account_id)); /* our own lock we do not see */
 		char who[256], left[32] = "", much[64] = "";
 		json_array_append_new(list, move_json(m, alive));
 		who_text(m, who, sizeof(who));
@@ -129,7 +126,26 @@ void status_moves(struct app *a, const char *name)
 		else
 			out_line(&a->out, "moving     %s: %s -> %s%s, by %s", m->account, side_name(m->from), side_name(m->to), much, who);
 	}
+	if (open->n > most)
+		out_line(&a->out, "%-10s %zu more", "", open->n - most);
+}
+
+void status_moves(struct app *a, const char *name)
+{
+	struct move_rows open = {0};
+	journal_moves_open(a->db, name, &open, NULL);
+	show_open(a, &open, open.n);
 	if (open.n && !name)
 		show_rest(a, &open.rows[0], open.n);
+	move_rows_done(&open);
+}
+
+#define MOVING_MAX 100
+
+void status_moving(struct app *a)
+{
+	struct move_rows open = {0};
+	journal_moves_open(a->db, NULL, &open, NULL);
+	show_open(a, &open, MOVING_MAX);
 	move_rows_done(&open);
 }

@@ -434,7 +434,7 @@ static const struct command {
 	{"probe", cmd_probe},     {"seen", cmd_seen},
 	{"fetch", cmd_fetch},     {"prove", cmd_prove},
 	{"greet", cmd_greet},     {"metrics", cmd_metrics},
-	{"top", cmd_top},
+	{"top", cmd_top},         {"notice", cmd_notice},
 };
 
 static void on_request(struct ctl_call *call, const char *cmd, json_t *req, void **session, void *arg)
@@ -511,4 +511,5 @@ void control_close(struct proxy *p)
 	p->tls = NULL;
 	while (p->holds)
 		hold_end(p, p->holds);
+	notice_forget(p);
 }

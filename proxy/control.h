@@ -51,7 +51,9 @@
  *                                     "matched":DOMAIN|null,"why":S}
  * status                           -> {"pid","uptime-s","table":{...},"listeners":[...],"workers":N,"connections":{"now","max","parked"},
  *                                     "limits":{...},"sides":{"client":{"requests","bytes-up","bytes-down","errors"},"transit":{...}},
- *                                     "held":[{"name","side","gate","evidence"}..],"access-lines-lost":N}
+ *                                     "held":[{"name","side","gate","evidence"}..],"notice":{"age-ms":N,"said":OBJECT}|null,
+ *                                     "access-lines-lost":N}
+ * notice  {"said":OBJECT}             what the controller at work wants others to know who ask for status; in memory, until the next one
  * traffic {"name":S}               -> {"stats":{as of account},"flows":N,"parked":N,"refused":N}
  * stragglers {"account":S?,"limit":N?} -> {"since":T,"missing":M|null,"total":N,"count":N,"left-out":N,"evicted":N,"names":[{"account","name",
  *                                     "kind":"http"|"tls"|"tcp"|"address","count","share","quiet-ms","last-seen":T,"first-seen":T,

@@ -2,7 +2,8 @@
 /* control_impl - how the files of the control socket share the work: control.c holds and releases, control_table.c changes the table,
  * control_status.c tells, control_straggler.c of names whose visitors still come to the old address, control_accepted.c of what the new
  * side has accepted, control_probe.c of whether back ends answer, control_preflight.c of what they answer, control_metrics.c of counters,
- * and control_top.c of accounts with traffic. Not for others. Every cmd_ answers its call exactly once, now or later. */
+ * control_top.c of accounts with traffic, and control_notice.c keeps what the controller wants others to know. Not for others. Every cmd_
+ * answers its call exactly once, now or later. */
 #include "lib/ctl.h"
 #include "proxy/proxy.h"
 
@@ -38,4 +39,7 @@ void cmd_prove(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_greet(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_metrics(struct proxy *p, struct ctl_call *call, json_t *req);
 void cmd_top(struct proxy *p, struct ctl_call *call, json_t *req);
+void cmd_notice(struct proxy *p, struct ctl_call *call, json_t *req);
+json_t *json_notice(const struct proxy *p); /* new; null: there is none */
+void notice_forget(struct proxy *p);
 void cmd_reload(struct proxy *p, struct ctl_call *call, json_t *req);

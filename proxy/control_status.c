@@ -286,11 +286,12 @@ static void told_status(struct ask *ask)
 	json_t *table = json_pack("{ss sI sI}", "state", table_state_name(p->table_state), "accounts", (json_int_t)table_size(p->table),
 				  "domains", (json_int_t)table_domains(p->table));
 
-	ctl_answer(c->call, json_pack("{ss ss sI sI si so so so so so so so sI}", "program", "shunt-proxy", "version", PACKAGE_VERSION,
-				      "pid", (json_int_t)getpid(), "uptime-s", (json_int_t)((loop_now(p->loop) - p->started_ms) / 1000),
-				      "workers", (int)p->n_workers, "table", table, "listeners", json_listeners(p), "connections", conns,
-				      "limits", json_limits(p), "sides", json_sides(&sum), "held", json_holds(p), "intercept",
-				      json_intercept(p), "access-lines-lost", (json_int_t)access_lost(p->access)));
+	ctl_answer(c->call,
+		   json_pack("{ss ss sI sI si so so so so so so so so sI}", "program", "shunt-proxy", "version", PACKAGE_VERSION, "pid",
+			     (json_int_t)getpid(), "uptime-s", (json_int_t)((loop_now(p->loop) - p->started_ms) / 1000), "workers",
+			     (int)p->n_workers, "table", table, "listeners", json_listeners(p), "connections", conns, "limits",
+			     json_limits(p), "sides", json_sides(&sum), "held", json_holds(p), "intercept", json_intercept(p), "notice",
+			     json_notice(p), "access-lines-lost", (json_int_t)access_lost(p->access)));
 	count_free(c);
 }
 

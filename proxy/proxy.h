@@ -76,7 +76,9 @@ struct proxy {
 	atomic_uint conns;                  /* connections of visitors, all workers together */
 	struct event sigs[3];               /* TERM, INT, HUP */
 	struct event second_ev;             /* every second: what has a deadline in the main thread */
-	uint64_t started_ms, term_ms;       /* term_ms: when SIGTERM came, 0 before */
+	json_t *notice;                     /* what the controller left for others (control_notice.c); NULL: nothing */
+	uint64_t notice_at;
+	uint64_t started_ms, term_ms; /* term_ms: when SIGTERM came, 0 before */
 	uint64_t reloads;
 	int exit_code;
 };

@@ -116,6 +116,17 @@ for fields in ({"name": "alice", "side": "moon"}, {"name": "alice", "side": 1}, 
 account = ctl.ask("account", name="alice")["account"]
 c.ok("alice is as she was", account["side"] == "client" and account["gate"] == "open", account)
 
+# ---- what a controller leaves for others: kept as it is, small, and of now
+ctl.ask("notice", said={"step": "one"})
+for fields in ({}, {"said": "hello"}, {"said": {"lines": ["x" * 200] * 700}}):
+    try:
+        ctl.ask("notice", **fields)
+        c.ok("notice %.40r" % (fields,), False, "was done")
+    except Refused:
+        c.ok("notice %.40r" % (fields,), True)
+notice = ctl.ask("status")["notice"]
+c.ok("a notice", notice["said"] == {"step": "one"} and 0 <= notice["age-ms"] < 30000, notice)
+
 # ---- imports are all or nothing
 for accounts in ([{"name": "x", "domains": ["same.example"]}, {"name": "y", "domains": ["same.example"]}], [{"name": "x", "domains": ["a b"]}], [7], [{"name": "x", "what": 1}],
                  [{"name": "../x", "domains": ["x.example"]}]):

@@ -138,8 +138,34 @@ nsenter --net="/run/netns/${NS}c" "$SHUNT" -c "$W/shunt.conf" status --watch >"$
 watcher=$!
 start watch.json c "$SHUNT" -c "$W/shunt.conf" --json status --watch
 wait_for grep -q '^20.*  transit  *2 ' "$W/log/watch"
-shunt migrate carol
+# and from another host, where the state is not: what the controller leaves with the proxy
+sed "s|state = .*|state = \"$W/elsewhere.db\"|" "$W/shunt.conf" >"$W/elsewhere.conf"
+elsewhere() { in_ns c "$SHUNT" -c "$W/elsewhere.conf" "$@"; }
+start elsewhere c "$SHUNT" -c "$W/elsewhere.conf" status --watch
+wait_for grep -q '  controller on ' "$W/log/elsewhere"
+like "the sides" "$(elsewhere status)" '^transit +2 '
+cat >"$W/bin/slow" <<END
+#!/bin/bash
+echo "progress 40%"
+until [ -e "$W/enough" ]; do read -rt 0.05 <> <(:) || :; done
+END
+chmod 755 "$W/bin/slow"
+sed "s|^control {|& hook-copy = \"$W/bin/slow\"|" "$W/shunt.conf" >"$W/slow.conf"
+start carol c "$SHUNT" -c "$W/slow.conf" migrate carol
+wait_for grep -qE '  moving +carol: client -> transit, 40 %' "$W/log/elsewhere"
+like "one account" "$(elsewhere status carol)" '^moving +client -> transit, at copying, 40 %$'
+like "for machines" "$(elsewhere --json status)" '"controller":\{.*"step":"copying"'
+: >"$W/enough"
 wait_for grep -q '^20.*  transit  *3 ' "$W/log/watch"
+wait_for gone "$(pid_of carol)"
+like "over" "$(cat "$W/log/carol")" '^carol: now on transit'
+rm "$W/enough"
+start back c "$SHUNT" -c "$W/slow.conf" --yes --force rollback alice bob carol
+wait_for grep -qE '  in all +0 of 3 done, 3 under way' "$W/log/elsewhere"
+stop back INT
+like "all of them" "$(elsewhere status)" '^transit +3 '
+unlike "nothing moves any more" "$(elsewhere status)" '^(moving|in all) '
+stop elsewhere INT
 stop proxy
 wait_for grep -q '  proxy *AWAY' "$W/log/watch"
 proxy_start
