@@ -162,6 +162,7 @@ static int save_table(struct proxy *p, struct err *err)
 static bool change(struct proxy *p, struct ctl_call *call, struct account *a, enum side side, enum gate gate)
 {
 	struct err err = {0}, why = {0}, again;
+	struct hold *h = hold_find(p, a);
 	int saved = store_wants_save(p->store) ? save_table(p, &why) : 0; /* what failed earlier need not fail now */
 	int rc = store_change(p->store, a->name, side, gate, &err);
 
@@ -176,8 +177,11 @@ static bool change(struct proxy *p, struct ctl_call *call, struct account *a, en
 			log_error("account=%s reason=\"%s\"", a->name, err.text);
 		return false;
 	}
-	account_set(a, side, gate);
+	/* both before the gate has opened: a worker lets somebody in at once, and no visitor's byte may be earlier than what tells of it */
+	if (gate == GATE_OPEN && h)
+		h->opened_at_ms = wall_ms();
 	log_info("account=%s side=%s gate=%s", a->name, side_name(side), gate_name(gate));
+	account_set(a, side, gate);
 	return true;
 }
 
@@ -365,13 +369,7 @@ static void released(struct query *q, const struct tally *sum)
 
 static bool open_gate(struct proxy *p, struct ctl_call *call, struct account *a)
 {
-	struct hold *h = hold_find(p, a);
-
-	if (!change(p, call, a, account_side(a), GATE_OPEN))
-		return false;
-	if (h)
-		h->opened_at_ms = wall_ms();
-	return true;
+	return change(p, call, a, account_side(a), GATE_OPEN);
 }
 
 static void cmd_release(struct proxy *p, struct ctl_call *call, json_t *req)
