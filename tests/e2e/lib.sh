@@ -58,11 +58,11 @@ like() { # WHAT FOUND EXTENDED-REGEX
 unlike() { # WHAT FOUND EXTENDED-REGEX
 	! grep -qE -- "$3" <<<"$2" || die "$1: found '$2', which must not be like '$3'"
 }
-# Runs a command quietly until it succeeds; WAIT seconds at the most (default 15).
+# Runs a command quietly until it succeeds; WAIT seconds at the most (default 30: nothing that is right waits for it, and a busy machine stands still for seconds).
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + ${WAIT:-15} * 1000000)) pause=30 # ms; longer each time, for asking takes the processor from whoever is waited for
+	local end=$((${EPOCHREALTIME/./} + ${WAIT:-30} * 1000000)) pause=30 # ms; longer each time, for asking takes the processor from whoever is waited for
 	until "$@" >"$W/wait_for.out" 2>&1; do
-		[ "${EPOCHREALTIME/./}" -lt $end ] || die "waited ${WAIT:-15} s for: $* $(tail -n 3 "$W/wait_for.out")"
+		[ "${EPOCHREALTIME/./}" -lt $end ] || die "waited ${WAIT:-30} s for: $* $(tail -n 3 "$W/wait_for.out")"
 		read -rt 0.$(printf %03d $pause) <> <(:) || :
 		[ $pause -ge 150 ] || pause=$((pause + 10))
 	done
@@ -151,7 +151,7 @@ stop() { # NAME [SIGNAL]: and waits until it is gone
 	if is_another "$1"; then rm -f "$W/pid/$1"; return 0; fi
 	rm -f "$W/pid/$1"
 	kill -"${2:-TERM}" "$pid" 2>/dev/null || return 0
-	WAIT=${WAIT:-15} wait_for gone "$pid"
+	WAIT=${WAIT:-30} wait_for gone "$pid"
 }
 sanitizer_reports() { grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:|Sanitizer: ' "$W"/log/* 2>/dev/null; }
 # shellcheck disable=SC2317
@@ -162,7 +162,7 @@ cleanup() {
 	# the proxy first and gently: leaks are reported at its end
 	if [ $rc = 0 ] && [ -e "$W/pid/proxy" ] && ! gone "$(pid_of proxy)"; then
 		pid=$(pid_of proxy)
-		(WAIT=20 stop proxy) || { rc=1; echo "shunt-proxy does not end after SIGTERM" >&2; kill -KILL "$pid"; }
+		(WAIT=60 stop proxy) || { rc=1; echo "shunt-proxy does not end after SIGTERM" >&2; kill -KILL "$pid"; }
 	fi
 	for f in "$W"/pid/*; do is_another "${f##*/}" && rm -f "$f"; done
 	for f in "$W"/pid/*; do [ -e "$f" ] && kill -TERM "$(cat "$f")" 2>/dev/null; done
@@ -241,10 +241,12 @@ nginx_up() { # c|t ADDRESS HTTP HTTPS
 		}
 	END
 	: >"$W/nginx-$side/access"
+	answered_up() { [ -n "$(seen "$side" '$3 == 200 && $6 == "/app/up"')" ]; }
 	start "app-$side" "$side" python3 "$TOOLS/app.py" "$name" 127.0.0.1 9000 "$W/nginx-$side/app"
 	start "nginx-$side" "$side" nginx -e "$W/log/nginx-$side" -c "$W/nginx-$side/conf" -p "$W/nginx-$side"
 	wait_for in_ns "$side" curl -sf -o "$W/nginx-$side/up" "http://$address:$http/"
 	wait_for in_ns "$side" curl -sf -o "$W/nginx-$side/up" "http://$address:$http/app/up"
+	wait_for answered_up # its line comes after the answer, and is not to come after the log has been emptied
 	: >"$W/nginx-$side/access"
 }
 web_up() {
@@ -254,7 +256,8 @@ web_up() {
 }
 # Ids (and whatever else awk prints) of requests a side has logged: seen c '$5 == "alice.example" {print $4}'
 seen() { awk -F '\t' "${2:-{print \$4\}}" "$W/nginx-$1/access"; }
-saw() { seen "$1" '{print $4}' | grep -qxF -- "$2"; } # SIDE REQUEST-ID
+saw() { [ -n "$(seen "$1" '{print $4}' | grep -xF -- "$2")" ]; } # SIDE REQUEST-ID
+log_of() { wait_for saw "$1" "$2" && seen "$1" "\$4 == \"$2\" {print $3}"; } # SIDE REQUEST-ID WHAT-AWK-PRINTS: once it is there, for nginx logs after it has answered
 
 # ---- shunt-proxy
 # Writes $W/shunt.conf: the usual server with pairs and listeners; standard input goes into the proxy section, further sections from $MORE.
@@ -344,11 +347,11 @@ import() { # accounts through the command: all on the client side
 
 # ---- a visitor with curl
 visit() { # CURL-ARGUMENTS..: names of the stories lead to the client server
-	in_ns v curl -sS --max-time "${MAX:-20}" --noproxy '*' --cacert "$W/cert.pem" \
+	in_ns v curl -sS --max-time "${MAX:-60}" --noproxy '*' --cacert "$W/cert.pem" \
 		--resolve '*:80:192.0.2.10' --resolve '*:443:192.0.2.10' "$@"
 }
 visit6() {
-	in_ns v curl -sS --max-time "${MAX:-20}" --noproxy '*' --cacert "$W/cert.pem" \
+	in_ns v curl -sS --max-time "${MAX:-60}" --noproxy '*' --cacert "$W/cert.pem" \
 		--resolve '*:80:[2001:db8::10]' --resolve '*:443:[2001:db8::10]' "$@"
 }
 side_of() { # URL: the side that answers, or the status

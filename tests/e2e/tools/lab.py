@@ -62,7 +62,7 @@ class Closed(Exception):
 class Conn:
     """A visitor's connection, byte by byte."""
 
-    def __init__(self, dst=CLIENT, port=80, src=None, timeout=8):
+    def __init__(self, dst=CLIENT, port=80, src=None, timeout=20):
         self.s = make_socket("v", family_of(dst))
         self.s.settimeout(timeout)
         if src:
@@ -108,7 +108,7 @@ class Conn:
         self.buf += data
         return bool(data)
 
-    def until_close(self, timeout=8):
+    def until_close(self, timeout=20):
         """Everything up to the end of the connection, or None if it is still open then."""
         self.s.settimeout(timeout)
         try:
@@ -168,6 +168,16 @@ class Conn:
             return self.more()
         except TimeoutError:
             return True
+
+    def heard(self):
+        """Whether there is something to read, the end of the connection included; reads nothing."""
+        try:
+            self.s.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
 
     def half_close(self):
         self.s.shutdown(socket.SHUT_WR)
@@ -244,7 +254,7 @@ class Backend:
                 g.requests, g.data, g.scanned = [], b"", 0
             self.conns = [g for g in self.conns if not g.ended]
 
-    def wait(self, test, timeout=8):
+    def wait(self, test, timeout=20):
         with self.changed:
             return self.changed.wait_for(lambda: test(self), timeout)
 
@@ -272,7 +282,7 @@ class Backend:
                         sock, peer = self.lsock.accept()
                     except OSError:
                         continue
-                    sock.settimeout(5)
+                    sock.settimeout(20)
                     g = Got(sock, peer)
                     with self.changed:
                         self.conns.append(g)
@@ -400,7 +410,7 @@ class Checks:
         sys.exit(1 if self.bad else 0)
 
 
-def wait_until(test, timeout=10, step=0.02):
+def wait_until(test, timeout=30, step=0.02):
     """Waits for a fact; the value of test(), or False."""
     end = time.monotonic() + timeout
     while True:

@@ -8,6 +8,7 @@ W has nginx-c/access and nginx-t/access; VISITORS is what visitor.py wrote. Says
 """
 import json
 import sys
+import time
 
 
 def log(path):
@@ -21,7 +22,17 @@ def log(path):
 def main():
     w, visitors = sys.argv[1:3]
     allow_lost = "allow-lost" in sys.argv[3:]
-    c, t = log(w + "/nginx-c/access"), log(w + "/nginx-t/access")
+    answered = set()
+    for line in open(visitors):
+        r = json.loads(line)
+        if not r["lost"]:
+            answered.add(r["id"] + ("r" if r["retried"] else ""))
+    end = time.monotonic() + 10
+    while True:  # a web server logs after it has answered
+        c, t = log(w + "/nginx-c/access"), log(w + "/nginx-t/access")
+        if not answered - c.keys() - t.keys() or time.monotonic() > end:
+            break
+        time.sleep(0.1)
     bad, n, lost, retried = [], 0, 0, 0
     for line in open(visitors):
         r = json.loads(line)
