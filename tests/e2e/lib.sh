@@ -257,7 +257,7 @@ web_up() {
 # Ids (and whatever else awk prints) of requests a side has logged: seen c '$5 == "alice.example" {print $4}'
 seen() { awk -F '\t' "${2:-{print \$4\}}" "$W/nginx-$1/access"; }
 saw() { [ -n "$(seen "$1" '{print $4}' | grep -xF -- "$2")" ]; } # SIDE REQUEST-ID
-log_of() { wait_for saw "$1" "$2" && seen "$1" "\$4 == \"$2\" {print $3}"; } # SIDE REQUEST-ID WHAT-AWK-PRINTS: once it is there, for nginx logs after it has answered
+once_logged() { wait_for saw "$1" "$2" && seen "$1" "\$4 == \"$2\" {print $3}"; } # SIDE REQUEST-ID WHAT-AWK-PRINTS: once it is there, for nginx logs after it has answered
 
 # ---- shunt-proxy
 # Writes $W/shunt.conf: the usual server with pairs and listeners; standard input goes into the proxy section, further sections from $MORE.
