@@ -16,7 +16,7 @@ for h in prepare copy seal verify; do
 	chmod +x "$W/bin/$h"
 done
 CONTROL="hook-prepare = \"$W/bin/prepare\" hook-copy = \"$W/bin/copy\" hook-seal = \"$W/bin/seal\" hook-verify = \"$W/bin/verify\"" proxy_conf <<'END'
-drain = 1
+drain = 2
 END
 proxy_start
 import
