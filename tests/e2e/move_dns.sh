@@ -47,9 +47,9 @@ END
 chmod +x "$W/bin/copy"
 NETCTL="netctl { role = \"client\" interface = \"eth0\" control = \"unix:$W/netctl.sock\" journal = \"$W/netctl\" }"
 DNS_CONF="dns { control = \"unix:$W/dns.sock\" journal = \"$W/journal\" nameservers = { \"$(ns_of $KIND 1)\", \"$(ns_of $KIND 2)\" }
-  zone-server { address = \"${PRIMARY[$KIND]}\" key-file = \"$KEYS/redir.key\" } resolvers = { \"$RESOLVER\" } wait = 4 }"
+  zone-server { address = \"${PRIMARY[$KIND]}\" key-file = \"$KEYS/redir.key\" } resolvers = { \"$RESOLVER\" } wait = 8 }"
 CONTROL="home-wait = 1 hook-copy = \"$W/bin/copy\" dns = \"unix:$W/dns.sock\" netctl-client = \"unix:$W/netctl.sock\"" MORE="$NETCTL $DNS_CONF" proxy_conf <<'END'
-drain = 1
+drain = 10
 END
 dnsupdate_is_ready() { [ "$(grep -c 'reason="ready"' "$W/log/dnsupdate")" -gt "$1" ]; }
 dnsupdate_up() { # [KEY]
@@ -61,6 +61,7 @@ dnsupdate_up() { # [KEY]
 }
 proxy_start
 start netctl c "$BUILD/shunt-netctl" -c "$W/shunt.conf" serve
+wait_for test -S "$W/netctl.sock"
 dnsupdate_up
 cat >"$W/accounts.json" <<'END'
 {"name":"alice","domains":["alice.example","*.alice.example"]}
@@ -91,12 +92,12 @@ at_rest() { # ACCOUNT SIDE
 }
 
 # ---- visitors by name
-for r in $RESOLVER $STALE; do printf 'nameserver %s\noptions timeout:2 attempts:3\n' "$r" >"$W/resolv.$r"; done
+for r in $RESOLVER $STALE; do printf 'nameserver %s\noptions timeout:5 attempts:4\n' "$r" >"$W/resolv.$r"; done
 with_resolver() { # RESOLVER COMMAND..: in a mount namespace with its own resolv.conf
 	unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$W/resolv.$1" "${@:2}"
 }
 by_name() { # URL..: curl, with nothing to tell it an address
-	in_ns v unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$W/resolv.$RESOLVER" curl -sS --max-time 20 --noproxy '*' --cacert "$W/cert.pem" "$@"
+	in_ns v unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$W/resolv.$RESOLVER" curl -sS --max-time 60 --noproxy '*' --cacert "$W/cert.pem" "$@"
 }
 visitors_up() { # NAME RESOLVER NAMES
 	start "$1" v unshare -m sh -c 'mount --bind "$0" /etc/resolv.conf && exec "$@"' "$W/resolv.$2" python3 "$TOOLS/visitor_by_name.py" "$W/$1" "$3" 25
@@ -286,7 +287,7 @@ say "a name server that does not follow is named, and holds nobody up"
 lag $KIND
 began=$(now_ms)
 shunt migrate dave >"$W/moved"
-[ $(($(now_ms) - began)) -lt 12000 ] || die "dave waited $(($(now_ms) - began)) ms"
+[ $(($(now_ms) - began)) -lt 40000 ] || die "dave waited $(($(now_ms) - began)) ms"
 like "named" "$(cat "$W/moved")" "^dave: DNS: published .*$NS2"
 like "status" "$(shunt status dave)" "^dns +pushed .*, not seen yet: .*$NS2"
 unlag $KIND dave.example dave.test
