@@ -16,8 +16,8 @@ for h in prepare copy seal verify; do
 	chmod +x "$W/bin/$h"
 done
 CONTROL="hook-prepare = \"$W/bin/prepare\" hook-copy = \"$W/bin/copy\" hook-seal = \"$W/bin/seal\" hook-verify = \"$W/bin/verify\"" proxy_conf <<'END'
-drain = 3
-hold-max-wait = 20
+drain = 10
+hold-max-wait = 60
 END
 proxy_start
 import
@@ -47,8 +47,8 @@ wait $mover || die "migrate ended with $?: $(cat "$W/log/migrate" "$W/migrate.js
 wait $w1 $w2
 same "who waited for HTTP" "$(cat "$W/w1")" "200 transit"
 same "who waited for HTTPS" "$(cat "$W/w2")" "200 transit"
-saw t waited-http
-saw t waited-https
+wait_for saw t waited-http
+wait_for saw t waited-https
 ! saw c waited-http && ! saw c waited-https || die "who waited reached the old side too"
 same "hooks" "$(paste -sd, <"$W/hooks")" "prepare apply alice client transit,copy apply alice client transit,seal apply alice client transit,verify apply alice client transit"
 
@@ -56,7 +56,7 @@ same "hooks" "$(paste -sd, <"$W/hooks")" "prepare apply alice client transit,cop
 same "after" "$(side_of http://alice.example/) $(side_of https://alice.example/) $(side_of http://x.alice.example/)" "transit transit transit"
 same "the neighbour" "$(side_of http://bob.example/) $(side_of https://bob.example/) $(side_of http://www.alice.example/)" "client client client"
 visit --interface 203.0.113.14 -H 'X-Req-Id: from14' -o "$W/o" http://alice.example/
-same "X-Forwarded-For at transit" "$(seen t '$4 == "from14" {print $8}')" 203.0.113.14
+same "X-Forwarded-For at transit" "$(once_logged t from14 '$8')" 203.0.113.14
 like "shunt route" "$(shunt route alice.example)" transit
 like "shunt status" "$(shunt status alice)" transit
 like "the trail" "$(shunt log alice)" 'migrate'
