@@ -2,7 +2,7 @@
 """The application behind one nginx: app.py SIDE ADDRESS PORT LOGFILE
 
   POST /app/upload          reads the whole body, answers {"side", "id", "bytes", "sha256"}
-  GET  /app/download?kb=N&ms=M    N KiB, one KiB each M ms
+  GET  /app/download?kb=N&ms=M[&until=FILE]    N KiB, one KiB each M ms; the last of them once there is LOGFILE.FILE
   GET  /app/slow?ms=M       answers after M ms
   GET  /app/ws              WebSocket (RFC 6455): echoes every message as "SIDE:message"
   GET  /app/up              answers at once
@@ -14,6 +14,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import sys
 import time
 from urllib.parse import parse_qs, urlsplit
@@ -90,6 +91,7 @@ async def websocket(r, w, fields, req_id):
 async def one(r, w):
     method, target, fields = await read_head(r)
     url = urlsplit(target)
+    words = {k: v[0] for k, v in parse_qs(url.query).items()}
     query = {k: int(v[0]) for k, v in parse_qs(url.query).items() if v[0].isdigit()}
     req_id = fields.get("x-req-id", "")
     log("begin", req_id, path=url.path, host=fields.get("host"))
@@ -104,7 +106,9 @@ async def one(r, w):
         elif url.path == "/app/download":
             kb = query.get("kb", 1)
             w.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (kb * 1024))
-            for _ in range(kb):
+            for n in range(kb):
+                while n == kb - 1 and "until" in words and not os.path.exists(LOG.name + "." + words["until"]):
+                    await asyncio.sleep(0.05)
                 w.write(b"d" * 1024)
                 await w.drain()
                 await asyncio.sleep(query.get("ms", 0) / 1000)
