@@ -4,8 +4,8 @@
 net_up
 LISTENERS=none proxy_conf <<'END'
 unknown = "refuse"
-hello-timeout = 2
-http-head-timeout = 3
+hello-timeout = 6
+http-head-timeout = 6
 listener "web"      { address = "192.0.2.10"   port = 80  protocol = "http" local = "127.0.0.1:8080" }
 listener "https"    { address = "192.0.2.10"   port = 443 protocol = "tls"  local = "127.0.0.1:8443" }
 listener "web-in"   { address = "192.0.2.10"   port = 81  protocol = "http" local = "127.0.0.1:8080" transit-port = 80 proxy-from = {"203.0.113.11", "203.0.113.12/31", "2001:db8:f::11"} }
@@ -39,5 +39,7 @@ for name in alice bob; do
 done
 n=$((n + 1))
 visit6 --interface 2001:db8:f::13 -H "X-Req-Id: pp$n" -o "$W/out" https://bob.example/
+for n in 1 2; do wait_for saw c pp$n; done
+for n in 3 4 5; do wait_for saw t pp$n; done
 same "alice's visitor at the client side" "$(seen c '{print $4, $10, $11}' | xargs)" "pp1 203.0.113.13 http pp2 203.0.113.13 https"
 same "bob's visitor at transit" "$(seen t '{print $4, $10, $11}' | xargs)" "pp3 203.0.113.13 http pp4 203.0.113.13 https pp5 2001:db8:f::13 https"
