@@ -4,7 +4,7 @@
 net_up
 web_up
 proxy_conf <<'END'
-hold-max-wait = 15
+hold-max-wait = 60
 END
 proxy_start
 import
@@ -57,7 +57,7 @@ same "released across a kill" "$(state)" "alice=transit/open bob=transit/open ca
 
 # two proxies: the second is refused, and says by whom; the first does not notice
 rc=0
-out=$(in_ns c timeout 10 "$PROXY" -c "$W/shunt.conf" --foreground 2>&1) || rc=$?
+out=$(in_ns c timeout 60 "$PROXY" -c "$W/shunt.conf" --foreground 2>&1) || rc=$?
 [ $rc != 0 ] && [ $rc != 124 ] || die "a second proxy ended with $rc: $out"
 like "a second proxy says who was first" "$out" "$(pid_of proxy)"
 same "the first one goes on" "$(side_of http://bob.example/)" transit
