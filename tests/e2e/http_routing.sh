@@ -32,9 +32,9 @@ same "http by address" "$(in_ns v curl -s -0 -H 'Host:' -o "$W/o" -w '%header{x-
 visit --interface 203.0.113.12 -H 'X-Forwarded-For: 10.6.6.6' -H 'X-Req-Id: xff-b' -o "$W/o" http://bob.example/
 visit --interface 203.0.113.13 -H 'X-Real-IP: 10.6.6.6' -H 'X-Req-Id: xff-a' -o "$W/o" http://alice.example/
 visit6 --interface 2001:db8:f::12 -H 'X-Req-Id: xff-6' -o "$W/o" http://bob.example/
-same "address at transit" "$(seen t '$4 == "xff-b" {print $8, $9}')" "203.0.113.12 203.0.113.12"
-same "address at the client side" "$(seen c '$4 == "xff-a" {print $8, $9}')" "203.0.113.13 203.0.113.13"
-same "IPv6 address at transit" "$(seen t '$4 == "xff-6" {print $8, $9}')" "2001:db8:f::12 2001:db8:f::12"
+same "address at transit" "$(once_logged t xff-b '$8, $9')" "203.0.113.12 203.0.113.12"
+same "address at the client side" "$(once_logged c xff-a '$8, $9')" "203.0.113.13 203.0.113.13"
+same "IPv6 address at transit" "$(once_logged t xff-6 '$8, $9')" "2001:db8:f::12 2001:db8:f::12"
 
 # one connection for names on both sides: curl keeps it, since only the Host differs
 mapfile -t got < <(for n in 1 2 3 4 5 6; do
