@@ -4,7 +4,7 @@
 net_up
 proxy_conf <<'END'
 unknown = "refuse"
-response-timeout = 3
+response-timeout = 10
 END
 proxy_start
 py http_hostile_framing.py

@@ -174,7 +174,7 @@ def run(c, client, transit, name, data, want, split, prefix):
         v.send(data, split=split, gap=0)
         try:
             code, fields, _ = v.response(head_only=data.startswith(b"HEAD"))
-            closed = v.until_close(2) is not None if want[0] == "refused" or code >= 400 else None
+            closed = v.until_close(15) is not None if want[0] == "refused" or code >= 400 else None
         except Closed:
             pass
         except TimeoutError:
