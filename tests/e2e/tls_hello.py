@@ -149,14 +149,12 @@ def main():
             b.forget()
         choices = want.split("-or-")
         expected = choices[0] if choices[0] != "closed" else None
-        with Conn(port=443, timeout=5) as v:
+        with Conn(port=443) as v:
             v.send(data, split=split, gap=gap)
             arrived = None
             if expected:
                 back = backs[expected]
-                def there():
-                    return back.bytes() or v.reset
-                wait_until(there, 0.5 if len(choices) > 1 else 5)
+                wait_until(lambda: back.bytes() or v.reset or v.heard())  # no server has spoken: what is heard is the end
                 if back.bytes():
                     v.send(tail)
                     back.wait(lambda b: b.bytes().endswith(b"THE-END"))
@@ -174,11 +172,11 @@ def main():
                     c.ok(name + " other side", not other.conns, other.bytes())
             if arrived is None:
                 c.ok(name + " reaches somebody", "closed" in choices, "nobody was reached")
-                ended = v.until_close(5)
+                ended = v.until_close(20)
                 c.ok(name + " closes", ended is not None and b"server" not in ended, ended)
                 c.ok(name + " nobody", not client.bytes() and not transit.bytes() and not transit2.bytes() and not client.conns and not transit.conns,
                      (client.bytes(), transit.bytes()))
-        wait_until(lambda: all(g.ended for b in (client, transit) for g in b.conns), 5)
+        wait_until(lambda: all(g.ended for b in (client, transit) for g in b.conns))
 
     # without a name: the account that owns the address
     client.forget()
@@ -197,21 +195,21 @@ def main():
     stalled = {"connect-and-say-nothing": b"", "truncated-stall": h.hello(B)[:60], "one-byte": b"\x16"}
     conns = {}
     for name, data in stalled.items():
-        conns[name] = Conn(port=443, timeout=8)
+        conns[name] = Conn(port=443, timeout=20)
         if data:
             conns[name].send(data)
-    drip = Conn(port=443, timeout=8)
+    drip = Conn(port=443, timeout=20)
     data = h.hello(B, first=h.padding(2000))
     n = 0
-    while drip.send(data[n:n + 1]) and time.monotonic() - began < 6:
+    while drip.send(data[n:n + 1]) and time.monotonic() - began < 20:
         n += 1
         if not drip.still_open(0.1):
             break
     took = time.monotonic() - began
-    c.ok("dripping hello", 1.5 < took < 4.5 and n < 100, "lived for %.1f s, %d bytes" % (took, n))
+    c.ok("dripping hello", 4.5 < took < 18 and n < 100, "lived for %.1f s, %d bytes" % (took, n))
     for name, v in conns.items():
-        c.ok(name, v.until_close(5) == b"", "still open")
-        c.ok(name + " in time", time.monotonic() - began < 6, "")
+        c.ok(name, v.until_close(20) == b"", "still open")
+        c.ok(name + " in time", time.monotonic() - began < 30, "")
         v.close()
     for cut in (1, 5, 9, 50, 90, len(h.hello(B)) - 1):
         client.forget()
@@ -219,7 +217,7 @@ def main():
         with Conn(port=443) as v:
             v.send(h.hello(B)[:cut])
             v.half_close()
-            c.ok("truncated-then-close %d" % cut, v.until_close(5) is not None and not transit.conns, "open or reached")
+            c.ok("truncated-then-close %d" % cut, v.until_close(20) is not None and not transit.conns, "open or reached")
     # either end may say that it has finished while the other goes on
     transit.forget()
     with Conn(port=443) as v:
@@ -228,10 +226,10 @@ def main():
         v.send(b"last")
         v.half_close()
         g = next(x for x in transit.conns if x.data)
-        c.ok("v-half-close-by-client", wait_until(lambda: g.ended == "fin" and g.data.endswith(b"last"), 5), (g.ended, g.data[-10:]))
+        c.ok("v-half-close-by-client", wait_until(lambda: g.ended == "fin" and g.data.endswith(b"last")), (g.ended, g.data[-10:]))
         g.sock.sendall(b"y" * 100000)
         g.sock.close()
-        got = v.until_close(5)
+        got = v.until_close(20)
         c.ok("v-half-close-by-client answer", got is not None and len(got) == 100000, got and len(got))
     transit.forget()
     with Conn(port=443) as v:
@@ -240,10 +238,10 @@ def main():
         g = next(x for x in transit.conns if x.data)
         g.sock.sendall(b"bye")
         g.sock.shutdown(socket.SHUT_WR)
-        c.ok("v-half-close-by-server", v.until_close(5) == b"bye", "")
+        c.ok("v-half-close-by-server", v.until_close(20) == b"bye", "")
         v.send(b"z" * 100000)
         v.half_close()
-        c.ok("v-half-close-by-server upload", wait_until(lambda: g.data.endswith(b"z" * 100000) and g.ended == "fin", 5), (len(g.data), g.ended))
+        c.ok("v-half-close-by-server upload", wait_until(lambda: g.data.endswith(b"z" * 100000) and g.ended == "fin"), (len(g.data), g.ended))
     c.end()
 
 

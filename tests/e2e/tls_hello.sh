@@ -4,7 +4,7 @@
 net_up
 proxy_conf <<'END'
 unknown = "refuse"
-hello-timeout = 2
+hello-timeout = 6
 END
 proxy_start
 py tls_hello.py
