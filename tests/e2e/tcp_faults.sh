@@ -3,10 +3,10 @@
 . "$(dirname "$0")/lib.sh"
 net_up
 proxy_conf <<'END'
-connect-timeout = 2
-response-timeout = 2
-idle = 3
-keep-alive = 2
+connect-timeout = 5
+response-timeout = 3
+idle = 6
+keep-alive = 4
 listener "tcp" { address = "192.0.2.11" port = 8300 protocol = "tcp" local = "127.0.0.1:8300" }
 END
 proxy_start
