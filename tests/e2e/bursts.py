@@ -16,7 +16,7 @@ class Sender:
     def burst(self, taker, n):
         self.s.setblocking(False)
         began, left, taken = time.monotonic(), n, 0
-        while taken < n and time.monotonic() < began + 6:
+        while taken < n and time.monotonic() < began + 20:
             if left:
                 try:
                     left -= self.s.send(b"b" * min(left, 1 << 18))
@@ -35,7 +35,7 @@ class Sender:
 
 def until_blank_line(s):
     got = b""
-    s.settimeout(6)
+    s.settimeout(20)
     while b"\r\n\r\n" not in got:
         data = s.recv(1)
         if not data:
