@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 net_up
 web_up
-proxy_conf <<<''
+proxy_conf <<<'drain = 60' # after a SIGTERM
 proxy_start
 import
 shunt migrate bob
@@ -11,8 +11,9 @@ start visitor v python3 "$TOOLS/visitor.py" "$W/visits" alice.example,bob.exampl
 
 # a good file: a new listener serves, one that is gone does not, nobody notices
 cp "$W/shunt.conf" "$W/first.conf"
-with_extra() { proxy_conf <<<'listener "extra" { address = "192.0.2.10" port = 8080 protocol = "http" local = "127.0.0.1:8080" transit-port = 80 }'; }
-extra() { in_ns v curl -s --max-time 5 -o "$W/o" -w '%header{x-side}' -H 'Host: bob.example' http://192.0.2.10:8080/; }
+with_extra() { proxy_conf <<<'drain = 60
+listener "extra" { address = "192.0.2.10" port = 8080 protocol = "http" local = "127.0.0.1:8080" transit-port = 80 }'; }
+extra() { in_ns v curl -s --max-time 20 -o "$W/o" -w '%header{x-side}' -H 'Host: bob.example' http://192.0.2.10:8080/; }
 extra_serves() { [ "$(extra)" = transit ]; }
 extra_refuses() { ! extra; }
 for _ in 1 2 3 4 5; do
@@ -43,7 +44,7 @@ done
 
 # a listener whose port somebody has: refused with his name; nothing changed
 start squatter c python3 -c 'import socket, time
-s = socket.socket(); s.bind(("192.0.2.10", 8080)); s.listen()
+s = socket.socket(); s.setsockopt(1, 2, 1); s.bind(("192.0.2.10", 8080)); s.listen()
 print("ready", flush=True)
 time.sleep(600)'
 wait_for grep -q ready "$W/log/squatter"
@@ -62,6 +63,7 @@ python3 "$TOOLS/verdict.py" "$W" "$W/visits" || die "visitors have suffered from
 
 # at start the same: it says who and does not start
 rc=0
+: >"$W/log/squatter"
 start squatter c python3 -c 'import socket, time
 s = socket.socket(); s.setsockopt(1, 2, 1); s.bind(("192.0.2.11", 4711)); s.listen()
 print("ready", flush=True)
@@ -87,6 +89,6 @@ wait_for gone "$pid"
 
 sed -i 's|^proxy {|proxy {\nlistener "taken" { address = "192.0.2.11" port = 4711 protocol = "tcp" local = "127.0.0.1:9" }|' "$W/first.conf"
 rc=0
-out=$(in_ns c timeout 10 "$PROXY" -c "$W/first.conf" --foreground 2>&1) || rc=$?
+out=$(in_ns c timeout 60 "$PROXY" -c "$W/first.conf" --foreground 2>&1) || rc=$?
 [ $rc != 0 ] && [ $rc != 124 ] || die "started with a port taken: $rc $out"
 like "who has the port at start" "$out" "python3|$(pid_of squatter)"
