@@ -8,9 +8,9 @@ command -v slowhttptest >/dev/null || cannot_run "slowhttptest is missing"
 
 conf() {
 	proxy_conf <<-END
-		http-head-timeout = 3
-		hello-timeout = 3
-		keep-alive = 5
+		http-head-timeout = 6
+		hello-timeout = 6
+		keep-alive = ${KEEP:-5}
 		$*
 	END
 }
@@ -23,16 +23,16 @@ ways=(-H -B -R -X)
 for i in 0 1 2 3; do
 	in_sample $i 2 || continue
 	how=${ways[i]}
-	in_ns v slowhttptest $how -c 150 -r 100 -i 2 -l 6 -p 3 -u http://192.0.2.10/ >"$W/log/slowhttptest" 2>&1 &
+	in_ns v slowhttptest $how -c 150 -r 100 -i 2 -l 10 -p 7 -u http://192.0.2.10/ >"$W/log/slowhttptest" 2>&1 &
 	tester=$!
-	n=0
+	n=0 began=$(now_ms)
 	while kill -0 $tester 2>/dev/null; do
 		same "service during slowhttptest $how" "$(side_of http://alice.example/) $(side_of https://bob.example/)" "client transit"
 		n=$((n + 1))
 		read -rt 0.2 <> <(:) || : # it is the tester that is to be busy
 	done
 	wait $tester || :
-	[ $n -ge 5 ] || die "slowhttptest $how ended after $n requests of ours: $(tail -n 5 "$W/log/slowhttptest")"
+	[ $n -ge 2 ] && [ $(($(now_ms) - began)) -ge 5000 ] || die "slowhttptest $how ended after $(($(now_ms) - began)) ms and $n requests of ours: $(tail -n 5 "$W/log/slowhttptest")"
 	unlike "slowhttptest $how" "$(tr '\n' ' ' <"$W/log/slowhttptest")" 'service available:[^A-Z]*NO'
 done
 stop proxy
@@ -43,12 +43,13 @@ py limits.py descriptors
 alive proxy || die "shunt-proxy has ended for want of descriptors"
 stop proxy
 
-# ---- caps: per source, and in all
+# ---- caps: per source, and in all; who has got in stays in while they are counted
+KEEP=60
 conf "source-connections = 20"
 proxy_start
 py limits.py sources
 stop proxy
-conf "source-rate = 30"
+conf "source-rate = 10"
 proxy_start
 py limits.py rate
 stop proxy
@@ -68,6 +69,7 @@ py limits.py table
 alive proxy || die "shunt-proxy has ended"
 stop proxy
 
+KEEP=
 # ---- the access log's disk is full; the reader of the log is gone
 PROXY=$BUILD/shunt-proxy
 conf
