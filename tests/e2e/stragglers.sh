@@ -50,7 +50,7 @@ same "as JSON" "$(python3 -c 'import json, sys
 o = json.load(open(sys.argv[1]))
 n = o["stragglers"]["names"][0]
 print(o["exit"], o["stragglers"]["total"], n["name"], n["count"], "+".join(sorted(n["kinds"])), n["dns"],
-      *[r["type"] + " " + r["from"] + ">" + r["to"] for r in n["records"]], n["quiet-ms"] < 20000, n["first-seen"] <= n["last-seen"])' "$W/o")" \
+      *[r["type"] + " " + r["from"] + ">" + r["to"] for r in n["records"]], n["quiet-ms"] < 120000, n["first-seen"] <= n["last-seen"])' "$W/o")" \
 	"0 3 alice.example 6 http+tls unknown A 192.0.2.10>198.51.100.10 AAAA 2001:db8::10>2001:db8:1::10 True True"
 
 # what brings no name counts for the address it came to
