@@ -58,7 +58,7 @@ answer = subprocess.run([sys.executable, sys.argv[1] + "/ctl.py", sys.argv[2], "
 print(*[(c["count"], c["bytes"] > 1000, c["last"] >= c["first"]) for c in json.loads(answer.stdout)["since-switch"]["connections"] if c["protocol"] == "http"])
 w.close()
 v = Conn()
-v.send(b"POST /app/slow?ms=3000 HTTP/1.1\r\nHost: carol.example\r\nX-Req-Id: cut\r\nContent-Length: 3\r\n\r\nx=1")
+v.send(b"POST /app/slow?ms=30000 HTTP/1.1\r\nHost: carol.example\r\nX-Req-Id: cut\r\nContent-Length: 3\r\n\r\nx=1")
 wait_until(lambda: '"cut"' in open(W + "/nginx-t/app").read())
 price = lambda: json.loads(subprocess.run([sys.executable, sys.argv[1] + "/ctl.py", sys.argv[2], "account", '{"name":"carol"}'], capture_output=True, check=True).stdout)
 print(price()["since-switch"]["writes"]["unanswered"]["POST"], price()["flows"])
