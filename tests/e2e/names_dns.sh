@@ -81,7 +81,7 @@ same "nobody answers" "$(side_of http://bob.example/) $(side_of http://alice.exa
 : >"$W/log/dnsmasq"
 records local.test=127.0.0.1 transit.test=198.51.100.10
 start dnsmasq c dnsmasq -C "$W/dnsmasq.conf"
-WAIT=80 wait_for serves http://bob.example/ transit
+WAIT=120 wait_for serves http://bob.example/ transit
 
 # a name that nobody knows at the start: the others are served, this one is 502, until it is known
 stop proxy
@@ -90,4 +90,4 @@ proxy_start unshare -m sh -c 'mount --bind "$0/resolv.conf" /etc/resolv.conf && 
 wait_for serves http://alice.example/ client
 like "not known yet" "$(side_of http://bob.example/)" '^50[234]$'
 records local.test=127.0.0.1 transit.test=198.51.100.10
-WAIT=80 wait_for serves http://bob.example/ transit
+WAIT=120 wait_for serves http://bob.example/ transit
