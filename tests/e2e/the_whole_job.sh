@@ -15,8 +15,8 @@ sleep 0.2
 END
 chmod +x "$W/bin/copy"
 CONTROL="hook-copy = \"$W/bin/copy\"" proxy_conf <<'END'
-drain = 1
-hold-max-wait = 25
+drain = 4
+hold-max-wait = 60
 END
 # as systemd does: another one as soon as one has ended
 cat >"$W/bin/supervisor" <<'END'
@@ -35,7 +35,7 @@ wait_for proxy_answers
 import
 start traffic v python3 "$E2E/the_whole_job.py" traffic "$W"
 visitors_run() { [ -e "$W/visits" ] && [ "$(wc -l <"$W/visits")" -gt 200 ]; }
-WAIT=30 wait_for visitors_run
+WAIT=60 wait_for visitors_run
 
 move() { # migrate|rollback
 	say "$1 $round"
@@ -61,7 +61,7 @@ done
 move migrate
 wait_for proxy_answers
 kill -TERM "$(pid_of traffic)"
-WAIT=60 wait_for gone "$(pid_of traffic)"
+WAIT=150 wait_for gone "$(pid_of traffic)"
 rm "$W/pid/traffic"
 grep -q 'FAILED' "$W/log/traffic" && die "$(grep FAILED "$W/log/traffic" | head -5)"
 python3 "$E2E/the_whole_job.py" verdict "$W" "$rounds" || die "the logs of the web servers say no"

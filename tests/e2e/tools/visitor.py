@@ -27,7 +27,7 @@ class Visitor(threading.Thread):
         self.context = ssl.create_default_context(cafile=W + "/cert.pem") if scheme == "https" else None
 
     def connect(self):
-        v = Conn(dst=CLIENT, port=443 if self.context else 80, src=self.src, timeout=40)
+        v = Conn(dst=CLIENT, port=443 if self.context else 80, src=self.src, timeout=90)
         if self.context:
             try:
                 v.s = self.context.wrap_socket(v.s, server_hostname=self.host)
