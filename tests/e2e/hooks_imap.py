@@ -3,7 +3,7 @@ import imaplib
 import sys
 
 try:
-    m = imaplib.IMAP4(sys.argv[1], 143, timeout=20)
+    m = imaplib.IMAP4(sys.argv[1], 143, timeout=60)
     m.login("alice", "secret")
 except (imaplib.IMAP4.error, OSError) as e:
     sys.exit("refused: %s" % e)

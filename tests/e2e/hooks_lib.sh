@@ -118,8 +118,9 @@ services_up() {
 		postgresql_start $n
 	done
 	for n in c t; do
-		WAIT=30 wait_for sql $n 'SELECT 1'
-		WAIT=30 wait_for pg $n 'SELECT 1'
+		WAIT=120 wait_for sql $n 'SELECT 1'
+		WAIT=120 wait_for pg $n 'SELECT 1'
+		wait_for in_ns $n curl -s -o "$W/door" "$([ $n = c ] && echo http://127.0.0.1:8080 || echo http://198.51.100.10)/"
 		wait_for in_ns $n python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], 143))' "$(service_address $n)"
 	done
 }
@@ -227,7 +228,7 @@ files_of() { (cd "$W/$1/home/alice" && find . -path ./Maildir/dovecot.index\* -p
 door() { # SIDE web|imap|mariadb|postgresql
 	local out
 	case $2 in
-	web) out=$(in_ns "$1" curl -sS -m 10 --noproxy '*' -D - -o "$W/door" -w '%{http_code}' -H 'Host: alice.example' "$([ "$1" = c ] && echo http://127.0.0.1:8080 || echo http://198.51.100.10)/robots.txt" 2>&1) || :
+	web) out=$(in_ns "$1" curl -sS -m 60 --noproxy '*' -D - -o "$W/door" -w '%{http_code}' -H 'Host: alice.example' "$([ "$1" = c ] && echo http://127.0.0.1:8080 || echo http://198.51.100.10)/robots.txt" 2>&1) || :
 		[ "${out##*$'\n'}" = 200 ] && out=open ;;
 	imap) out=$(imap "$1" login 2>&1) || : ;;
 	mariadb) out=$(in_ns "$1" mariadb --no-defaults -h "$(service_address "$1")" -P 3306 -u "${3:-alice}" -psecret -N -B -e "SELECT 'open'" 2>&1) || : ;;

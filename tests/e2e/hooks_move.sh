@@ -11,9 +11,9 @@ services_up
 hooks_up
 account_up
 h=$W/hooks
-CONTROL="hook-prepare = \"$h/prepare\" hook-copy = \"$W/bin/copy\" hook-seal = \"$h/seal\" hook-verify = \"$h/verify\" hook-timeout = 60" LISTENERS=none proxy_conf <<'END'
+CONTROL="hook-prepare = \"$h/prepare\" hook-copy = \"$W/bin/copy\" hook-seal = \"$h/seal\" hook-verify = \"$h/verify\" hook-timeout = 300" LISTENERS=none proxy_conf <<'END'
 drain = 1
-hold-max-wait = 30
+hold-max-wait = 90
 listener "web"  { address = "192.0.2.10" port = 80   protocol = "http" local = "127.0.0.1:8080" }
 listener "sql"  { address = "192.0.2.11" port = 3306 protocol = "tcp"  local = "127.0.0.1:3306" }
 listener "pg"   { address = "192.0.2.11" port = 5432 protocol = "tcp"  local = "127.0.0.1:5432" }
@@ -30,8 +30,8 @@ n=0
 while [ ! -e "$1/stop" ]; do
 	n=$((n + 1))
 	case $2 in
-	postgresql) PGCONNECT_TIMEOUT=40 PGPASSWORD=secret psql -X -q -h 192.0.2.11 -U alice -d alice_pg -c "INSERT INTO t VALUES ($n)" ;;
-	*) mariadb --no-defaults --connect-timeout=40 -h 192.0.2.11 -P 3306 -u alice -psecret -e "INSERT INTO $2.t VALUES ($n)" ;;
+	postgresql) PGCONNECT_TIMEOUT=120 PGPASSWORD=secret psql -X -q -h 192.0.2.11 -U alice -d alice_pg -c "INSERT INTO t VALUES ($n)" ;;
+	*) mariadb --no-defaults --connect-timeout=120 -h 192.0.2.11 -P 3306 -u alice -psecret -e "INSERT INTO $2.t VALUES ($n)" ;;
 	esac >>"$1/log/writer-$2.out" 2>&1 && echo $n >>"$1/acked.$2"
 	read -rt 0.3 <> <(:)
 done
@@ -155,7 +155,7 @@ served_by t
 
 say "seals and their undo, any number of times, and a hook that is killed"
 touch "$W/stop"
-for d in "${databases[@]}"; do WAIT=45 wait_for gone "$(pid_of "writer-$d")"; done
+for d in "${databases[@]}"; do WAIT=130 wait_for gone "$(pid_of "writer-$d")"; done
 nothing_lost t
 # on its way home, though no seal ran
 for n in c t; do locks_of $n >"$W/locks.$n"; done
