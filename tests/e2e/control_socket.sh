@@ -14,7 +14,7 @@ ask() { python3 "$TOOLS/ctl.py" "$W/run/proxy.sock" "$@"; }
 # places where it does not make a socket
 refuses_to_start() { # WHY-AS-REGEX
 	local rc=0 out
-	out=$(in_ns c timeout 10 "$PROXY" -c "$W/shunt.conf" --foreground 2>&1) || rc=$?
+	out=$(in_ns c timeout 60 "$PROXY" -c "$W/shunt.conf" --foreground 2>&1) || rc=$?
 	[ $rc != 0 ] && [ $rc != 124 ] || die "it has started: $out"
 	like "why it does not start" "$out" "$1"
 }

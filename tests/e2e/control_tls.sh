@@ -28,7 +28,7 @@ fails_with 2 in_ns t "$SHUNT" -c "$W/strangers.conf" rollback alice
 like "a stranger's certificate" "$OUT" 'certificate|refuse'
 same "alice stays" "$(side_of http://alice.example/)" transit
 rc=0
-in_ns t timeout 8 openssl s_client -connect 192.0.2.10:7444 -CAfile "$W/tls/ca.pem" </dev/null >"$W/log/nobody" 2>&1 || rc=$?
+in_ns t timeout 20 openssl s_client -connect 192.0.2.10:7444 -CAfile "$W/tls/ca.pem" </dev/null >"$W/log/nobody" 2>&1 || rc=$?
 unlike "without a certificate" "$(cat "$W/log/nobody")" '"ok"'
 there rollback alice
 same "alice is back" "$(side_of http://alice.example/)" client
