@@ -36,8 +36,13 @@ END
 	echo 'listener "imaps" { address = "192.0.2.11" port = 993 protocol = "tls" local = "127.0.0.1:9" }'
 } >"$W/mail.conf"
 echo 'listener "redis" { address = "192.0.2.11" port = 8300 protocol = "tcp" local = "127.0.0.1:8080" transit-port = 80 }' | cat - "$W/mail.conf" | proxy_conf
-start mx t python3 "$W/bin/greets" 198.51.100.11 25 "220 mx ready"
-start imaps t python3 "$W/bin/greets" 198.51.100.11 993 "* OK ready" "$W/cert.pem" "$W/key.pem"
+mail_listens() { [ "$(in_ns t ss -Hltn 'src 198.51.100.11 and ( sport = 25 or sport = 993 )' | wc -l)" = 2 ]; } # not asked for by connecting: that would be in their logs
+mail_up() {
+	start mx t python3 "$W/bin/greets" 198.51.100.11 25 "220 mx ready"
+	start imaps t python3 "$W/bin/greets" 198.51.100.11 993 "* OK ready" "$W/cert.pem" "$W/key.pem"
+	wait_for mail_listens
+}
+mail_up
 proxy_start
 import
 
@@ -59,19 +64,19 @@ like "and her port" "$found" '"redis", "protocol": "tcp", "name": null, [^}]*"ok
 like "by what is spoken at a port" "$found" '"mx"[^}]*"spoken": "smtp"[^}]*"ok": true[^}]*"said": "220 mx ready"'
 like "behind TLS, too" "$found" '"imaps"[^}]*"spoken": "imap"[^}]*"ok": true[^}]*"said": "\* OK ready; TLSv1\.[23], the certificate is for it'
 like "of HTTPS its answer" "$found" '"https11"[^}]*"spoken": "http"[^}]*"said": "200; TLSv1'
-like "and takes leave" "$(cat "$W/log/mx")$(cat "$W/log/imaps")" 'QUIT.*a LOGOUT'
+took_leave() { [ -n "$(grep QUIT "$W/log/mx")" ] && [ -n "$(grep 'a LOGOUT' "$W/log/imaps")" ]; }
+wait_for took_leave
 stop mx
 start mx t python3 "$W/bin/greets" 198.51.100.11 25 "554 not yet"
 stop imaps
 start imaps t python3 "$W/bin/answers" 198.51.100.11 993 200
-wait_for in_ns t curl -s -o "$W/o" http://198.51.100.11:993/
+wait_for mail_listens
 found=$(ask probe '{"name":"carol","side":"transit"}')
 like "one that refuses" "$found" '"mx"[^}]*"ok": false[^}]*"said": "554 not yet"'
 like "one that is another" "$found" '"imaps"[^}]*"ok": false[^}]*no TLS handshake'
 stop mx
 stop imaps
-start mx t python3 "$W/bin/greets" 198.51.100.11 25 "220 mx ready"
-start imaps t python3 "$W/bin/greets" 198.51.100.11 993 "* OK ready" "$W/cert.pem" "$W/key.pem"
+mail_up
 like "alice answers on client" "$(ask probe '{"name":"alice","side":"client"}')" '"answers": true.*127\.0\.0\.1:8080'
 
 say "the transit server is down, or answers with errors"
@@ -168,8 +173,9 @@ unlike "nothing moves any more" "$(elsewhere status)" '^(moving|in all) '
 stop elsewhere INT
 stop proxy
 wait_for grep -q '  proxy *AWAY' "$W/log/watch"
+wait_for grep -q '"proxy": \?null' "$W/log/watch.json"
 proxy_start
-came_back() { [ "$(grep -c '  proxy *answers' "$W/log/watch")" -ge 2 ]; }
+came_back() { [ "$(grep -c '  proxy *answers' "$W/log/watch")" -ge 2 ] && [ -z "$(tail -n 1 "$W/log/watch.json" | grep '"proxy": \?null')" ]; }
 wait_for came_back
 kill -INT $watcher
 wait $watcher || die "Ctrl-C ends it with $?"
