@@ -249,8 +249,8 @@ a.root. A $root_dns" >"$dir/dns/hints"
 			control-enable: no
 	END
 	in_background dns "$dir/dns/resolver" unbound -d -p -c "$dir/dns/resolver.conf"
-	wait_for 10 says $provider_dns alice.example A || { cat "$dir/dns/provider.log" >&2; die "the provider's name server did not start"; }
-	wait_for 10 says $resolver alice.example A && wait_for 10 says $resolver bob.example A || { cat "$dir"/dns/*.log >&2; die "the names do not resolve"; }
+	wait_for 30 says $provider_dns alice.example A || { cat "$dir/dns/provider.log" >&2; die "the provider's name server did not start"; }
+	wait_for 30 says $resolver alice.example A && wait_for 30 says $resolver bob.example A || { cat "$dir"/dns/*.log >&2; die "the names do not resolve"; }
 }
 
 # ---- certificates: one authority, one certificate with both names, on both sides
@@ -414,14 +414,14 @@ shunt_files() {
 }
 start_dnsupdate() {
 	in_background client "$dir/dnsupdate" "$dir/bin/shunt-dnsupdate" -c "$dir/shunt.conf" serve
-	wait_for 10 grep -q 'reason="ready"' "$dir/dnsupdate.log" || { cat "$dir/dnsupdate.log" >&2; die "shunt-dnsupdate did not start"; }
+	wait_for 30 grep -q 'reason="ready"' "$dir/dnsupdate.log" || { cat "$dir/dnsupdate.log" >&2; die "shunt-dnsupdate did not start"; }
 }
 start_netctl() {
 	local side
 	for side in client transit; do
 		setsid "$dir/netctl-$side" serve >"$dir/$side/netctl.log" 2>&1 </dev/null 9>&- &
 		echo $! >"$dir/$side/netctl.pid"
-		wait_for 10 test -S "$dir/$side/netctl.sock" || { cat "$dir/$side/netctl.log" >&2; die "shunt-netctl of the $side server did not start"; }
+		wait_for 30 test -S "$dir/$side/netctl.sock" || { cat "$dir/$side/netctl.log" >&2; die "shunt-netctl of the $side server did not start"; }
 	done
 }
 start_proxy() {
@@ -431,7 +431,7 @@ start_proxy() {
 		--inh-caps=$caps --ambient-caps=$caps --bounding-set=$caps \
 		"$dir/bin/shunt-proxy" -c "$dir/shunt.conf" --foreground >>"$dir/proxy.log" 2>&1 </dev/null 9>&- &
 	echo $! >"$dir/proxy.pid"
-	wait_for 10 "$dir/shunt" --json status || { tail -n 5 "$dir/proxy.log" >&2; die "shunt-proxy does not answer"; }
+	wait_for 30 "$dir/shunt" --json status || { tail -n 5 "$dir/proxy.log" >&2; die "shunt-proxy does not answer"; }
 }
 
 # ---- the story
@@ -450,7 +450,7 @@ ask() {
 	[ "$side" = client ] && other=transit || other=client
 	[ "$account" = bob ] || at=$alice_at
 	at=$(address_of "$at" "$family")
-	wait_for 5 leads_to "$account" $type "$at" || die "the resolver does not say that $account.example is at $at"
+	wait_for 30 leads_to "$account" $type "$at" || die "the resolver does not say that $account.example is at $at"
 	n=$(lines "$dir/$side/$account.log") n_other=$(lines "$dir/$other/$account.log")
 	show "./visit -$family $scheme://$account.example/"
 	answer=$("$dir/visit" "-$family" -w 'He went to %{remote_ip}.' "$scheme://$account.example/") || die "$scheme://$account.example/ was not answered"
@@ -459,7 +459,7 @@ ask() {
 	"$account's page, answered by the $side server for $from"$'\n'"He went to $at.") ;;
 	*) die "expected: $account's page, answered by the $side server for $from, who went to $at" ;;
 	esac
-	wait_for 5 logged "$dir/$side/$account.log" "$n" || die "$dir/$side/$account.log has no line of it"
+	wait_for 30 logged "$dir/$side/$account.log" "$n" || die "$dir/$side/$account.log has no line of it"
 	line=$(tail -n 1 "$dir/$side/$account.log")
 	case $line in "$from \"GET / "*"$scheme://$account.example") ;; *) die "expected the visitor's address, $from, at the start of the line" ;; esac
 	[ "$(lines "$dir/$other/$account.log")" -eq "$n_other" ] || die "the $other server saw the request as well"
@@ -508,14 +508,14 @@ crowd_comes() {
 			sleep 0.02
 		done ) 9>&- &
 		crowd+=($!)
-		wait_for 10 test -s "$dir/crowd.$account" || die "the crowd gets no answers from $account"
+		wait_for 30 test -s "$dir/crowd.$account" || die "the crowd gets no answers from $account"
 	done
 }
 crowd_leaves() { # WHAT
 	local account codes n slowest
 	for account in alice bob; do
 		n=$(lines "$dir/crowd.$account")
-		wait_for 10 logged "$dir/crowd.$account" $((n + 2)) || die "$account does not answer after $1"
+		wait_for 30 logged "$dir/crowd.$account" $((n + 2)) || die "$account does not answer after $1"
 	done
 	rm -f "$dir/visitors-go"
 	wait "${crowd[@]}"
@@ -556,7 +556,7 @@ story() {
 	heading "Interception: nginx stays as and where it is"
 	run ./netctl-transit apply reply --confirm 0
 	run ./netctl-client intercept on
-	wait_for 10 intercepts || die "the proxy does not say that it is alive"
+	wait_for 30 intercepts || die "the proxy does not say that it is alive"
 	run ./netctl-client status
 
 	heading "Files are copied ahead, while the accounts are in service"
@@ -605,10 +605,10 @@ story() {
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null || true # no word of the shell's about it
 	ask bob http client
-	wait_for 5 passes_by || die "the set alive still has elements"
+	wait_for 30 passes_by || die "the set alive still has elements"
 	ask alice https client
 	start_proxy
-	wait_for 10 intercepts || die "the proxy does not intercept again"
+	wait_for 30 intercepts || die "the proxy does not intercept again"
 	ok "started again, it intercepts again"
 
 	heading "The client server is to be reinstalled: everybody moves, then its addresses"
@@ -622,7 +622,7 @@ story() {
 	crowd_leaves "the takeover"
 	ask alice https transit
 	ask bob http transit
-	wait_for 15 kept transit || die "the takeover's drain does not end"
+	wait_for 30 kept transit || die "the takeover's drain does not end"
 
 	heading "It is back: its addresses come home, then the accounts"
 	crowd_comes

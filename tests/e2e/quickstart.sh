@@ -43,7 +43,7 @@ say "once, over what is still up"
 first=$(cat "$SANDBOX/proxy.pid") dns=$(cat "$SANDBOX/dns/provider.pid")
 quickstart --once >"$W/once" 2>&1 || die "--once failed: $(tail -n 30 "$W/once")"
 like "the end of --once" "$(tail -n 1 "$W/once")" '^All [0-9]+ checks held\.$'
-for pid in "$first" "$dns"; do [ ! -d "/proc/$pid" ] || die "$pid of the first run is still there"; done
+for pid in "$first" "$dns"; do gone "$pid" || die "$pid of the first run is still there"; done
 nothing_left
 
 # A group of its own, as a terminal's Ctrl-C reaches one; without the shell's SIGINT being ignored in the background.
@@ -55,7 +55,7 @@ until_alice_moves() { # OUTPUT
 	wait_for grep -q 'migrate alice' "$1"
 }
 say "interrupted while alice moves"
-WAIT=40 until_alice_moves "$W/third"
+WAIT=150 until_alice_moves "$W/third"
 kill -INT -- "-$pid"
 rc=0
 wait $pid || rc=$?
@@ -63,7 +63,7 @@ same "the exit code of an interrupted run" $rc 130
 nothing_left
 
 say "killed while alice moves, and down"
-WAIT=40 until_alice_moves "$W/fourth"
+WAIT=150 until_alice_moves "$W/fourth"
 kill -KILL $pid
 wait $pid 2>/dev/null || :
 [ -e "$SANDBOX/dns/provider.pid" ] || die "nothing is up"
