@@ -75,7 +75,7 @@ all="transit True accepted: POST2 PUT1 DELETE1 other1 b600005; refused: PATCH1 b
 same "all" "$(price)" "$all"
 
 # shown, and refused without consent
-told='Since carol was switched to transit at 20.*Z \([0-9]+ s ago\) the transit server has accepted: 5 requests that write \(2 POST, 1 PUT, 1 DELETE, 1 other\), 600\.0 kB uploaded; and 2 TLS connections \([0-9.]+ kB sent\), 1 connection on redis \([0-9]+ bytes sent\), 1 upgraded connection \(1\.[0-9] kB sent\), 1 request whose answer never came \(1 POST\), which may have written\. A rollback brings nothing of that back: no hook-copy is configured\.$'
+told='Since carol was switched to transit at 20.*Z \([0-9]+ (s|min) ago\) the transit server has accepted: 5 requests that write \(2 POST, 1 PUT, 1 DELETE, 1 other\), 600\.0 kB uploaded; and 2 TLS connections \([0-9.]+ kB sent\), 1 connection on redis \([0-9]+ bytes sent\), 1 upgraded connection \(1\.[0-9] kB sent\), 1 request whose answer never came \(1 POST\), which may have written\. A rollback brings nothing of that back: no hook-copy is configured\.$'
 like "status" "$(shunt status carol)" "^price      $told"
 like "a dry run" "$(shunt rollback --dry-run carol)" "^  price +$told"
 fails_with 1 shunt rollback carol
