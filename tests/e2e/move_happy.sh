@@ -39,7 +39,8 @@ w2=$!
 two_parked() { [ "$(field "$(ask account '{"name":"alice"}')" parked)" = 2 ]; }
 wait_for two_parked
 like "status while it copies" "$(shunt status)" 'alice.*copying|copying.*alice'
-like "status shows progress" "$(shunt status alice)" '40'
+shows_progress() { [ -n "$(shunt status alice | grep 40)" ]; } # once shunt has read and written down what the hook has said
+wait_for shows_progress
 same "bob does not wait" "$(side_of http://bob.example/)" client
 like "two at one account" "$(shunt migrate alice 2>&1 || :)" 'pid|since|already|busy|moving'
 rm "$W/hold-on"
