@@ -356,7 +356,7 @@ static void plan_switch(const struct move *m, char *out, size_t cap)
 	snprintf(out, cap, "the table names %s", side_name(m->row.to));
 }
 
-#define FIRST_BYTE_MS 5000 /* who waited is on the way to the new side when the release is over; a server that is busy answers late */
+#define FIRST_BYTE_MS 3000 /* who waited is on the way to the new side when the release is over; a server that is busy answers late */
 
 /* Whoever waited has been let go, but the first byte to the new side may still be under way: asked for until it is there, for a moment.
  * What is not known is only missing in the evidence. */
