@@ -23,7 +23,10 @@ ways=(-H -B -R -X)
 for i in 0 1 2 3; do
 	in_sample $i 2 || continue
 	how=${ways[i]}
-	in_ns v slowhttptest $how -c 150 -r 100 -i 2 -l 10 -p 7 -u http://192.0.2.10/ >"$W/log/slowhttptest" 2>&1 &
+	# an attack that is answered at once is over before it can be watched
+	url=http://192.0.2.10/ rate=100
+	case $how in -B) url+=app/upload ;; -R) rate=20 ;; esac
+	in_ns v slowhttptest $how -c 150 -r $rate -i 2 -l 10 -p 7 -u $url >"$W/log/slowhttptest" 2>&1 &
 	tester=$!
 	n=0 began=$(now_ms)
 	while kill -0 $tester 2>/dev/null; do
