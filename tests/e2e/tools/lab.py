@@ -4,6 +4,7 @@ A driver is one process. It holds the visitor's sockets (namespace v), and, wher
 """
 import ctypes
 import os
+import select
 import selectors
 import socket
 import struct
@@ -171,13 +172,9 @@ class Conn:
 
     def heard(self):
         """Whether there is something to read, the end of the connection included; reads nothing."""
-        try:
-            self.s.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-        return True
+        poll = select.poll()
+        poll.register(self.s, select.POLLIN)
+        return bool(poll.poll(0))
 
     def half_close(self):
         self.s.shutdown(socket.SHUT_WR)
