@@ -367,11 +367,6 @@ static void released(struct query *q, const struct tally *sum)
 		json_decref(evidence);
 }
 
-static bool open_gate(struct proxy *p, struct ctl_call *call, struct account *a)
-{
-	return change(p, call, a, account_side(a), GATE_OPEN);
-}
-
 static void cmd_release(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	struct account *a = want_account(p, call, req);
@@ -379,7 +374,7 @@ static void cmd_release(struct proxy *p, struct ctl_call *call, json_t *req)
 
 	if (!a || !want_number(call, req, "spread-ms", SPREAD_MS, SPREAD_MAX_MS, &spread))
 		return;
-	if (account_gate(a) != GATE_OPEN && !open_gate(p, call, a))
+	if (account_gate(a) != GATE_OPEN && !change(p, call, a, account_side(a), GATE_OPEN))
 		return;
 	set_eta(p, a, 0);
 	if (query(p, call, a, spread, release_and_tell, released) < 0)
@@ -410,7 +405,7 @@ void control_second(struct proxy *p)
 		log_warn("account=%s side=%s reason=\"held but never fenced: released to where it was\"", a->name,
 			 side_name(account_side(a)));
 		h->give_up = now + HOLD_GRACE_MS; /* if the disk refuses now, try again then */
-		if (open_gate(p, NULL, a))
+		if (change(p, NULL, a, account_side(a), GATE_OPEN))
 			query(p, NULL, a, SPREAD_MS, release_and_tell, released);
 	}
 }
