@@ -1,5 +1,6 @@
 /* How a move gets on, and what became of it. */
 #include "control/panel/parts.h"
+#include "control/serve/job.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,11 +73,13 @@ static void put_moved(struct visit *v, const json_t *m, bool cancelled)
 	html(h, "</li>");
 }
 
-/* By whoever asked for it, not for a fault. */
-static bool was_cancelled(const json_t *answer)
+/* By whoever asked for it, not for a fault. One that had not begun is refused, in serve's own words. */
+static bool was_cancelled(json_int_t exit, const json_t *answer)
 {
 	const json_t *m, *moves = json_object_get(answer, "moves");
 	size_t i;
+	if (exit != EXIT_UNDONE)
+		return exit == EXIT_REFUSED && strcmp(str_of(answer, "error"), JOB_CANCELLED) == 0;
 	json_array_foreach (moves, i, m) {
 		if (*str_of(m, "error") && !strstr(str_of(m, "error"), "interrupted"))
 			return false;
@@ -124,7 +127,7 @@ static void put_result(struct visit *v, const json_t *o)
 	struct html *h = &v->html;
 	const json_t *answer = json_object_get(o, "answer"), *m, *moves = json_object_get(answer, "moves");
 	json_int_t exit = json_integer_value(json_object_get(o, "exit"));
-	bool cancelled = exit == EXIT_UNDONE && was_cancelled(answer);
+	bool cancelled = was_cancelled(exit, answer);
 	size_t i;
 	html(h, "<section class=\"card %s\" id=\"result\"><h2 data-say>", exit == EXIT_DONE ? "good" : cancelled ? "" : "refused");
 	SAY(v, result_text(exit, cancelled));

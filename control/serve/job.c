@@ -363,7 +363,7 @@ int job_cancel(struct jobs *jobs, const void *arg)
 		for (struct job *j = jobs->waiting[lane].first; j; j = j->next) {
 			if (j->arg == arg) {
 				row_remove(&jobs->waiting[lane], j);
-				refuse(j, "{\"ok\":false,\"exit\":1,\"error\":\"it was cancelled before it began. Nothing changed\"}\n");
+				refuse(j, "{\"ok\":false,\"exit\":1,\"error\":\"" JOB_CANCELLED "\"}\n");
 				return 0;
 			}
 		}

@@ -13,6 +13,7 @@
 #include "lib/loop.h"
 
 #define JOB_ANSWER_MAX (64 * 1024 * 1024)
+#define JOB_CANCELLED  "it was cancelled before it began. Nothing changed" /* the error of what was cancelled while it waited */
 
 struct jobs;
 struct job;

@@ -28,7 +28,7 @@ struct running {
 	struct running *next, **link;
 	struct server *s;
 	char id[OPERATION_ID_MAX];
-	bool begun;
+	bool begun, cancelled;
 	int64_t held_up;         /* since when it could not be written down; 0: it could */
 	struct exchange *waiter; /* who gets the answer when it comes soon; NULL: nobody any more */
 	struct deadline timer;   /* the waiter's patience; after the end, AGAIN_MS */
@@ -144,6 +144,9 @@ static void put_end(struct running *r, const struct job_end *end)
 		if (operation_find(&r->s->store, r->id, OPERATION_OF_ALL, &o, NULL) == 0)
 			r->exit = settle(state_now(r->s), &o, &answer);
 		operation_done(&o);
+		/* SIGTERM ends a child that has not come to its work yet, and it leaves no word */
+		if (r->cancelled && r->exit == EXIT_REFUSED)
+			json_object_set_new(answer, "error", json_string(JOB_CANCELLED));
 	}
 	r->answer = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	json_decref(answer);
@@ -563,8 +566,8 @@ void operate_show(struct exchange *x)
 static int cancel(struct server *s, struct running *r, struct err *err)
 {
 	int rc = r->begun ? 0
-			  : operation_end(&s->store, r->id, EXIT_REFUSED,
-					  "{\"ok\":false,\"exit\":1,\"error\":\"it was cancelled before it began. Nothing changed\"}", err);
+			  : operation_end(&s->store, r->id, EXIT_REFUSED, "{\"ok\":false,\"exit\":1,\"error\":\"" JOB_CANCELLED "\"}", err);
+	r->cancelled = rc == 0;
 	return rc < 0 ? rc : job_cancel(s->jobs, r) < 0 ? err_set(err, -ESRCH, "it is over already") : 0;
 }
 
