@@ -120,6 +120,9 @@ net_up() {
 }
 
 # ---- processes
+# What goes before a program that runs ahead of whatever else the machine does, for it matters when it does things.
+AHEAD=(chrt -f 10)
+"${AHEAD[@]}" true 2>/dev/null || AHEAD=(nice -n -15)
 # When a process began, in ticks since the boot: with it a number names one process, for numbers are used again within a minute here.
 born() { # PID
 	local line fields
@@ -256,7 +259,7 @@ web_up() {
 }
 # Ids (and whatever else awk prints) of requests a side has logged: seen c '$5 == "alice.example" {print $4}'
 seen() { awk -F '\t' "${2:-{print \$4\}}" "$W/nginx-$1/access"; }
-saw() { [ -n "$(seen "$1" '{print $4}' | grep -xF -- "$2")" ]; } # SIDE REQUEST-ID
+saw() { seen "$1" '{print $4}' | grep -xF -- "$2" >/dev/null; } # SIDE REQUEST-ID; -q would end before awk has written all, which fails, too
 once_logged() { wait_for saw "$1" "$2" && seen "$1" "\$4 == \"$2\" {print $3}"; } # SIDE REQUEST-ID WHAT-AWK-PRINTS: once it is there, for nginx logs after it has answered
 
 # ---- shunt-proxy
