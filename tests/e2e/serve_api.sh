@@ -36,8 +36,8 @@ fails_with 1 shunt token create nobodys --account nobody
 api() {
 	local token=$1 method=$2 path=$3
 	shift 3
-	STATUS=$(in_ns c curl -sS --max-time 20 -g -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$method" -H "Authorization: Bearer $token" \
-		"$@" -H 'Prefer: wait=18' "http://127.0.0.1:7480$path") # of two, the first counts
+	STATUS=$(in_ns c curl -sS --max-time 90 -g -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$method" -H "Authorization: Bearer $token" \
+		"$@" -H 'Prefer: wait=60' "http://127.0.0.1:7480$path") # of two, the first counts
 	BODY=$(cat "$W/body")
 }
 JSON=(-H 'Content-Type: application/json' -d)
@@ -143,7 +143,7 @@ api "$ALICES" POST /v1/accounts/alice/migrate -H 'Idempotency-Key: m1' -H 'Prefe
 is "accepted" 202
 LOCATION=$(header Location)
 like "where" "$LOCATION" '^/v1/operations/[0-9a-f]{32}$'
-in_ns c curl -sN --max-time 20 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480$LOCATION/events" >"$W/log/events" &
+in_ns c curl -sN --max-time 200 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480$LOCATION/events" >"$W/log/events" &
 listener=$!
 api "$ALICES" POST /v1/accounts/alice/migrate -H 'Idempotency-Key: m1' "${JSON[@]}" '{"max_wait":5}'
 is "in progress" 409
@@ -151,7 +151,7 @@ same "the same one" "$(header Location)" "$LOCATION"
 api "$ALICES" POST /v1/accounts/alice/migrate -H 'Idempotency-Key: m1' "${JSON[@]}" '{"max_wait":6}'
 is "another body" 422
 api "$OPERATOR" GET "$LOCATION"
-wait_for grep -q '"step":"copying"' "$W/log/events"
+wait_for grep -q '"step":"copying".*"percent":40' "$W/log/events" # which the hook says a moment later than that it has begun
 api "$ALICES" GET "$LOCATION"
 like "progress" "$BODY" '"state":"running".*"progress":\{"kind":"migrate","step":"copying","direction":"apply","percent":40'
 
@@ -181,16 +181,16 @@ visit -o "$W/o" -d x=1 http://alice.example/
 api "$ALICES" POST /v1/accounts/alice/rollback "${JSON[@]}" '{}'
 is "not without consent" 409
 like "the price" "$BODY" '"needs":"yes","answer":\{"prices":\{"alice":\{"account":"alice","known":true'
-in_ns c curl -sN --max-time 20 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events2" &
+in_ns c curl -sN --max-time 200 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events2" &
 listener=$!
 wait_for grep -q retry "$W/log/events2"
-api "$ALICES" POST /v1/accounts/alice/rollback -H 'Prefer: wait=20' "${JSON[@]}" '{"yes":true}'
+api "$ALICES" POST /v1/accounts/alice/rollback "${JSON[@]}" '{"yes":true}'
 is "with consent" 200
 wait_for grep -q '"what":"rollback done"' "$W/log/events2"
 kill $listener
 wait $listener || true
 last=$(sed -n 's/^id: //p' "$W/log/events2" | sed -n 3p)
-in_ns c curl -sN --max-time 20 -H "Authorization: Bearer $ALICES" -H "Last-Event-ID: $last" "http://127.0.0.1:7480/v1/events" >"$W/log/events3" &
+in_ns c curl -sN --max-time 200 -H "Authorization: Bearer $ALICES" -H "Last-Event-ID: $last" "http://127.0.0.1:7480/v1/events" >"$W/log/events3" &
 listener=$!
 wait_for grep -q '"what":"rollback done"' "$W/log/events3"
 kill $listener
@@ -247,6 +247,14 @@ wait_for step '"exit":0,"status":200'
 api "$OPERATOR" POST /v1/accounts/bob/migrate -H 'Idempotency-Key: waits' -H 'Prefer: respond-async' "${JSON[@]}" '{}'
 is "its turn came with the next serve" 200
 like "and it moved" "$BODY" '"account":"bob","kind":"migrate","state":"done"'
+: >"$W/slow-copy-carol"
+api "$OPERATOR" POST /v1/accounts/carol/migrate -H 'Prefer: respond-async' "${JSON[@]}" '{}'
+LOCATION=$(header Location)
+api "$OPERATOR" POST "$LOCATION/cancel" # its process has hardly begun
+is "cancelled at once" 202
+wait_for step '"state":"done"'
+like "undone, or not begun" "$BODY" '"exit":3,|"exit":1,.*"error":"it was cancelled before it began\. Nothing changed"'
+rm "$W/slow-copy-carol"
 
 in_ns c python3 "$E2E/serve_slow.py" trickle 127.0.0.1 7480 >"$W/log/trickle" 2>&1 &
 trickle=$!
@@ -403,7 +411,7 @@ for i in 1 2 3 4 5 6 7 8 9; do TOKENS+=("$(shunt token create "many-$i" --operat
 in_ns c python3 "$E2E/serve_slow.py" streams 127.0.0.1 7480 "${TOKENS[@]}"
 
 say "another account of the same name"
-in_ns c curl -sN --max-time 10 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events4" &
+in_ns c curl -sN --max-time 90 -H "Authorization: Bearer $ALICES" "http://127.0.0.1:7480/v1/events" >"$W/log/events4" &
 follow=$!
 wait_for grep -q retry "$W/log/events4"
 api "$OPERATOR" DELETE "/v1/accounts/alice?force=true&yes=true"
@@ -427,7 +435,7 @@ END
 shunt account import --force "$W/many.json" >"$W/o"
 api "$OPERATOR" POST /v1/check -H 'Prefer: respond-async' "${JSON[@]}" '{}'
 is "accepted" 202
-in_ns c curl -sN --max-time 60 -H "Authorization: Bearer $OPERATOR" "http://127.0.0.1:7480$(header Location)/events" >"$W/log/events5"
+in_ns c curl -sN --max-time 200 -H "Authorization: Bearer $OPERATOR" "http://127.0.0.1:7480$(header Location)/events" >"$W/log/events5"
 like "on its way" "$(cat "$W/log/events5")" '^data: \{"checked":[0-9]+,"of":250,"percent":[0-9.]+,"operation"'
 like "to its end" "$(tail -n 2 "$W/log/events5")" '"command":"check","state":"done"'
 
@@ -447,8 +455,8 @@ is "others may" 200
 stop serve
 sed -i 's/rate = 1000 changes = 1000/rate = 2 changes = 1/' "$W/shunt.conf"
 serve_start
-mapfile -t many < <(yes http://127.0.0.1:7480/v1/token | head -n 20)
-in_ns c curl -sS --max-time 20 -H "Authorization: Bearer $OPERATOR" -w '\n%{http_code}\n' "${many[@]}" >"$W/o"
+mapfile -t many < <(yes http://127.0.0.1:7480/v1/token | head -n 100) # which would take it 48 s
+in_ns c curl -sS --max-time 90 -H "Authorization: Bearer $OPERATOR" -w '\n%{http_code}\n' "${many[@]}" >"$W/o"
 like "its rate" "$(cat "$W/o")" '(^|[^0-9])429'
 
 say "by a Unix socket, and with TLS"
@@ -471,7 +479,7 @@ over_tls() { in_ns v curl -sf --noproxy '*' --cacert "$W/cert.pem" --resolve ali
 wait_for over_tls
 over_tls --tlsv1.2 --tls-max 1.2
 in_ns v python3 "$E2E/serve_slow.py" crowd 192.0.2.10 7480
-over_tls
+wait_for over_tls # once it has seen that they have gone
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3 -keyout "$W/key2.pem" -out "$W/cert2.pem" -subj /CN=second \
 	-addext subjectAltName=DNS:alice.example 2>"$W/o"
 cp "$W/key2.pem" "$W/key.pem"

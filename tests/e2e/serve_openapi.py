@@ -19,7 +19,7 @@ def call(method, path, body=None):
         headers["Content-Type"] = "application/json"
     request = urllib.request.Request(base + path, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=90) as answer:
             stream = answer.headers["Content-Type"] == "text/event-stream"
             return answer.status, answer.headers["Content-Type"], b"" if stream else answer.read()
     except urllib.error.HTTPError as e:

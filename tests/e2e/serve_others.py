@@ -18,8 +18,8 @@ def ask(token, method, path, body=None, headers=()):
     """Status and all that comes: headers, and the body or as much of it as comes before a pause."""
     global asked
     asked += 1
-    c = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
-    head = {"Authorization": f"Bearer {token}", "Prefer": "wait=10", **dict(headers)}
+    c = http.client.HTTPConnection(where.hostname, where.port, timeout=90)
+    head = {"Authorization": f"Bearer {token}", "Prefer": "wait=60", **dict(headers)}
     if body is not None:
         head["Content-Type"] = "application/json"
     c.request(method, path, None if body is None else json.dumps(body), head)

@@ -47,7 +47,7 @@ OLD=$(shunt token create zqold --operator 2>"$W/o")
 ALICES=$(shunt token create alice-web --account alice 2>"$W/o")
 
 api() { # TOKEN METHOD PATH [BODY]: status in $STATUS, body in $BODY
-	STATUS=$(in_ns c curl -sS --max-time 20 -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$2" -H "Authorization: Bearer $1" -H 'Prefer: wait=18' \
+	STATUS=$(in_ns c curl -sS --max-time 90 -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$2" -H "Authorization: Bearer $1" -H 'Prefer: wait=60' \
 		${4:+-H 'Content-Type: application/json' -d "$4"} "http://127.0.0.1:7480$3")
 	BODY=$(cat "$W/body")
 }
@@ -135,7 +135,7 @@ like "in the words for that" "$BODY" '"detail":"no move of alice is recorded"'
 api "$SECOND" GET /v1/accounts/alice/log
 like "its own beginning" "$BODY" 'account added'
 unlike "and nothing before" "$BODY" 'migrate|removed|imported'
-in_ns c curl -sN --max-time 10 -H "Authorization: Bearer $SECOND" -H 'Last-Event-ID: 0' "http://127.0.0.1:7480/v1/events" >"$W/log/second" &
+in_ns c curl -sN --max-time 90 -H "Authorization: Bearer $SECOND" -H 'Last-Event-ID: 0' "http://127.0.0.1:7480/v1/events" >"$W/log/second" &
 listener=$!
 wait_for grep -q 'account added' "$W/log/second"
 kill $listener

@@ -8,17 +8,18 @@ import sys
 import time
 
 what, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+PATIENCE_S = 90  # for an answer that does come, of a server that has much else to do
 
 
 def connect():
-    return socket.create_connection((host, port), timeout=10)
+    return socket.create_connection((host, port), timeout=PATIENCE_S)
 
 
 def trickle():
     """A byte now and then, for ever: closed 10 seconds after the first, and not before."""
+    began = time.monotonic()  # before the server's own clock can have begun
     s = connect()
     s.sendall(b"GET /v1/token HTTP/1.1\r\nX: ")
-    began = time.monotonic()
     s.settimeout(0.5)
     while time.monotonic() - began < 40:
         try:
@@ -34,7 +35,7 @@ def trickle():
 
 
 def from_address(address):
-    return socket.create_connection((host, port), timeout=10, source_address=(address, 0))
+    return socket.create_connection((host, port), timeout=PATIENCE_S, source_address=(address, 0))
 
 
 def is_closed(s):
@@ -57,9 +58,9 @@ def crowd():
     assert fast.recv(12) == b"HTTP/1.1 200"
     second = [from_address("203.0.113.12") for _ in range(128 - 2)]
     assert is_closed(from_address("203.0.113.13")), "the one too many of all"
-    fast.settimeout(10)
-    while not fast.recv(65536).endswith(b"}\n"):
-        pass
+    text = b""
+    while not text.endswith(b"}\n"):
+        text += fast.recv(65536)
     fast.sendall(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
     assert fast.recv(12) == b"HTTP/1.1 200"
     assert len(first) + len(second) == 254
@@ -110,7 +111,7 @@ def streams():
     assert [status for _, status in others] == 56 * [200]
     assert stream(tokens[8])[1] == 503
     of_first[0][0].close()
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while stream(tokens[8])[1] != 200:
         assert time.monotonic() < end
         time.sleep(0.1)
