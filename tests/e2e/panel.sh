@@ -38,10 +38,11 @@ JAR=$W/jar
 panel() {
 	local method=$1 path=$2
 	shift 2
-	STATUS=$(in_ns c curl -sS --max-time 20 -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$method" -b "$JAR" -c "$JAR" "$@" "http://127.0.0.1:7480$path")
+	STATUS=$(in_ns c curl -sS --max-time 90 -o "$W/body" -D "$W/headers" -w '%{http_code}' -X "$method" -b "$JAR" -c "$JAR" "$@" "http://127.0.0.1:7480$path")
 	BODY=$(cat "$W/body")
 }
 is() { [ "$STATUS" = "$2" ] || die "$1: $STATUS instead of $2: $BODY"; }
+sql() { sqlite3 -cmd '.timeout 30000' "$@"; } # serve and its commands look and write meanwhile
 header() { sed -n "s/^$1: \(.*\)\r$/\1/Ip" "$W/headers"; }
 hidden() { grep -o "name=\"$1\" value=\"[^\"]*\"" "$W/body" | tail -n 1 | sed 's/.*value="\(.*\)"/\1/'; }
 
@@ -59,7 +60,7 @@ browser back
 rm "$W/slow-copy-alice"
 browser done
 same "alice moved" "$(side_of http://alice.example/)" transit
-same "by one operation" "$(sqlite3 "$W/serve.db" "SELECT count(*) FROM operations WHERE account = 'alice'")" 1
+same "by one operation" "$(sql "$W/serve.db" "SELECT count(*) FROM operations WHERE account = 'alice'")" 1
 visit -o "$W/o" -d x=1 http://alice.example/
 browser rollback
 same "alice is back" "$(side_of http://alice.example/)" client
@@ -76,7 +77,8 @@ browser refused
 say "cancelled"
 browser theirs
 api -d '' "http://127.0.0.1:7480/v1/operations/$(field "$(cat "$W/theirs")" operation)/cancel"
-at_rest() { [ -z "$(shunt --json status alice | grep '"step": *"')" ]; }
+# of the operation, not of the move: whoever made it has ended then, and let go of the account
+at_rest() { api "http://127.0.0.1:7480/v1/operations/$(field "$(cat "$W/theirs")" operation)" && grep -q '"state":"done"' "$W/body"; }
 wait_for at_rest
 browser cancel
 rm "$W/slow-copy-alice"
@@ -133,13 +135,13 @@ browser plain
 same "alice moved" "$(side_of http://alice.example/)" transit
 
 say "home again, once the reinstalled server is back"
-sqlite3 "$W/shunt.db" "INSERT INTO clocks SELECT value, at, who FROM clocks, json_each('[\"reinstall\", \"return\"]') WHERE name = 'start'"
+sql "$W/shunt.db" "INSERT INTO clocks SELECT value, at, who FROM clocks, json_each('[\"reinstall\", \"return\"]') WHERE name = 'start'"
 browser home
 same "alice is home" "$(side_of http://alice.example/)" client
-sqlite3 "$W/shunt.db" "DELETE FROM clocks WHERE name IN ('reinstall', 'return')"
+sql "$W/shunt.db" "DELETE FROM clocks WHERE name IN ('reinstall', 'return')"
 
 say "another site"
-count() { sqlite3 "$W/serve.db" 'SELECT count(*) FROM operations'; }
+count() { sql "$W/serve.db" 'SELECT count(*) FROM operations'; }
 before=$(count)
 browser attack /
 act=(-d "seal=$seal&action=migrate&account=alice&key=evil1")
@@ -163,7 +165,7 @@ panel GET /accounts/nobody
 is "nobody" 404
 nobody=$(same_page)
 for path in /accounts/bob /accounts/bob/report /accounts/nobody/report /accounts/..%2fbob /accounts/a%00b '/accounts/%3Cscript%3E' /operations/00000000000000000000000000000000 \
-	"/operations/$(sqlite3 "$W/serve.db" "SELECT id FROM operations WHERE account IS NULL LIMIT 1")" /nothing; do
+	"/operations/$(sql "$W/serve.db" "SELECT id FROM operations WHERE account IS NULL LIMIT 1")" /nothing; do
 	panel GET "$path"
 	is "$path" 404
 	same "$path" "$(same_page)" "$nobody"
@@ -258,7 +260,7 @@ END
 start front c nginx -e "$W/log/front" -c "$W/front/conf" -p "$W/front"
 FRONT=http://127.0.0.1:7481
 front_is() { # WHAT STATUS CURL-ARGUMENTS..
-	in_ns c curl -sS --max-time 20 -o "$W/body" -w '%{http_code}' "${@:3}" >"$W/o" || :
+	in_ns c curl -sS --max-time 90 -o "$W/body" -w '%{http_code}' "${@:3}" >"$W/o" || :
 	[ "$(cat "$W/o")" = "$2" ] || die "$1: $(cat "$W/o") instead of $2: $(cat "$W/body")"
 }
 answers() { front_is "nginx" 401 "$FRONT/"; }

@@ -66,7 +66,7 @@ def call(method, path, body=None):
     data = None if method == "GET" else json.dumps(body or {}).encode()
     request = urllib.request.Request(DRIVER + path, data=data, method=method, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:  # a browser that begins takes its time
             return json.load(answer)["value"]
     except urllib.error.HTTPError as e:
         value = json.load(e)["value"]
@@ -103,15 +103,25 @@ def click(element):
     s("POST", f"/element/{element}/click")
 
 
+def use(text):
+    """A button, which what has changed may replace just then."""
+    wait(f"the button {text!r}", lambda: s("POST", f"/element/{button(text)}/click") is None, page_is=lambda: True)
+
+
 def page():
     return js("return document.body.innerText")
 
 
-def wait(what, fact, seconds=15):
+def whole():
+    return js("return document.readyState") == "complete"
+
+
+def wait(what, fact, seconds=60, page_is=whole):
+    """For a fact of a page that is there to its end, so that what comes next finds all of it."""
     end = time.monotonic() + seconds
     while True:
         try:
-            if fact():
+            if fact() and page_is():
                 return
         except LookupError:
             pass  # between two pages
@@ -121,8 +131,13 @@ def wait(what, fact, seconds=15):
         time.sleep(0.1)
 
 
-def wait_text(text, seconds=15):
-    wait(repr(text), lambda: text in page(), seconds)
+def wait_text(text):
+    wait(repr(text), lambda: text in page())
+
+
+def arrive(path, text):
+    """Where a key or a click leads: the page before it may have the same words."""
+    wait(f"{text!r} at {path}", lambda: js("return location.pathname") == path and text in page())
 
 
 def ensure(what, good, found=""):
@@ -283,12 +298,12 @@ def login(token):
     go("/")
     wait("the login", lambda: js("return location.pathname") == "/login")
     s("POST", f"/element/{find('#token')}/value", {"text": token})
-    click(button("Log in"))
+    use("Log in")
     wait("being in", lambda: "Log out" in page())
 
 
 def logout():
-    click(button("Log out"))
+    use("Log out")
     wait("being out", lambda: js("return location.pathname") == "/login")
 
 
@@ -340,7 +355,7 @@ def part_operator(token):
     ensure("both are checked", heads == ["bob", "carol"], heads)
     looks("check")
     press("link", "Back to the overview")
-    wait_text("Migrations of web42")
+    arrive("/", "Migrations of web42")
     from_here("#all")
     operator_begins("bob", "carol", action="Migrate")
     wait_text("Migrate 2 accounts?")
@@ -355,7 +370,7 @@ def part_operator(token):
     ensure("without loading the page again", js("return window.stayed === true || !document.querySelector('[data-events]')"))
     shot("done")
     press("link", "Back to the overview")
-    wait_text("Transit server")
+    arrive("/", "Transit server")
     ensure("both are there", js("return document.querySelectorAll('td .side.transit').length") == 2)
     shot("server-after")
     from_here("#l-bob")
@@ -370,7 +385,7 @@ def part_operator(token):
     press("checkbox", "alice", "space")
     back = urllib.request.Request(PANEL + "/v1/accounts/carol/migrate", data=b'{"yes":true}', method="POST",
                                   headers={"Authorization": "Bearer " + token, "Content-Type": "application/json"})
-    urllib.request.urlopen(back, timeout=30).close()
+    urllib.request.urlopen(back, timeout=120).close()
     wait("what another does is seen", lambda: js("return document.querySelectorAll('td .side.transit').length") == 2)
     ensure("on the same page, and what is selected stays", js("return window.stayed === true && document.querySelector('#a-alice').checked"))
     ensure("and where the keyboard is", focus() == ("checkbox", "alice"), focus())
@@ -384,7 +399,7 @@ def part_owner(token):
     wait_text("This account lives on the client server")
     ensure("nobody else", "bob" not in page() and "carol" not in page(), page())
     looks("account")
-    click(button("Migrate"))
+    use("Migrate")
     wait_text("Migrate alice?")
     shot("account-confirm")
     key = js("return document.querySelector('form.consent input[name=key]').value")
@@ -398,6 +413,9 @@ def part_owner(token):
     wait_text("Copying the databases")
     wait("its progress", lambda: js("return document.querySelector('#bar').value") == 40)
     js("window.stayed = true")
+    # what the line about the connection says, for some of it is gone after four seconds
+    js("window.told = []; const line = document.querySelector('#connection'); "
+       "new MutationObserver(() => told.push(line.textContent)).observe(line, {childList: true})")
     looks("progress")
 
 
@@ -407,7 +425,8 @@ def part_lost():
 
 
 def part_back():
-    wait_text("Connected again")
+    wait("the connection", lambda: "Connected again." in js("return window.told"))
+    ensure("after it was lost", "is lost" in js("return window.told")[0], js("return window.told"))
 
 
 def part_done():
@@ -423,20 +442,20 @@ def part_rollback():
     ensure("the price", "1 request that writes (1 POST)" in page())
     ensure("what of it comes back", "brings back what the operator has set up to be copied" in page() and "hook" not in page())
     looks("account-there")
-    click(button("Roll back"))
+    use("Roll back")
     wait_text("Roll back alice?")
     ensure("the price again", "1 request that writes (1 POST)" in page() and "agree to the price" in page())
-    click(button("Yes, roll back now"))
+    use("Yes, roll back now")
     wait("its page", lambda: "/operations/" in js("return location.pathname"))
     wait_text("Done")
-    click(button("Evidence"))
+    use("Evidence")
     wait_text("Evidence for alice")
     looks("evidence")
 
 
 def part_refused():
     go("/")
-    click(button("Migrate"))
+    use("Migrate")
     wait_text("This is not possible now")
     ensure("in plain words", "being moved just now" in page() and "by the operator" not in page() and "Nothing changed" in page())
     click(find("summary"))
@@ -448,7 +467,7 @@ def part_refused():
 def part_theirs():
     """What the operator has begun."""
     go("/")
-    click(button("Migrate alice"))
+    use("Migrate alice")
     wait_text("The operator of the server has begun this")
     ensure("nothing to cancel it with", js("return document.querySelector('#cancel') === null"))
 
@@ -456,11 +475,11 @@ def part_theirs():
 def part_cancel():
     """The owner stops what he has begun himself."""
     go("/")
-    click(button("Migrate"))
-    click(button("Yes, migrate now"))
+    use("Migrate")
+    use("Yes, migrate now")
     wait_text("Copying the databases")
     js("window.stayed = true")
-    wait("the button, which a look at the progress may replace", lambda: click(button("Cancel")) is None)
+    use("Cancel")
     wait_text("It was cancelled: everything is as it was")
     shot("cancelled")
 
@@ -469,10 +488,10 @@ def part_home():
     go("/")
     wait_text("When the client server is ready again")
     shot("account-home")
-    click(button("Bring home"))
+    use("Bring home")
     wait_text("Bring alice home?")
     shot("home-confirm")
-    click(button("Yes, bring it home now"))
+    use("Yes, bring it home now")
     wait_text("Bringing alice home")
     wait_text("Done")
     go("/")
@@ -488,15 +507,15 @@ def part_plain():
         return s("GET", f"/element/{find('body')}/text")
 
     def wait_body(text):
-        wait(repr(text), lambda: text in body())
+        wait(repr(text), lambda: text in body(), page_is=lambda: True)  # which only a script could tell
     ensure("no script runs", "Select all" not in body())
-    click(button("Migrate"))
+    use("Migrate")
     wait_body("Migrate alice?")
-    click(button("Yes, migrate now"))
+    use("Yes, migrate now")
     wait_body("Migrating alice")
     shot("plain")
     wait_body("Done")
-    click(button("Back to the overview"))
+    use("Back to the overview")
     wait_body("This account lives on the transit server")
     cdp("Emulation.setScriptExecutionDisabled", {"value": False})
 
@@ -510,12 +529,12 @@ def part_behind():
     go(front + "/")
     wait_text("This account lives on the client server")
     ensure("no second login to leave", "Log out" not in page())
-    click(button("Check"))
+    use("Check")
     wait_text("What the check found")
-    click(button("Migrate"))
+    use("Migrate")
     wait_text("Migrate alice?")
     js("window.stayed = true")
-    click(button("Yes, migrate now"))
+    use("Yes, migrate now")
     wait_text("Migrating alice")
     wait_text("Copying the databases")
     js("window.stayed = true")
@@ -578,8 +597,8 @@ def part_attack(victim_path):
     ensure("no page of ours in a frame", js("return !document.querySelector('#main')"))
     s("POST", "/frame", {"id": None})
     go("http://localhost:7999/form")
-    wait_text("log in again" if "log in again" in page() else "not accepted")
-    ensure("it was sent here", js("return location.href").startswith(PANEL))
+    wait("the refusal", lambda: "log in again" in page() or "not accepted" in page())
+    ensure("it was sent here", js("return location.href").startswith(PANEL), js("return location.href"))
     go("/")
     wait_text("This account lives on the client server")
 
