@@ -7,11 +7,15 @@ shunt, conf = sys.argv[1:]
 
 def begin():
     global pid, fd, before, seen
+    go, went = os.pipe()
     pid, fd = pty.fork()
     if pid == 0:
-        termios.tcgetattr(0)
+        os.read(go, 1)
         os.execv(shunt, [shunt, "-c", conf, "top"])
-    before = termios.tcgetattr(fd)
+    before = termios.tcgetattr(fd)  # before it changes anything
+    os.write(went, b"x")
+    os.close(go)
+    os.close(went)
     seen = b""
 
 
@@ -23,7 +27,7 @@ def ends(how):
     os.close(fd)
 
 
-def wait_for(what, seconds=15):
+def wait_for(what, seconds=60):
     """Looks from where it looked last."""
     global seen, last
     end = time.monotonic() + seconds
@@ -52,7 +56,7 @@ wait_for(b">wait")
 wait_for(b">wait")  # again by itself
 for rows, cols in (6, 30), (50, 200), (5, 1):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-    for _ in range(4):  # what was drawn or begun before has the size before
+    for _ in range(30):  # what was drawn or begun before has the size before, also what we have not read yet
         wait_for(b"\033[H")
         wait_for(b"\033[0m")
         shown = last.replace(b"\033[K", b"").replace(b"\033[J", b"").replace(b"\033[7m", b"").split(b"\r\n")
