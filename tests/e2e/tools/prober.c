@@ -8,6 +8,8 @@
  *   interruption  the longest time between two answers (ok or slow) in a row, in ms, the begin and the end of the run included.
  *                 It cannot be finer than the rate (one address at 1000/s: 1-2 ms), nor than late_ms: how late the prober
  *                 itself ever was
+ *   away          a turn of the prober that took AWAY_MS, usually for want of a processor: answers may have lain there. What
+ *                 it took is not counted in how long attempts take, nor in interruptions
  *
  * Attempts go to the addresses in turn. Source ports are taken in order, so that none comes back before PORTS further attempts
  * on its address were made: an old connection that the other host still holds would answer a new one with nonsense. Attempts
@@ -35,6 +37,7 @@
 #define SLOW_MS         500
 #define TIMEOUT_MS      3000
 #define LONG_MS         50
+#define AWAY_MS         10 /* a turn takes TICK_NS */
 #define LINE_LEN        9
 #define TARGETS_MAX     1024
 #define LONGS_MAX       8192
@@ -70,8 +73,11 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt
 static void clock_read(struct prober *p)
 {
 	struct timespec t;
+	uint64_t before = p->now;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	p->now = ((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec - p->start_ns) / 1000;
+	if (p->now - before < AWAY_MS * 1000)
+		p->awake += p->now - before;
 }
 
 static void watch(struct prober *p, int fd, void *what)
@@ -81,20 +87,21 @@ static void watch(struct prober *p, int fd, void *what)
 		fail("epoll_ctl: %s", strerror(errno));
 }
 
-static void gap_mark(struct gap *g, uint64_t now)
+static void gap_mark(struct gap *g, const struct prober *p)
 {
 	if (g->over)
 		return;
-	if (now - g->last > g->longest) {
-		g->longest = now - g->last;
+	if (p->awake - g->last_awake > g->longest) {
+		g->longest = p->awake - g->last_awake;
 		g->at = g->last;
 	}
-	g->last = now;
+	g->last = p->now;
+	g->last_awake = p->awake;
 }
 
-static void gap_end(struct gap *g, uint64_t now)
+static void gap_end(struct gap *g, const struct prober *p)
 {
-	gap_mark(g, now);
+	gap_mark(g, p);
 	g->over = true;
 }
 
@@ -155,14 +162,14 @@ static void answered_by(struct target *t, const char *name, size_t len, uint64_t
 static void attempt_answered(struct prober *p, struct attempt *a, char *line, size_t len)
 {
 	struct target *t = a->target;
-	uint64_t took = p->now - a->began;
+	uint64_t took = p->awake - a->began;
 	if (len > NAME_MAX_LEN)
 		len = NAME_MAX_LEN;
 	for (size_t i = 0; i < len; i++)
 		if (line[i] < '!' || line[i] > '~' || line[i] == '"' || line[i] == '\\')
 			line[i] = '?';
 	answered_by(t, line, len, p->now);
-	gap_mark(&t->gap, p->now);
+	gap_mark(&t->gap, p);
 	if (took > t->slowest)
 		t->slowest = took;
 	if (took > SLOW_MS * 1000)
@@ -210,7 +217,7 @@ static void attempt_start(struct prober *p)
 		attempt_lost(p, a, ETIMEDOUT);
 	struct target *t = &p->targets[p->issued % p->n_targets];
 	p->issued++;
-	*a = (struct attempt){.kind = KIND_ATTEMPT, .target = t, .began = p->now};
+	*a = (struct attempt){.kind = KIND_ATTEMPT, .target = t, .began = p->awake};
 	t->attempts++;
 	int error;
 	a->fd = socket_to(p, t, &error);
@@ -241,7 +248,7 @@ static void attempts_expire(struct prober *p)
 {
 	while (p->oldest < p->issued) {
 		struct attempt *a = &p->ring[p->oldest % p->ring_len];
-		if (p->now - a->began < TIMEOUT_MS * 1000)
+		if (p->awake - a->began < TIMEOUT_MS * 1000)
 			return;
 		attempt_lost(p, a, ETIMEDOUT);
 	}
@@ -385,7 +392,7 @@ static void on_echo(struct prober *p, bool v6)
 		if (e->out[seq / 64] >> seq % 64 & 1) {
 			e->out[seq / 64] &= ~(UINT64_C(1) << seq % 64);
 			e->replied++;
-			gap_mark(&e->gap, p->now);
+			gap_mark(&e->gap, p);
 		} else {
 			e->doubled++;
 		}
@@ -498,13 +505,13 @@ static void run(struct prober *p)
 	longs_start(p);
 	while (!stopped && p->now < p->seconds * UINT64_C(1000000))
 		turn(p, true);
-	uint64_t end = p->now;
+	uint64_t end = p->awake;
 	for (unsigned i = 0; i < p->n_targets; i++) {
-		gap_end(&p->targets[i].gap, end);
+		gap_end(&p->targets[i].gap, p);
 		if (p->icmp)
-			gap_end(&p->targets[i].echo->gap, end);
+			gap_end(&p->targets[i].echo->gap, p);
 	}
-	while (under_way(p) && p->now < end + TIMEOUT_MS * 1000)
+	while (under_way(p) && p->awake < end + TIMEOUT_MS * 1000)
 		turn(p, false);
 	for (unsigned i = 0; i < p->n_longs * p->n_targets; i++)
 		if (long_hangs(&p->longs[i]))

@@ -21,8 +21,8 @@ struct address {
 	socklen_t len;
 };
 
-struct gap { /* the longest time between two marks in a row; us since the start */
-	uint64_t last, longest, at;
+struct gap { /* the longest time between two marks in a row, without what the prober was away; us since the start */
+	uint64_t last, last_awake, longest, at;
 	bool over; /* the run has ended: what still comes in has been waited for, and is no mark */
 };
 
@@ -55,7 +55,7 @@ struct attempt {
 	enum kind kind;
 	int fd; /* -1: over */
 	struct target *target;
-	uint64_t began;
+	uint64_t began; /* awake */
 };
 
 struct longer {
@@ -77,6 +77,7 @@ struct prober {
 	struct longer *longs;
 	int epoll, timer, icmp_fd[2];
 	uint64_t start_ns, now, late;
+	uint64_t awake; /* now, without the turns that took AWAY_MS and more */
 	bool said;
 	uint16_t ident;
 };
