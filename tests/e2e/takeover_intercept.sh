@@ -10,22 +10,22 @@ answerer_up cli tra
 PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" table = \"$W/proxy/table\" intercept = true source-transit = \"transparent\" unknown = \"transit\"
   listener \"tcp\" { port = $PORT protocol = \"tcp\" } }"
 mkdir -p "$W/proxy"
-for n in cli tra; do netctl_up $n 'drain = 8'; done
+for n in cli tra; do netctl_up $n 'drain = 12'; done
 start proxy cli "${AHEAD[@]}" "$PROXY" -c "$W/net-cli/conf" --foreground
 wait_for test -S "$W/proxy/sock"
 netctl tra apply reply --confirm 0
 netctl cli intercept on
 for n in cli tra; do in_force $n >"$W/before.$n"; done
-WAIT=10 wait_for answers "${S4[1]}" tra
-WAIT=10 wait_for answers "${S6[1]}" tra
+wait_for answers "${S4[1]}" tra
+wait_for answers "${S6[1]}" tra
 
 say "takeover"
 prober_start out ext -l 4 "${S[@]}"
 netctl tra takeover --confirm 20
 netctl tra confirm
-for n in cli tra; do no_drift $n || die "drift: $(netctl $n status)"; done
 longer 2000
-prober_stop out
+prober_stop out # before the drain ends
+for n in cli tra; do no_drift $n || die "drift: $(netctl $n status)"; done
 nothing_lost out
 answered out tra
 WAIT=40 wait_for drained tra
@@ -43,4 +43,4 @@ for n in cli tra; do WAIT=40 wait_for as_before $n; done
 
 say "the proxy still has them"
 stop proxy
-WAIT=3 wait_for answers "${S4[1]}" cli
+wait_for answers "${S4[1]}" cli

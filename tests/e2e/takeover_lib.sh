@@ -158,12 +158,11 @@ unchanged() { # NS FILE: its snapshot is still what FILE says
 }
 
 # ---- services
-# Answerers and probers run ahead of whatever else the machine does: time they wait for a processor looks like an interruption.
-AHEAD=(chrt -f 10)
-"${AHEAD[@]}" true 2>/dev/null || AHEAD=(nice -n -15)
+# Answerers and probers run AHEAD: time they wait for a processor looks like an interruption.
 answerer_up() { # NS..
 	local n
 	for n; do
+		rm -f "$W/log/answerer-$n" # of one before, which was ready as well
 		start "answerer-$n" "$n" "${AHEAD[@]}" "$ANSWERER" $PORT "$n"
 		wait_for grep -q ready "$W/log/answerer-$n"
 	done
@@ -193,9 +192,9 @@ weblog_up() { # NS..
 		: >"$W/web-$n/access"
 	done
 }
-answers() { # ADDRESS HOST [FROM-NS]: a new connection is answered by HOST
+answers() { # ADDRESS HOST [FROM-NS]: a new connection is answered by HOST, within ANSWER_S (default 2)
 	local line=
-	line=$(in_ns "${3:-ext}" timeout 2 bash -c "exec 3<>'/dev/tcp/$1/$PORT' && head -n 1 <&3") || return 1
+	line=$(in_ns "${3:-ext}" timeout "${ANSWER_S:-2}" bash -c "exec 3<>'/dev/tcp/$1/$PORT' && head -n 1 <&3") || return 1
 	[ "$line" = "$2" ]
 }
 
@@ -209,7 +208,7 @@ prober_start() { # NAME ext|peer OPTION.. ADDRESS..: runs until prober_stop NAME
 	[ "$ns" != peer ] || from4=("${PEER4[@]}") from6=("${PEER6[@]}")
 	i=$((PROBERS++ % ${#from4[@]}))
 	start "$name" "$ns" bash -c 'exec "$@" >'"'$W/$name.json'" - "${AHEAD[@]}" "$PROBER" -p $PORT -r 500 -b "${from4[i]}" -b "${from6[i]}" "$@"
-	WAIT=10 wait_for grep -qx running "$W/log/$name"
+	wait_for grep -qx running "$W/log/$name"
 }
 prober_stop() { # NAME: its result is in $W/NAME.json and, to be read, in $W/log/NAME
 	stop "$1"

@@ -9,7 +9,7 @@ lab_up segment
 many 250
 answerer_up cli tra
 for n in cli tra; do
-	netctl_up $n 'drain = 10'
+	netctl_up $n 'drain = 14'
 	snapshot $n >"$W/before.$n"
 done
 # Eight are probed every ms, spread over all: the first and the last of each family, and some between.
@@ -21,23 +21,23 @@ timed() { # WHAT HOST COMMAND..
 	netctl "${@:2}" >"$W/log/$2-${3:-}" 2>&1 || die "$1: $(cat "$W/log/$2-${3:-}")"
 	took=$(($(now_ms) - began))
 	say "$1: ${#S[@]} addresses in $took ms"
-	[ $took -lt 15000 ] || die "$1 took $took ms"
+	[ $took -lt 40000 ] || die "$1 took $took ms"
 }
 all_answer() { # HOST: each of them
 	local a
-	for a in "${S[@]}"; do answers "$a" "$1" || die "$a is not answered by $1"; done
+	for a in "${S[@]}"; do ANSWER_S=20 answers "$a" "$1" || die "$a is not answered by $1"; done
 }
-as_short_as_ever() { # NAME: without a lost attempt, and the interruption in bounds
+as_short_as_ever() { # NAME: without a lost attempt, and the interruption in bounds: well below the second after which a kernel asks again
 	nothing_lost "$1"
 	local ms
 	ms=$(probed "$1" 'int(r["interruption_ms"])')
 	say "$1: interruption $ms ms"
-	[ "$ms" -lt 100 ] || die "$1: interrupted for $ms ms"
+	[ "$ms" -lt 400 ] || die "$1: interrupted for $ms ms"
 }
 
 prober_start out ext -l 2 "${probed4[@]}" "${probed6[@]}"
 timed takeover tra takeover --confirm 20
-WAIT=3 wait_for answers "${S4[60]}" tra
+WAIT=10 wait_for answers "${S4[60]}" tra
 timed confirm tra confirm
 longer 1000
 prober_stop out
@@ -49,7 +49,7 @@ WAIT=40 wait_for drained tra
 
 prober_start home ext -l 2 "${probed4[@]}" "${probed6[@]}"
 timed return cli return --confirm 20
-WAIT=3 wait_for answers "${S4[60]}" cli
+WAIT=10 wait_for answers "${S4[60]}" cli
 timed confirm cli confirm
 longer 1000
 prober_stop home

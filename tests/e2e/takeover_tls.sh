@@ -11,7 +11,7 @@ answerer_up cli tra
 authority "$W/tls" "$(own_address cli)" "$(own_address tra)"
 authority "$W/stranger" "$(own_address tra)" 203.0.113.200
 for n in cli tra; do
-	netctl_up $n 'drain = 8'
+	netctl_up $n 'drain = 12'
 	snapshot $n >"$W/before.$n"
 done
 clean() { # WHAT
@@ -42,10 +42,10 @@ say "takeover and return"
 prober_start out ext -l 2 "${S[@]}"
 netctl tra takeover --confirm 20
 netctl tra confirm
+longer 500
+prober_stop out # before the drain ends
 for n in cli tra; do no_drift $n || die "drift: $(netctl $n status)"; done
 is_in_force cli give confirmed || die "the client server has not confirmed: $(in_force cli)"
-longer 500
-prober_stop out
 nothing_lost out
 answered out cli tra
 like "who asked" "$(netctl cli status)" "give +confirmed, by .*$(own_address tra)"
