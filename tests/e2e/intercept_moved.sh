@@ -12,6 +12,7 @@ intercept_conf <<<'drain = 5'
 old() { # NAME: a visitor's connection that stays, and says how it ended
 	start "$1" v python3 -c 'import socket
 s = socket.create_connection(("192.0.2.10", 80), 10)
+s.settimeout(300)
 s.sendall(b"GET / HTTP/1.1\r\nHost: bob.example\r\n\r\n")
 print(s.recv(4096).split(b"\r\n\r\n")[1].decode().strip(), flush=True)
 try:
@@ -64,8 +65,8 @@ fenced
 same "of another hold" "$(failed_open)" false
 # it hangs: as soon as its last heartbeat has run out
 kill -STOP "$(pid_of proxy)"
-no_elements() { [ -z "$(in_ns c nft list set inet shunt_intercept alive | grep ipv4)" ]; }
-WAIT=5 wait_for no_elements
+no_elements() { in_ns c nft list set inet shunt_intercept alive >"$W/alive" && ! grep ipv4 "$W/alive"; }
+WAIT=10 wait_for no_elements
 same "the kernel, while it hangs" "$(side_of http://bob.example/)" transit
 kill -CONT "$(pid_of proxy)"
 wait_for is_alive true

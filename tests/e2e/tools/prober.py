@@ -1,14 +1,14 @@
 """Connects every few ms, asks once, and writes down who answered and how long it took.  prober.py OUT HOST MS ADDRESS..
 
 Open loop: a new attempt does not wait for the previous one. Lines of OUT: address, begin, end (ms since 1970), result. The result is the side
-that answered, or the error. Ends with SIGTERM, when what is under way has ended (10 s at most).
+that answered, or the error. Ends with SIGTERM, when what is under way has ended (25 s at most).
 """
 import asyncio
 import signal
 import sys
 import time
 
-LIMIT_S = 10
+LIMIT_S = 25
 
 
 def now_ms():
