@@ -46,7 +46,7 @@ for ((n = 1; ; n += n < 10 ? 1 : 2)); do # by no multiple of EVERY, or a sample 
 	netctl_serve cli
 	unset SHUNT_TEST_KILL
 	netctl tra takeover --confirm 1 >"$W/log/taken" 2>&1 || :
-	WAIT=12 wait_for no_plan cli # by its guard
+	WAIT=40 wait_for no_plan cli # by its guard
 	# what comes back by itself is seen on the wire, also where the daemon stays away
 	! gone "$(pid_of netctl-cli)" || [ $((n % 7)) = 0 ] || netctl_serve cli
 	clean "the daemon that gives was killed at point $n"

@@ -17,7 +17,7 @@ no_plan() { ! compgen -G "$W/net-$1/journal/*.json" >/dev/null; } # HOST; asks n
 clean() { # WHAT
 	local n a
 	for n in cli tra; do
-		WAIT=12 wait_for no_plan $n
+		WAIT=40 wait_for no_plan $n
 		(unchanged $n "$W/before.$n") || die "after $1"
 	done
 	for a in "${S[@]}"; do wait_for answers "$a" cli; done
@@ -57,4 +57,4 @@ tra_back() {
 	clean "${1:-revert}"
 }
 
-tra_pending() { netctl tra takeover --confirm 3 >"$W/log/taken" 2>&1 || die "takeover: $(cat "$W/log/taken")"; }
+tra_pending() { netctl tra takeover --confirm 6 >"$W/log/taken" 2>&1 || die "takeover: $(cat "$W/log/taken")"; }

@@ -22,7 +22,7 @@ done
 clean() { # WHAT
 	local n a
 	for n in cli tra; do
-		WAIT=15 wait_for nothing_in_force $n
+		WAIT=40 wait_for nothing_in_force $n
 		(unchanged $n "$W/before.$n") || die "after $1"
 	done
 	for a in "${S[@]}"; do wait_for answers "$a" cli; done
@@ -130,10 +130,10 @@ like "a disk that cannot be written" "$OUT" 'Read-only'
 clean "a disk that cannot be written"
 
 say "two at once, and the same again"
-netctl tra takeover --confirm 5 >"$W/log/first" 2>&1 &
+netctl tra takeover --confirm 60 >"$W/log/first" 2>&1 &
 first=$!
 rc2=0 rc1=0
-netctl tra takeover --confirm 5 >"$W/log/second" 2>&1 || rc2=$?
+netctl tra takeover --confirm 60 >"$W/log/second" 2>&1 || rc2=$?
 wait $first || rc1=$?
 like "one of two" "$rc1$rc2" '^(01|10)$'
 like "the other" "$(cat "$W/log/first" "$W/log/second")" 'takeover is pending.*confirm or revert'
@@ -158,7 +158,7 @@ clean "a look that hangs"
 say "killed in the middle, by Ctrl-C, by the terminal that goes, by a shutdown, and while nft is at work"
 for sig in INT HUP TERM KILL; do
 	rm -f "$W/sleeper"
-	echo 'echo $$ >'"$W/sleeper"'; exec sleep 20' >"$W/look"
+	echo 'echo $$ >'"$W/sleeper"'; exec sleep 300' >"$W/look"
 	start middle tra env --default-signal "$NETCTL" -c "$W/net-tra/conf" takeover
 	wait_for test -s "$W/sleeper"
 	stop middle $sig
@@ -196,13 +196,13 @@ while b"is undone in" not in seen:
 os.close(fd)    # the terminal goes: SIGHUP
 os.waitpid(pid, 0)
 END
-try in_ns cli python3 "$W/bin/terminal" /bin/bash -c "'$NETCTL' -c '$W/net-cli/conf' apply give --confirm 4; sleep 1000"
+try in_ns cli python3 "$W/bin/terminal" /bin/bash -c "'$NETCTL' -c '$W/net-cli/conf' apply give --confirm 3; sleep 1000"
 ip -n "${NS}rt" neigh flush dev lan0
-! answers 203.0.113.5 cli || die "the session is not cut"
-wait_for answers 203.0.113.5 cli
 wait_for nothing_in_force cli
-longer 500
+wait_for answers 203.0.113.5 cli
+longer 4000 # its kernel asks again after as long as it was cut, at the latest; and the prober has some patience too
 prober_stop session
+same "the session was cut" "$(probed session 'r["interruption_ms"] > 500')" True
 same "the session" "$(probed session '"reset %d hanging %d" % (r["long"]["reset"], r["long"]["hanging"])')" "reset 0 hanging 0"
 netctl_conf cli 'drain = 600'
 clean "the session was cut"
@@ -287,7 +287,7 @@ ip -n "${NS}sw" link set cli down
 fails_with 1 netctl tra takeover
 like "dead" "$OUT" 'if it is dead: --without-peer'
 began=$(now_ms)
-try netctl tra takeover --without-peer --confirm 20
+try netctl tra takeover --without-peer --confirm 120
 say "without the dead one: $(($(now_ms) - began)) ms"
 for a in "${S[@]}"; do wait_for answers "$a" tra; done
 try netctl tra confirm
