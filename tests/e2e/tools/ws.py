@@ -6,7 +6,7 @@ from lab import CLIENT, W, Conn
 
 
 class WebSocket:
-    def __init__(self, host, path, req_id="", dst=CLIENT, tls=False, timeout=10):
+    def __init__(self, host, path, req_id="", dst=CLIENT, tls=False, timeout=60):
         self.v = Conn(dst=dst, port=443 if tls else 80, timeout=timeout)
         if tls:
             context = ssl.create_default_context(cafile=W + "/cert.pem")
