@@ -92,6 +92,18 @@ static void wait_for_none(uint64_t limit_ms)
 	assert_int_equal(elements(), 0);
 }
 
+/* Its beat of `now` is with the kernel. The elements last 800 ms: looked at later, for want of a processor, they may be gone rightly, and
+ * then it beats again. False: so it was. */
+static bool is_there(uint64_t now)
+{
+	int found = elements();
+
+	if (found != 2 && now_ms() - now >= 700)
+		return false;
+	assert_int_equal(found, 2);
+	return true;
+}
+
 static void wait_until(uint64_t when)
 {
 	while (now_ms() < when)
@@ -126,6 +138,7 @@ static void the_kernel_takes_it(void **state)
 	uint64_t now = now_ms();
 	struct alive *a;
 	struct alive_state s;
+	unsigned beats = 0;
 
 	(void)state;
 	own_namespace();
@@ -136,22 +149,25 @@ static void the_kernel_takes_it(void **state)
 	assert_true(s.on && !s.alive);
 	assert_int_equal(s.error, -ENOENT); /* interception is off: normal, and tried again */
 	assert_int_equal(nft("add table inet shunt_intercept; add set inet shunt_intercept alive { type nf_proto; flags timeout; }"), 0);
-	for (int i = 1; i <= 8; i++) { /* longer than one element would last */
+	for (int seen = 0; seen < 8;) { /* longer than one element would last */
 		wait_until(now + ALIVE_BEAT_MS);
 		now = now_ms();
 		alive_beat(a, 0, true, now);
+		beats++;
 		s = alive_state(a, now);
 		assert_true(s.alive);
 		assert_int_equal(s.error, 0);
-		assert_int_equal(elements(), 2);
+		seen += is_there(now);
 	}
-	assert_int_equal(s.renewed, 8);
+	assert_int_equal(s.renewed, beats);
 	assert_int_equal(s.failed, 1);
-	wait_for_none(3000); /* nobody renews it: the kernel lets it run out */
+	wait_for_none(20000); /* nobody renews it: the kernel lets it run out */
 	assert_false(alive_state(a, now_ms()).alive);
-	now = now_ms();
-	alive_beat(a, 0, true, now);
-	assert_int_equal(elements(), 2);
+	do {
+		wait_until(now + ALIVE_BEAT_MS);
+		now = now_ms();
+		alive_beat(a, 0, true, now);
+	} while (!is_there(now));
 	alive_withdraw(a, now);
 	assert_int_equal(elements(), 0);
 	alive_beat(a, 0, true, now + ALIVE_BEAT_MS);

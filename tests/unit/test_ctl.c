@@ -24,8 +24,8 @@
 #include <cmocka.h>
 
 #define PATIENCE_MS       20000 /* no test waits as long for what does come */
-#define LINE_TIMEOUT_MS   300
-#define ANSWER_TIMEOUT_MS 500
+#define LINE_TIMEOUT_MS   2000  /* longer than this process may be without a processor */
+#define ANSWER_TIMEOUT_MS 2500
 #define BIG               900000
 
 struct fixture {

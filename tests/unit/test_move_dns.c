@@ -259,7 +259,7 @@ static void test_dns_waits_for_resolvers(void **state)
 	assert_int_equal(move(w, "rollback", &err), EXIT_DONE);
 	assert_true(now_ms() - began >= 1000);
 	json_t *e = said(w, "published");
-	assert_int_equal(json_integer_value(json_object_get(e, "waited")), 1);
+	assert_in_range(json_integer_value(json_object_get(e, "waited")), 1, 60);
 	assert_non_null(json_object_get(e, "resolvers-until"));
 	json_decref(e);
 	assert_false(led_home(w));

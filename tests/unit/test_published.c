@@ -188,9 +188,9 @@ struct world {
 
 static void run(struct world *w)
 {
-	for (uint64_t end = now_ms() + 15000; !w->over;) {
+	for (uint64_t end = now_ms() + 60000; !w->over;) {
 		if (now_ms() > end)
-			fail_msg("waited 15 s");
+			fail_msg("waited 60 s");
 		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 10000});
 		event_base_loop(w->base, EVLOOP_ONCE);
 	}
@@ -213,10 +213,10 @@ static void wait_for(const char *at, const char *zone)
 	char *resolvers[] = {(char *)(uintptr_t)at};
 
 	assert_true(addr_parse(&server, at));
-	for (uint64_t end = now_ms() + 15000; !w.up;) {
+	for (uint64_t end = now_ms() + 60000; !w.up;) {
 		if (now_ms() > end) {
 			shell("cat %s/log >&2", dir);
-			fail_msg("waited 15 s for %s at %s", zone, at);
+			fail_msg("waited 60 s for %s at %s", zone, at);
 		}
 		usleep(20000);                                                   /* between two looks at the fact */
 		assert_int_equal(look_new(&w.l, w.base, resolvers, 1, NULL), 0); /* a new one remembers no silence */

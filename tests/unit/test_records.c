@@ -50,7 +50,7 @@ static void world_done(struct world *w)
 
 static void wait_for_answer(struct world *w)
 {
-	event_base_loopexit(w->base, &(struct timeval){.tv_sec = 15});
+	event_base_loopexit(w->base, &(struct timeval){.tv_sec = 60});
 	event_base_dispatch(w->base);
 	assert_non_null(w->answer);
 }

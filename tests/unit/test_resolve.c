@@ -333,9 +333,10 @@ static void test_ttl(void **state)
 	uint64_t first = zone[0].last_ms;
 	WAIT_FOR(w, h[0].times == 2 && h[2].times == 2 && h[3].times == 2); /* the CNAME's TTL counts too */
 	assert_string_equal(h[0].text, "192.0.2.9");
-	assert_true(zone[0].last_ms - first >= 950); /* not before its time */
-	assert_int_equal(zone[0].asked, 2);
-	assert_true(zone[2].asked <= 3); /* 0 is not a storm */
+	assert_true(zone[0].last_ms - first >= 950);                 /* not before its time */
+	unsigned seconds = (unsigned)(now_ms() - first + 50) / 1000; /* 1, unless this process had no processor meanwhile */
+	assert_in_range(zone[0].asked, 2, 1 + seconds);
+	assert_true(zone[2].asked <= 2 + seconds); /* 0 is not a storm */
 	assert_int_equal(zone[1].asked, 1);
 	assert_string_equal(h[1].text, "192.0.2.1");
 }

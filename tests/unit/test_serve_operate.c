@@ -139,7 +139,7 @@ static bool has_run(struct world *w)
 static void on_look(struct deadline *d)
 {
 	struct world *w = (struct world *)(void *)((char *)d - offsetof(struct world, look));
-	if ((w->until && w->until(w)) || ++w->looks > 400)
+	if ((w->until && w->until(w)) || ++w->looks > 1200)
 		event_base_loopbreak(loop_base(w->s.loop));
 	else
 		deadline_arm(w->s.loop, d, on_look, 50);
@@ -152,7 +152,7 @@ static void run_until(struct world *w, const char *id, bool (*until)(struct worl
 	w->looks = 0;
 	deadline_arm(w->s.loop, &w->look, on_look, 1);
 	loop_run(w->s.loop);
-	assert_true(w->looks <= 400);
+	assert_true(w->looks <= 1200);
 }
 
 static void is_over(struct world *w, const char *id, int exit, const char *words)

@@ -295,7 +295,7 @@ static void crowd_client(struct world *w)
 	MUST(*hear(dial(w)) == '\0'); /* the sixth is closed without a word */
 	close(silent[0]);
 	char *text = "";
-	for (int i = 0; i < 100 && !*text; i++) { /* until that is seen */
+	for (int i = 0; i < 1000 && !*text; i++) { /* until that is seen */
 		usleep(20000);
 		text = ask(w, "GET / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
 	}

@@ -183,13 +183,15 @@ static void on_verify(void *arg, const struct sighting *all, size_t n, const str
 
 static void run_until(struct world *w, const unsigned *times, unsigned wanted)
 {
-	for (uint64_t end = now_ms() + 15000; *times < wanted;) {
+	for (uint64_t end = now_ms() + 60000; *times < wanted;) {
 		if (now_ms() > end)
-			fail_msg("waited 15 s for %u results and got %u", wanted, *times);
+			fail_msg("waited 60 s for %u results and got %u", wanted, *times);
 		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 10000});
 		event_base_loop(w->base, EVLOOP_ONCE);
 	}
 }
+
+#define WAIT_MS 5000 /* longer than this process may be without a processor */
 
 /* One follows at once, one after a while, one not at all; a resolver holds the old record. */
 static void test_servers(void **state)
@@ -212,7 +214,7 @@ static void test_servers(void **state)
 
 	(void)state;
 	world_init(&w, table, (const char *const[]){NS1, NS2, "127.0.0.13", "127.0.0.100", NULL});
-	v = verify_start(w.l, expected, 2, &w.list, 1500, on_verify, &s);
+	v = verify_start(w.l, expected, 2, &w.list, WAIT_MS, on_verify, &s);
 	assert_non_null(v);
 	assert_false(verify_waits(v)); /* there are questions to be asked */
 	rrset_done(&expected[0]);      /* it has copies */
@@ -221,7 +223,7 @@ static void test_servers(void **state)
 	assert_int_equal(s.dones, 0);
 	run_until(&w, &s.dones, 1);
 	assert_string_equal(s.done[0], NS1);
-	assert_true(now_ms() - began < 500);
+	assert_true(table[0].asked == 1); /* with the first question */
 	run_until(&w, &table[1].asked, 4);
 	assert_int_equal(s.dones, 1);
 	assert_true(verify_waits(v));
@@ -230,17 +232,17 @@ static void test_servers(void **state)
 	run_until(&w, &s.dones, 2);
 	assert_string_equal(s.done[1], NS2);
 	run_until(&w, &s.ends, 1);
-	assert_true(now_ms() - began >= 1490);
+	assert_true(now_ms() - began >= WAIT_MS - 10);
 	assert_int_equal(s.seen[0], 2);
 	assert_true(s.after_ms[1] > s.after_ms[0]);
-	assert_true(s.after_ms[1] < 1500);
+	assert_true(s.after_ms[1] < WAIT_MS);
 	assert_int_equal(s.after_ms[2], -1);
 	assert_string_equal(s.trouble[2], "answers REFUSED (asked for WWW.alice.example. A)");
 	assert_string_equal(s.trouble[3], "still holds the old record for up to 500 s: A 192.0.2.1 (asked for WWW.alice.example. A)");
 	assert_int_equal(table[0].recursive, 0);
 	assert_int_equal(table[3].recursive, table[3].asked);
-	asked = table[2].asked; /* 20, 40, 80, .. 640 ms make 7, and the first */
-	assert_true(asked >= 5 && asked <= 10);
+	asked = table[2].asked; /* 20, 40, 80, .. 640 ms, then each second: 10 with the first */
+	assert_true(asked >= 5 && asked <= 12);
 	world_done(&w);
 }
 
@@ -253,8 +255,8 @@ static void test_silent_server(void **state)
 
 	(void)state;
 	world_init(&w, table, (const char *const[]){NS1, "127.0.0.200", NULL});
-	verify_start(w.l, &expected, 1, &w.list, 5000, on_verify, &s);
-	verify_start(w.l, &expected, 1, &w.list, 200, on_verify, &soon);
+	verify_start(w.l, &expected, 1, &w.list, 8000, on_verify, &s);
+	verify_start(w.l, &expected, 1, &w.list, 1000, on_verify, &soon);
 	run_until(&w, &soon.ends, 1);
 	assert_string_equal(soon.trouble[0], "has not answered yet");
 	assert_string_equal(soon.trouble[1], "does not answer (asked for " WWW " A)");
@@ -285,7 +287,7 @@ static void test_many_sets(void **state)
 		expected[i] = set_of(name, RR_A, 60, "");
 	}
 	world_init(&w, table, (const char *const[]){NS1, NULL});
-	verify_start(w.l, expected, 500, &w.list, 10000, on_verify, &s);
+	verify_start(w.l, expected, 500, &w.list, 60000, on_verify, &s);
 	run_until(&w, &table[0].asked, 5);
 	assert_true(table[1].asked <= 40); /* waits for the one that lags */
 	table[0].answer = NULL;
@@ -319,10 +321,10 @@ static void test_ends(void **state)
 	run_until(&w, &once.ends, 1);
 	assert_int_equal(once.dones, 1);
 	assert_string_equal(once.trouble[1], "answers A 192.0.2.1, TTL 60 (asked for " WWW " A)");
-	cancelled.v = verify_start(w.l, &expected, 1, &w.list, 1000, on_verify, &cancelled);
+	cancelled.v = verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &cancelled);
 	run_until(&w, &cancelled.dones, 1);
-	verify_cancel(verify_start(w.l, &expected, 1, &w.list, 1000, on_verify, &never));
-	never.v = verify_start(w.l, &expected, 1, &w.list, 1000, on_verify, &never);
+	verify_cancel(verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &never));
+	never.v = verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &never);
 	run_until(&w, &never.dones, 1); /* and now the other one lags */
 	verify_cancel(never.v);
 	verify_cancel(NULL);
@@ -353,7 +355,7 @@ static void test_many_zones(void **state)
 
 		snprintf(name, sizeof name, "www.z%d.example.", i);
 		struct rrset expected = set_of(name, RR_A, 60, "");
-		verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &s[i]);
+		verify_start(w.l, &expected, 1, &w.list, 60000, on_verify, &s[i]);
 		rrset_done(&expected);
 	}
 	run_until(&w, &table[1].asked, 3000);
@@ -364,7 +366,7 @@ static void test_many_zones(void **state)
 	print_message("1000 zones seen %d ms after the secondary had them, %u questions in vain\n", (int)(now_ms() - began),
 		      table[1].asked - 1000);
 	assert_int_equal(left, 0);
-	assert_true(now_ms() - began < 5000);
+	assert_true(now_ms() - began < 15000);
 	free(s);
 	world_done(&w);
 }
