@@ -234,7 +234,7 @@ done
 
 run_story() { # NAME: leaves its exit code, its time and its processor time in $tmp/story/NAME.rc
 	local began=$SECONDS rc=0
-	timeout -k 20 "${STORY_TIMEOUT:-400}" "$src/tests/e2e/$1.sh" >"$tmp/story/$1.log" 2>&1 &
+	timeout -k 20 "${STORY_TIMEOUT:-800}" "$src/tests/e2e/$1.sh" >"$tmp/story/$1.log" 2>&1 &
 	local pid=$!
 	trap 'kill -TERM $pid 2>/dev/null; wait $pid' TERM
 	wait $pid || rc=$?
