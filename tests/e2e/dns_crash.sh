@@ -51,7 +51,7 @@ print("before" if not e else "busy" if e[0]["busy"] else e[0]["state"])' "$W/sta
 	done
 }
 well() { # COMMAND..
-	dnsupdate "$@" --wait 20 >"$W/well" 2>&1 || die "$* ended with $?: $(cat "$W/well")"
+	dnsupdate "$@" --wait 60 >"$W/well" 2>&1 || die "$* ended with $?: $(cat "$W/well")"
 }
 
 # ---- kill it at every step
@@ -63,7 +63,7 @@ crash_all() { # FROM TO "SETUP.." COMMAND..
 		n=$((n + 1)) rc=0
 		until in_sample $n; do n=$((n + 1)); done
 		for c in $setup; do well $c $A; done
-		SHUNT_TEST_KILL=dnsupdate:$n dnsupdate "$@" --wait 20 >"$W/crash" 2>&1 || rc=$?
+		SHUNT_TEST_KILL=dnsupdate:$n dnsupdate "$@" --wait 60 >"$W/crash" 2>&1 || rc=$?
 		[ $rc != 0 ] || break
 		[ $rc = 137 ] || die "$*, to be killed at step $n, ended with $rc: $(cat "$W/crash")"
 		either "$* killed at step $n" $from $to
@@ -165,7 +165,7 @@ say "half written files are no entries"
 # ---- in which order
 # openat of a fresh file, write, fsync, rename to the zone's name, fsync of the directory; then the first update (opcode 5) of a zone.
 ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 in_ns d strace -f -y -x -s 64 -e trace=fsync,fdatasync,rename,renameat,renameat2,unlinkat,write,writev,sendto,sendmsg \
-	-o "$W/trace" "$DNSUPDATE" -c "$W/shunt.conf" push daemon --accounts "$W/accounts.json" --wait 10 >"$W/traced" 2>&1 || die "push under strace: $(cat "$W/traced")"
+	-o "$W/trace" "$DNSUPDATE" -c "$W/shunt.conf" push daemon --accounts "$W/accounts.json" --wait 60 >"$W/traced" 2>&1 || die "push under strace: $(cat "$W/traced")"
 all_as "pushed under strace" pushed
 awk -v dir="$JOURNAL/daemon" '
 	/fsync\(/ && index($0, "<" dir "/.new-") { file = NR }

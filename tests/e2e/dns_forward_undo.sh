@@ -149,7 +149,7 @@ is_planned pushed
 for zone in "${zones[@]}"; do
 	case $zone in signed*)
 		kind=${zone#*-} kind=${kind%%.*}
-		ask_dns +noall +answer +onesoa +time=10 -k "$KEYS/redir.key" "@${SECONDARY[$kind]}" $zone. axfr >"$W/signed"
+		ask_dns +noall +answer +onesoa -k "$KEYS/redir.key" "@${SECONDARY[$kind]}" $zone. axfr >"$W/signed"
 		[ -n "$(awk -v owner="www.$zone." 'tolower($1) == owner && $4 == "RRSIG" && $5 == "A"' "$W/signed")" ] || die "no signature of the new www.$zone"
 		dnssec-verify -z -o $zone. "$W/signed" >"$W/verified" 2>&1 || die "$zone does not validate: $(cat "$W/verified")"
 	esac

@@ -118,13 +118,13 @@ many_names() { # N
 	for ((i = 1; i <= $1; i++)); do printf 'host%d 3600 A 192.0.2.%d\n' $i $((10 + i % 2)); done
 }
 
-# ---- asking
+# ---- asking; whoever is there answers, if only it gets a processor
 ask_dns() { # DIG-ARGUMENTS..: from $DNS_FROM
-	in_ns "$DNS_FROM" dig +time=2 +tries=1 +noidnout "$@"
+	in_ns "$DNS_FROM" dig +time=15 +tries=1 +noidnout "$@"
 }
 # All of a zone, sorted, one record a line, in lower case (but for what stands in quotes), without the SOA and what a signer adds.
 axfr() { # SERVER ZONE [KEY-FILE]
-	ask_dns +time=10 +noall +comments +answer +onesoa -k "${3:-$KEYS/redir.key}" "@$1" "$2." axfr >"$W/axfr.out" || echo "; dig has failed" >>"$W/axfr.out"
+	ask_dns +noall +comments +answer +onesoa -k "${3:-$KEYS/redir.key}" "@$1" "$2." axfr >"$W/axfr.out" || echo "; dig has failed" >>"$W/axfr.out"
 	grep -q '[[:space:]]SOA[[:space:]]' "$W/axfr.out" || { echo "no transfer of $2 from $1: $(cat "$W/axfr.out")" >&2; return 1; }
 	! grep '^;.*\(dig has failed\|ransfer failed\|verify\|TSIG could not\|malformed\)' "$W/axfr.out" >&2 || return 1
 	awk '!NF || /^;/ || $4 ~ /^(SOA|RRSIG|NSEC|NSEC3|NSEC3PARAM|DNSKEY|CDS|CDNSKEY|TYPE65534)$/ { next }
@@ -137,7 +137,7 @@ axfr() { # SERVER ZONE [KEY-FILE]
 	}' "$W/axfr.out" | sort
 }
 look_up() { # KDIG-ARGUMENTS..: the same with kdig, which costs a third of dig
-	in_ns "$DNS_FROM" kdig +time=2 +retry=0 +noall +header +answer "$@"
+	in_ns "$DNS_FROM" kdig +time=15 +retry=0 +noall +header +answer "$@"
 }
 serial() { # SERVER ZONE
 	look_up +norec "@$1" "$2." SOA | awk '$4 == "SOA" { print $7 }'
@@ -181,7 +181,7 @@ is_signed() { # SERVER ZONE
 update() { # SERVER ZONE [KEY-FILE]
 	local rc=0
 	{ printf 'server %s\nzone %s.\n' "$1" "$2"; cat; echo send; } >"$W/nsupdate.in"
-	in_ns "$DNS_FROM" nsupdate -v -t 5 -k "${3:-$KEYS/redir.key}" "$W/nsupdate.in" >"$W/nsupdate.out" 2>&1 || rc=$?
+	in_ns "$DNS_FROM" nsupdate -v -t 30 -k "${3:-$KEYS/redir.key}" "$W/nsupdate.in" >"$W/nsupdate.out" 2>&1 || rc=$?
 	[ $rc = 0 ] || cat "$W/nsupdate.out" >&2
 	return $rc
 }

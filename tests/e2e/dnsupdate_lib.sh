@@ -90,7 +90,7 @@ keep() { # NAME ZONE..
 		kind=${kind%%.*}
 		printf '@%s %s. axfr\n@%s %s. axfr\n' "${PRIMARY[$kind]}" $zone "${SECONDARY[$kind]}" $zone
 	done >"$dir/ask"
-	ask_dns +time=10 +noall +comments +answer +stats +onesoa -k "$KEYS/redir.key" -f "$dir/ask" >"$dir/raw" || die "no transfer: $(cat "$dir/raw")"
+	ask_dns +noall +comments +answer +stats +onesoa -k "$KEYS/redir.key" -f "$dir/ask" >"$dir/raw" || die "no transfer: $(cat "$dir/raw")"
 	! grep '^;.*\(ransfer failed\|verify\|TSIG could not\|malformed\)' "$dir/raw" >&2 || die "a transfer went wrong"
 	awk -v dir="$dir" -v primaries="${PRIMARY[*]}" '
 	BEGIN { n = 0 }

@@ -34,7 +34,7 @@ e = json.load(open(sys.argv[1]))["entries"]
 print("before" if not e or e[0]["state"] == "undone" and not e[0]["busy"] else "busy" if e[0]["busy"] else e[0]["state"])' "$W/status"
 }
 well() { # COMMAND..
-	dnsupdate "$@" --wait 20 >"$W/well" 2>&1 || wrong "$*" "without a fault it ends with $?: $(cat "$W/well")"
+	dnsupdate "$@" --wait 60 >"$W/well" 2>&1 || wrong "$*" "without a fault it ends with $?: $(cat "$W/well")"
 }
 nothing_is_left() { # WHAT
 	well undo anna
@@ -66,8 +66,8 @@ tried() { # FAULT COMMAND..: RC
 	shift
 	RC=0
 	case $1 in push) set -- "$@" --accounts "$W/accounts.json" ;; esac
-	timeout 60 nsenter --net="/run/netns/${NS}d" env LD_PRELOAD="$SHIM" SHUNT_FAULT="$fault" SHUNT_FAULT_LOG="$FAULT_LOG" \
-		"$DNSUPDATE" -c "$W/shunt.conf" "$@" --wait 20 >"$W/log/out" 2>&1 || RC=$?
+	timeout 120 nsenter --net="/run/netns/${NS}d" env LD_PRELOAD="$SHIM" SHUNT_FAULT="$fault" SHUNT_FAULT_LOG="$FAULT_LOG" \
+		"$DNSUPDATE" -c "$W/shunt.conf" "$@" --wait 60 >"$W/log/out" 2>&1 || RC=$?
 }
 push_fails() { # FAULT
 	tried "$1" push anna
@@ -89,7 +89,7 @@ undo_fails() { # FAULT COMMAND..
 }
 ask_daemon() { # CMD: RC is what it answers
 	RC=0
-	timeout 60 python3 "$TOOLS/ctl.py" "$W/dns.sock" "$@" >"$W/log/out" 2>&1 || RC=$?
+	timeout 120 python3 "$TOOLS/ctl.py" "$W/dns.sock" "$@" >"$W/log/out" 2>&1 || RC=$?
 	if [[ $(cat "$W/log/out") =~ \"exit\":\ ?([0-9]) ]]; then
 		RC=${BASH_REMATCH[1]}
 	elif [ $RC != 0 ]; then # no answer came: it may be so, or not
@@ -106,11 +106,11 @@ daemon_fails() { # FAULT
 		rm "$W/pid/daemon"
 	else
 		may_be_unseen() { grep -qE "$REASON" "$W/log/daemon"; }
-		ask_daemon push '{"account":{"name":"anna","domains":["anna.example"]},"wait":20}'
+		ask_daemon push '{"account":{"name":"anna","domains":["anna.example"]},"wait":50}'
 		[ "$RC" != 4 ] || met || wrong "the daemon" "stuck without a fault"
 		REASON="$REASON|closed without an answer" judge "push by the daemon" before pushed
 		if [ $RC = 0 ]; then
-			ask_daemon undo '{"account":{"name":"anna","domains":[]},"wait":20}'
+			ask_daemon undo '{"account":{"name":"anna","domains":[]},"wait":50}'
 			REASON="$REASON|closed without an answer" judge "undo by the daemon" pushed before
 		fi
 		may_be_unseen() { false; }
