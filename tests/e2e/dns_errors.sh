@@ -33,11 +33,11 @@ refuses() { # WHAT CODE TEXT
 	exits_json "$2" push alice
 	like "$kind, $1" "$TOLD" "\"changed\":0.*\"ok\":false.*\"error\":\".*$3"
 }
-has_asked() { [ "$(requests "$1" "$2")" != 0 ]; } # NAME WHAT
 unsigned='unauthenticated (NOTAUTH|REFUSED)'
 declare -A wrong_secret=([bind]="$unsigned with BADSIG: .*secret" [knot]="$unsigned with BADSIG: .*secret" [pdns]="$unsigned: .*another secret")
 declare -A no_such_key=([bind]="$unsigned with BADKEY: .*unknown\." [knot]="$unsigned with BADKEY: .*unknown\." [pdns]="$unsigned: .*does not know key unknown\.")
-declare -A clock_off=([bind]="BADTIME: .*3600 s behind ours.*NTP" [knot]="BADTIME: .*3600 s behind ours.*NTP" [pdns]="$unsigned: .*clock")
+an_hour='(3600|35[0-9][0-9])' # the time of the way there goes off
+declare -A clock_off=([bind]="BADTIME: .*$an_hour s behind ours.*NTP" [knot]="BADTIME: .*$an_hour s behind ours.*NTP" [pdns]="$unsigned: .*clock")
 declare -A limited=([bind]="REFUSED for a transfer .*allow-transfer" [knot]="$unsigned with BADKEY" [pdns]="$unsigned: .*key limited\.")
 
 for kind in $kinds; do
@@ -110,16 +110,17 @@ for kind in $kinds; do
 	# ---- somebody else, between our look and our update: only the server itself can tell
 	fault_up $kind 10.53.0.92 "$server"
 	ZONE_SERVERS=10.53.0.92 conf_for
-	fault $kind delay ms=1500 for=axfr times=1
+	fault $kind delay for=axfr times=1
 	dnsupdate push alice >"$W/out" 2>&1 &
 	pushing=$!
-	wait_for has_asked $kind axfr
+	wait_for has_answered $kind axfr # what we look at is what was
 	secrets
 	same "$kind: secrets among what ps shows" "$(grep -lFf "$W/secrets" /proc/[0-9]*/cmdline 2>/dev/null || :)" ""
 	update "$server" of-$kind.test <<-END
 		update delete mail.of-$kind.test. AAAA
 		update add mail.of-$kind.test. 7200 AAAA 2001:db8:9::1
 	END
+	fault $kind release
 	rc=0
 	wait $pushing || rc=$?
 	same "$kind: exit of a push that was overtaken" $rc 1
@@ -128,7 +129,7 @@ for kind in $kinds; do
 		update delete mail.of-$kind.test. AAAA
 		update add mail.of-$kind.test. 7200 AAAA 2001:db8::11
 	END
-	WAIT=10 wait_for in_step $kind of-$kind.test
+	wait_for in_step $kind of-$kind.test
 	is_untouched "being overtaken"
 	stop fault-$kind
 	say "$kind"
@@ -145,7 +146,7 @@ keep before of-$kind.test
 conf_for
 fault_up parrot 10.53.0.91 "$server"
 fault parrot no-aa at=all
-exits_json 4 push carol --wait 1
+exits_json 4 push carol --wait 6
 like "who does not show it" "$TOLD" '"lagging":\["ns3\.parrot-[^"]*10\.53\.0\.91[^"]*authority'
 unlike "who else" "$TOLD" '"lagging":\["[^"]*; '
 fault parrot clear
@@ -159,7 +160,7 @@ ZONE_SERVERS=10.53.0.92 conf_for
 fault early hang for=update times=1
 dnsupdate push alice >"$W/out" 2>&1 &
 pushing=$!
-wait_for has_asked early update
+wait_for has_answered early update
 like "the journal while the first message is on its way" "$(in_ns d "$DNSUPDATE" -c "$W/shunt.conf" status)" "^alice of-$kind\.test\. .*interrupted.*, 15 record sets since"
 kill -KILL "$(pgrep -f "^$DNSUPDATE -c $W/shunt.conf push")" # by its own directory: nobody else's
 wait $pushing || :

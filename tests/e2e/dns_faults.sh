@@ -35,7 +35,7 @@ for kind in bind knot pdns; do
 done
 attack hang-bind 0 planned 1 "$done_" hang,update,times=1
 attack hang-before-bind 0 planned 2 "$done_" hang-before,update,times=1
-attack late-bind 0 planned 2 "$done_" late,update,times=1,ms=1500
+attack late-bind 0 planned 2 "$done_" late,update,times=1 # with those that are late for ever: when all is over
 attack cut-ever-knot 4 before 4 'closed the connection; sent 4 times.*may still do it' cut-before,update
 attack late-ever-bind 4 before 4 'closed the connection; sent 4 times.*may still do it' late,update
 attack delay-knot 0 planned 1 "$done_" delay,update,times=1,ms=2000
@@ -48,7 +48,7 @@ attack no-tsig-bind 0 planned 1 "$done_" no-tsig,update,times=1
 attack bad-mac-pdns 0 planned 1 "$done_" bad-mac,update,times=1
 attack forged-bind 0 planned 1 "$done_" forged-first,update,rcode=5
 attack forged-done-bind 0 planned 2 "$done_" instead,update,rcode=0,times=1
-attack servfail-bind 0 planned '[234]' "$done_"
+attack servfail-bind 0 planned '[234]' "$done_" delay,update,times=1,ms=6000 # it ends meanwhile
 attack servfail-ever-bind 3 before 4 'SERVFAIL.*its log says why'
 attack servfail-forged-bind 0 planned 2 "$done_" instead,update,rcode=2,times=1
 attack loop-bind 0 planned 1 "$done_" loop,update,times=1
@@ -120,7 +120,7 @@ run() { # NAME WORD..: in the background; what it said, its exit code and the ti
 # The journal of a zone is a directory: BIND answers SERVFAIL, and signs it.
 for name in servfail-bind servfail-ever-bind; do mkdir "$DNS/bind-primary/zones/$name.test.zone.jnl"; done
 for name in "${names[@]}"; do cat "$W/case/$name.rules" >>"$DNS/fault-${KIND[$name]}.rules"; done
-for name in "${names[@]}"; do run "$name" push "$name" --accounts "$W/accounts.json" --wait 25 & done
+for name in "${names[@]}"; do run "$name" push "$name" --accounts "$W/accounts.json" --wait 45 & done
 WAIT=40 wait_for grep -q "updating zone 'servfail-bind.test/IN': error" "$W/log/bind-primary"
 rmdir "$DNS/bind-primary/zones/servfail-bind.test.zone.jnl"
 wait $(jobs -p)
@@ -156,7 +156,7 @@ for kind in bind knot pdns; do
 	stop fault-$kind
 	fault_up $kind ${PROXY_AT[$kind]} ${PRIMARY[$kind]}
 done
-run unseen-bind push unseen-bind --accounts "$W/accounts.json" --wait 15
+run unseen-bind push unseen-bind --accounts "$W/accounts.json" --wait 45
 same "what was interrupted, pushed again: $(cat "$W/case/unseen-bind.out")" "$(cat "$W/case/unseen-bind.rc")" 0
 same "and sent again" "$(updates bind unseen-bind)" ""
 
@@ -164,8 +164,11 @@ same "and sent again" "$(updates bind unseen-bind)" ""
 for name in cut-{after,before}-{bind,knot,pdns} late-bind truncate-bind forged-bind; do
 	cat "$W/case/$name.rules" >>"$DNS/fault-${KIND[$name]}.rules"
 done
-for name in "${names[@]}"; do run "$name" undo "$name" --wait 25 & done
+for name in "${names[@]}"; do run "$name" undo "$name" --wait 45 & done
 wait $(jobs -p)
+fault bind release
+came_late_again() { [ "$(awk '$3 == "late"' "$DNS/fault-bind.seen" | wc -l)" = 1 ]; }
+wait_for came_late_again
 rm -r "$W/kept"
 keep kept "${names[@]/%/.test}"
 for name in "${names[@]}"; do
@@ -183,25 +186,25 @@ say "each zone is as it was"
 # ---- answers in another order
 CONF=$W/knot.conf
 fault knot reorder n=3 for=update
-exits 0 push crowd --wait 15
+exits 0 push crowd --wait 45
 for zone in one two three four five six; do text $zone.crowd.test ${PRIMARY[knot]} | diff "$W/planned" - >"$W/is" || die "$zone.crowd.test is not as planned: $(cat "$W/is")"; done
 crowd_updates() { awk '$3 == "update" && $4 ~ /crowd.test$/' "$DNS/fault-knot.seen" | wc -l; }
 same "updates of six zones" "$(crowd_updates)" 6
-exits 0 undo crowd --wait 15
+exits 0 undo crowd --wait 45
 same "updates there and back" "$(crowd_updates)" 12
 fault knot clear
 
 # ---- of two zones one is not taken
 CONF=$W/bind.conf
 mkdir "$DNS/bind-primary/zones/two-zones.example.zone.jnl"
-exits_json 4 push two-zones --wait 10
+exits_json 4 push two-zones --wait 45
 same "the one that went well, the one that did not" "$(pick '[(z["zone"], z["outcome"]) for z in Z]' | sort | paste -sd ,)" "two-zones.example. failed,two-zones.test. done"
 same "record sets changed" "$(member changed)" 15
 OUT=$(dnsupdate status two-zones)
 like "status" "$OUT" 'two-zones.test. pushed, 15 record sets'
 unlike "status" "$OUT" 'two-zones.example'
 rmdir "$DNS/bind-primary/zones/two-zones.example.zone.jnl"
-exits 0 push two-zones --wait 10
+exits 0 push two-zones --wait 45
 for zone in two-zones.test two-zones.example; do text $zone ${PRIMARY[bind]} | diff "$W/planned" - >"$W/is" || die "$zone is not as planned: $(cat "$W/is")"; done
 
 # ---- the primary is away, is elsewhere, comes back
@@ -218,26 +221,27 @@ exits 3 undo two-zones --wait 5
 like "the zone-server has another address" "$OUT" 'changed through 10.53.0.91 .*no zone-server of the configuration any more: put it back'
 for zone in two-zones.test two-zones.example; do text $zone ${PRIMARY[bind]} | diff "$W/planned" - >"$W/is" || die "$zone was touched: $(cat "$W/is")"; done
 ZONE_SERVERS=10.53.0.91 dns_conf
-exits 0 undo two-zones --wait 10
+exits 0 undo two-zones --wait 45
 for zone in two-zones.test two-zones.example; do text $zone ${PRIMARY[bind]} | diff "$W/before" - >"$W/is" || die "$zone is not as before: $(cat "$W/is")"; done
 KIND[restart]=pdns
 fault pdns hang-before for=update times=1
-run restart push restart --accounts "$W/accounts.json" --wait 15 &
+run restart push restart --accounts "$W/accounts.json" --wait 45 &
 hangs() { [ -n "$(updates pdns restart)" ]; }
 wait_for hangs
+fault_up again ${PROXY_AT[pdns]} ${PRIMARY[pdns]} closed
 stop fault-pdns
 read -rt 0.7 <> <(:) || : # the next connections are refused
-fault_up pdns ${PROXY_AT[pdns]} ${PRIMARY[pdns]}
+fault again open
 wait $(jobs -p)
 same "a primary that starts anew in the midst: $(cat "$W/case/restart.out")" "$(cat "$W/case/restart.rc")" 0
 is_as restart planned
-CONF=$W/pdns.conf exits 0 undo restart --wait 10
+CONF=$W/pdns.conf exits 0 undo restart --wait 45
 is_as restart before
 CONF=$W/six.conf ZONE_SERVERS=$(v6 ${PRIMARY[bind]}) RESOLVERS=$(v6 $RESOLVER) dns_conf
-CONF=$W/six.conf exits 0 push six --wait 10
+CONF=$W/six.conf exits 0 push six --wait 45
 KIND[six]=bind
 is_as six planned
-CONF=$W/six.conf exits 0 undo six --wait 10
+CONF=$W/six.conf exits 0 undo six --wait 45
 is_as six before
 CONF=$W/bind.conf
 same "what is recorded in the end" "$(dnsupdate status)" "no records are changed"

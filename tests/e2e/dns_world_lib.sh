@@ -159,7 +159,7 @@ resolver_up() {
 			control-use-cert: no
 	END
 	start resolver d unbound -d -p -c "$DNS/resolver/conf"
-	WAIT=10 wait_for resolves a-root A $ROOT
+	WAIT=30 wait_for resolves a-root A $ROOT
 }
 resolver_flush() { # ZONE
 	in_ns d unbound-control -c "$DNS/resolver/conf" flush_zone "$1" >>"$W/log/reload" 2>&1
@@ -167,17 +167,21 @@ resolver_flush() { # ZONE
 
 # ---- faults
 # A proxy in front of one server. See tools/dns_fault.py for the faults; what passed is in $DNS/fault-NAME.seen, a line for each request.
-fault_up() { # NAME LISTEN-ADDRESS SERVER: anew, without rules, and counting from 0
-	: >"$DNS/fault-$1.rules"
+fault_up() { # NAME LISTEN-ADDRESS SERVER [closed]: anew, without rules, and counting from 0; closed: listens when it is told to
+	echo "${4:-open}" >"$DNS/fault-$1.rules"
 	: >"$DNS/fault-$1.seen"
 	start "fault-$1" d python3 "$TOOLS/dns_fault.py" "$DNS/fault-$1.rules" "$DNS/fault-$1.seen" "$2" "$3"
-	wait_for fault_is "$1" open
+	wait_for fault_is "$1" "${4:-open}"
 }
 fault_is() { [ "$(awk '$2 == "-" { is = $3 } END { print is }' "$DNS/fault-$1.seen")" = "$2" ]; } # NAME open|closed
 fault() { # NAME FAULT [KEY=VALUE..]: in force when it returns
 	alive "fault-$1" || die "the fault proxy $1 has ended"
 	echo "${@:2}" >>"$DNS/fault-$1.rules"
 	case $2 in open | closed) wait_for fault_is "$1" "$2" ;; esac
+}
+# The server has answered such a request, whatever becomes of the answer: it has done what it was asked.
+has_answered() { # NAME WHAT
+	awk -v what="$2" '$3 == what { asked[$5] = 1 } $3 == "answer" && $5 in asked { found = 1 } END { exit !found }' "$DNS/fault-$1.seen"
 }
 requests() { # NAME WHAT: how many of these it has seen, e.g. update
 	awk -v what="$2" '$3 == what { n++ } END { print n + 0 }' "$DNS/fault-$1.seen"

@@ -18,7 +18,8 @@ Faults of a request:
   closed      (no rule) nobody listens until "open"; it is so when the seen file says so
 Faults of an answer; the server has done what it was asked:
   cut-after   the answer is swallowed, the connection closed             hang         the answer is swallowed, the connection stays
-  delay ms=N  it comes N ms late, what follows on the connection too     reorder n=N  N answers of a connection in reverse (those that wait 300 ms go anyway)
+  delay ms=N  it comes N ms late, or without ms= after the word "release", and so does what follows on the connection
+  reorder n=N  N answers of a connection in reverse (those that wait 3 s go anyway)
   truncate    the length prefix says more than comes before the close    short n=N    N bytes less (default 7), length prefix to match
   tc          TC bit set, over UDP nothing but the question              drop         this message is left out, the others come
   wrong-id, wrong-question, rcode rcode=N, no-aa, no-tsig, bad-mac: that changed, nothing signed anew
@@ -38,7 +39,7 @@ import time
 TYPES = {1: "a", 2: "ns", 5: "cname", 6: "soa", 15: "mx", 16: "txt", 28: "aaaa", 251: "ixfr", 252: "axfr"}
 FAULTS = set("""pass cut-before hang-before instead reset late cut-after hang delay reorder truncate short tc drop wrong-id wrong-question rcode no-aa no-tsig bad-mac
     forged-first loop garbage""".split())
-REORDER_S = 0.3
+REORDER_S = 3
 
 
 def name_end(m, at):
@@ -211,16 +212,19 @@ class Proxy:
             return
         await Stream(self, reader, writer).run()
 
+    async def until(self, ms):
+        if ms:
+            await asyncio.sleep(int(ms) / 1000)
+        else:
+            await self.released.wait()
+
     def send_late(self, m, ms):
         task = asyncio.create_task(self.forward_late(m, ms))
         self.late.add(task)
         task.add_done_callback(self.late.discard)
 
     async def forward_late(self, m, ms):
-        if ms:
-            await asyncio.sleep(int(ms) / 1000)
-        else:
-            await self.released.wait()
+        await self.until(ms)
         reader, writer = await asyncio.open_connection(self.server, 53)
         writer.write(framed(m))
         answer = await read_message(reader)
@@ -229,6 +233,9 @@ class Proxy:
 
     async def watch(self):
         """Opens and closes; rules are read by the requests they are for."""
+        self.read_rules()
+        if not self.wanted:
+            self.seen.write("%d - closed\n" % (time.time() * 1000))
         while True:
             self.read_rules()
             if self.wanted and not self.tcp:
@@ -336,7 +343,7 @@ class Stream:
             self.end()
             raise EOFError
         if rule.fault == "delay":
-            await asyncio.sleep(int(rule.get("ms", 1000)) / 1000)
+            await self.proxy.until(rule.get("ms"))
         if rule.fault == "forged-first":
             self.writer.write(framed(reply_to(request, int(rule.get("rcode", 5)))))
         self.writer.write(framed(damaged(m, request, rule)))
@@ -391,7 +398,7 @@ class Datagrams(asyncio.DatagramProtocol):
         if rule.fault in ("cut-after", "hang", "drop"):
             return
         if rule.fault == "delay":
-            await asyncio.sleep(int(rule.get("ms", 1000)) / 1000)
+            await self.proxy.until(rule.get("ms"))
         if rule.fault == "forged-first":
             self.transport.sendto(reply_to(request, int(rule.get("rcode", 5))), client)
         if rule.fault == "tc":
