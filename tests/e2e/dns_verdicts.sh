@@ -109,7 +109,7 @@ say "verdicts"
 accounts "mix:mixed.test,*.mixed.test" "shade:shadow.test"
 told push shade
 same "a shadow" "$(pick '((z["outcome"], z["verdict"], d["changed"]) for z in Z)')" "skipped shadow 0"
-exits_json 4 push mix --wait 1
+exits_json 4 push mix --wait 6
 like "who does not show it" "$TOLD" '"lagging":\["[^"]*ns1\.foreign\.example\. \(10\.53\.0\.2\) answers '
 like "from when it is clean" "$TOLD" '"clean-at":null,"ok":false'
 wait_for serves ${SECONDARY[knot]} www.mixed.test A 198.51.100.10
@@ -130,13 +130,14 @@ in_ns d nft -f - <<-END
 END
 for resolver in 10.53.0.92 10.53.0.93; do
 	RESOLVERS=$resolver dns_conf
-	accounts "alice:managed.test,shadow.test,lame.test"
+	# one after the other they would take two minutes
+	accounts "alice:managed.test,shadow.test,lame.test,$(seq -f z%g.test -s , 1 27)"
 	began=$(now_ms)
 	told classify alice
 	took=$(($(now_ms) - began))
 	same "verdicts without resolver" "$(pick '{x["verdict"] for x in d["domains"]}')" unknown
 	like "why" "$TOLD" "\"why\":\"no resolver answers: ${resolver//./\\.} does not answer"
-	[ $took -lt 12000 ] || die "it took $took ms to say that $resolver does not answer"
+	[ $took -lt 60000 ] || die "it took $took ms to say that $resolver does not answer"
 	say "without $resolver: $took ms"
 done
 dns_conf
