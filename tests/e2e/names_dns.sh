@@ -29,6 +29,8 @@ records() { # NAME=ADDRESS..
 }
 records local.test=127.0.0.1 transit.test=198.51.100.10
 start dnsmasq c dnsmasq -C "$W/dnsmasq.conf"
+knows() { [ "$(in_ns c dig +time=2 +tries=1 +short @127.0.0.1 "$1" A)" = "$2" ]; } # NAME ADDRESS
+wait_for knows transit.test 198.51.100.10
 LISTENERS=none proxy_conf <<'END'
 listener "web"   { address = "192.0.2.10" port = 80  protocol = "http" local = "local.test:8080" }
 listener "https" { address = "192.0.2.10" port = 443 protocol = "tls"  local = "local.test:8443" }
@@ -68,13 +70,13 @@ async def main():
 asyncio.run(main())'
 wait_for serves http://bob.example/ transit
 records local.test=127.0.0.1 transit.test=198.51.100.11
-wait_for serves http://bob.example/ moved
+WAIT=60 wait_for serves http://bob.example/ moved
 same "alice stays" "$(side_of http://alice.example/)" client
 
 # the name is gone, then its server: the last address stays
 records local.test=127.0.0.1
 asked() { [ "$(grep -c 'query\[A\] transit.test' "$W/log/dnsmasq")" -ge $(($1 + 2)) ]; }
-wait_for asked "$(grep -c 'query\[A\] transit.test' "$W/log/dnsmasq")"
+WAIT=60 wait_for asked "$(grep -c 'query\[A\] transit.test' "$W/log/dnsmasq")"
 same "the name is gone" "$(side_of http://bob.example/)" moved
 stop dnsmasq
 same "nobody answers" "$(side_of http://bob.example/) $(side_of http://alice.example/)" "moved client"
