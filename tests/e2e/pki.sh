@@ -160,7 +160,7 @@ take web42.example web42
 reload
 works "after the renewal"
 for port in 7443 7444; do
-	serial=$(in_ns t timeout 8 openssl s_client -connect "192.0.2.10:$port" -alpn shunt/1 </dev/null 2>/dev/null | openssl x509 -noout -serial || :)
+	serial=$(in_ns t timeout 30 openssl s_client -connect "192.0.2.10:$port" -alpn shunt/1 </dev/null 2>/dev/null | openssl x509 -noout -serial || :)
 	same "served at $port" "${serial,,}" "serial=$(serial_of web42.example)"
 done
 pki renew control.example --dir "$PKI"

@@ -110,11 +110,13 @@ class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
 Server((sys.argv[1], int(sys.argv[2])), Greeter).serve_forever()
 END
-start smtp t python3 "$W/bin/greeter" 198.51.100.11 2525 proxy
-start ftp t python3 "$W/bin/greeter" 198.51.100.11 2121 plain
+start smtp t nice -n -15 python3 "$W/bin/greeter" 198.51.100.11 2525 proxy
+start ftp t nice -n -15 python3 "$W/bin/greeter" 198.51.100.11 2121 plain
 listens() { in_ns t ss -Hltn "sport = :$1" | grep -q .; }
 wait_for listens 2525
 wait_for listens 2121
+wait_for in_ns c curl -s -o "$W/o" http://127.0.0.1:8080/
+wait_for in_ns t curl -s -o "$W/o" http://198.51.100.10/
 
 # ---- the proxy, and shunt-netctl of the transit server, which tells whom it sees
 proxy_conf <<'END'
@@ -128,9 +130,9 @@ sed -i "s|^control {|& netctl-transit = \"unix:$W/netctl.sock\"|" "$W/shunt.conf
 	sed -n '/^server/,/^}/p' "$W/shunt.conf"
 	echo "netctl { role = \"transit\" control = \"unix:$W/netctl.sock\" interface = \"eth0\" journal = \"$W/netctl\" }"
 } >"$W/netctl.conf"
-start netctl t "$NETCTL" -c "$W/netctl.conf" serve
+start netctl t nice -n -15 "$NETCTL" -c "$W/netctl.conf" serve
 proxy_start
-wait_for test -S "$W/netctl.sock"
+wait_for grep -q 'reason="ready"' "$W/log/netctl"
 python3 - >"$W/accounts.json" <<'END'
 import json
 accounts = [{"name": n, "domains": [n + ".example"]} for n in ("alice", "bob", "carol", "dave", "erin", "gina")]
@@ -217,7 +219,7 @@ kept_counts() { # WHAT COUNT
 since() { shunt check alice | sed -n 's/.*counted since \([^ ]*\)Z[:,].*/\1/p'; }
 began=$(since)
 visit -o "$W/o" http://alice.example/
-wait_for seen_is 80 3
+WAIT=60 wait_for seen_is 80 3
 stop proxy KILL
 proxy_start
 kept_counts "killed" 3

@@ -12,7 +12,7 @@ PROXY_CONF="proxy { control = \"unix:$W/proxy/sock\" table = \"$W/proxy/table\" 
 control { state = \"$W/shunt.db\" proxy = \"unix:$W/proxy/sock\" netctl-client = \"unix:$W/net-cli/sock\" netctl-transit = \"unix:$W/net-tra/sock\" }"
 for n in cli tra; do netctl_up $n 'drain = 3'; done
 start proxy cli "$PROXY" -c "$W/net-cli/conf" --foreground
-wait_for test -S "$W/proxy/sock"
+wait_for python3 "$TOOLS/ctl.py" "$W/proxy/sock" hello
 shunt() { in_ns cli "$SHUNT" -c "$W/net-cli/conf" --yes "$@"; }
 printf '{"name":"bob","domains":["bob.example"],"ports":[25]}\n' >"$W/accounts.json"
 shunt account import "$W/accounts.json" >"$W/o"
