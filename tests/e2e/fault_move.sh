@@ -16,8 +16,10 @@ for h in prepare copy seal verify; do
 			# it is fenced: who comes now waits
 			nsenter --net=/run/netns/${NS}v curl -s --max-time 20 --resolve '*:80:192.0.2.10' -H "X-Req-Id: during-\$(cat $W/turn)" -o $W/during.body \
 				-w '%{http_code} %header{x-side}' http://alice.example/ >$W/during 2>$W/during.err </dev/null &
-			echo \$! >$W/during.pid
-			for ((i = 0; i < 20; i++)); do
+			visitor=\$!
+			echo \$visitor >$W/during.pid
+			for ((i = 0; i < 500; i++)); do
+				kill -0 \$visitor 2>/dev/null || break # he has been served, or refused
 				[ -z "\$(nsenter --net=/run/netns/${NS}v ss -Htn state established dst 192.0.2.10:80 2>/dev/null)" ] || break
 				read -rt 0.01 <> <(:)
 			done
@@ -87,12 +89,12 @@ judge() { # RC FROM TO
 REASON='Input/output error|No space left|disk I/O error \(|disk is full|quota|No buffer space|memory|Too many open|Permission denied|Read-only|-journal (beside it cannot|may) be made|did not answer|does not answer|exit 1'
 in_the_end() { # WHAT: all agree, nothing is left to do, nothing of it lies about
 	local rc=0
-	timeout 30 nsenter --net="/run/netns/${NS}c" "$SHUNT" -c "$W/shunt.conf" resume >"$W/log/resume" 2>&1 || rc=$?
+	timeout 60 nsenter --net="/run/netns/${NS}c" "$SHUNT" -c "$W/shunt.conf" resume >"$W/log/resume" 2>&1 || rc=$?
 	[ $rc = 0 ] || wrong "$1" "resume ended with $rc: $(cat "$W/log/resume")"
 	truth || wrong "$1" "the proxy does not answer"
 	same "$1: the gate ($(at_fault))" "$TABLE_GATE" open
 	SIDE=$TABLE_SIDE
-	WAIT=20 wait_for during_is_over
+	WAIT=40 wait_for during_is_over
 	visit -H "X-Req-Id: after-$TURN" -o "$W/visit.body" -w '%{http_code} %header{x-side}' http://alice.example/ >"$W/after" || wrong "$1" "nobody answers"
 	same "$1: who answers ($(at_fault))" "$(cat "$W/after")" "200 $SIDE"
 	reached_only "$1" "after-$TURN" "$SIDE"
@@ -107,14 +109,14 @@ back_to() { # SIDE
 	echo back >"$W/turn"
 	if [ "$1" = client ]; then shunt --yes rollback alice; else shunt migrate alice; fi >"$W/log/back" 2>&1 || wrong "back to $1" "$(cat "$W/log/back")"
 	SIDE=$1
-	WAIT=20 wait_for during_is_over
+	WAIT=40 wait_for during_is_over
 }
 moving() { # FROM: runs the command that leaves it; RC
 	local words="migrate alice"
 	[ "$1" = client ] || words="--yes rollback alice"
 	RC=0
 	# shellcheck disable=SC2086
-	timeout 60 nsenter --net="/run/netns/${NS}c" env ${2:+LD_PRELOAD="$SHIM" SHUNT_FAULT="$2" SHUNT_FAULT_LOG="$FAULT_LOG"} \
+	timeout 120 nsenter --net="/run/netns/${NS}c" env ${2:+LD_PRELOAD="$SHIM" SHUNT_FAULT="$2" SHUNT_FAULT_LOG="$FAULT_LOG"} \
 		"$SHUNT" -c "$W/shunt.conf" $words >"$W/log/out" 2>&1 || RC=$?
 }
 next_turn() {

@@ -21,7 +21,7 @@ tried() { # FAULT HOST COMMAND..
 	shift 2
 	RC=0
 	: >"$W/net-$host/journal/guard.log"
-	timeout 60 nsenter --net="/run/netns/$NS$host" env LD_PRELOAD="$SHIM" SHUNT_FAULT="$fault" SHUNT_FAULT_LOG="$FAULT_LOG" \
+	timeout 120 nsenter --net="/run/netns/$NS$host" env LD_PRELOAD="$SHIM" SHUNT_FAULT="$fault" SHUNT_FAULT_LOG="$FAULT_LOG" \
 		"$NETCTL" -c "$W/net-$host/conf" "$@" >"$W/log/out" 2>&1 || RC=$?
 	case $RC in
 	0 | 1 | 3 | 4) ;;
@@ -61,12 +61,12 @@ done_or_nothing() { # PLAN STATE: by RC; only the transit server's word is judge
 	esac
 }
 takeover_fails() { # FAULT
-	tried "$1" tra takeover --confirm 30
+	tried "$1" tra takeover --confirm 120
 	done_or_nothing takeover pending
 	ends_clean "takeover"
 }
 confirm_fails() { # FAULT
-	netctl tra takeover --confirm 30 >"$W/log/taken" 2>&1 || die "takeover: $(cat "$W/log/taken")"
+	netctl tra takeover --confirm 120 >"$W/log/taken" 2>&1 || die "takeover: $(cat "$W/log/taken")"
 	tried "$1" tra confirm
 	if [ $RC = 0 ]; then
 		done_or_nothing takeover confirmed
