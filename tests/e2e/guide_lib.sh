@@ -155,7 +155,7 @@ install_file() { # PATH FILE
 		for host in control web42 transit; do
 			sed=()
 			[ $host != transit ] || sed=(-e 's/role *= "client"/role = "transit"/' -e 's|listen *= "tls://192.0.2.2:7443"|listen = "tls://192.0.2.50:7443"|')
-			sed -e 's/"192\.0\.2\.53"/"'"${PRIMARY[knot]}"'"/' -e 's/^netctl {/netctl { drain = 3/' -e 's/^control {/control { home-wait = 1/' -e 's/^dns {/dns { wait = 2/' "${sed[@]}" "$2" >"$W/file"
+			sed -e 's/"192\.0\.2\.53"/"'"${PRIMARY[knot]}"'"/' -e 's/^netctl {/netctl { drain = 3/' -e 's/^control {/control { home-wait = 1/' -e 's/^dns {/dns { wait = 8/' "${sed[@]}" "$2" >"$W/file"
 			on $host "umask 027; mkdir -p ${1%/*}; cat $W/file >$1"
 		done
 		;;
@@ -177,7 +177,7 @@ hooks_work() {
 	hook copy 'echo progress 50%; sleep 0.2'
 	for h in web42 transit; do
 		# what a provider's monitoring would do: ask from outside
-		on $h "mkdir -p /etc/shunt/hooks; printf '#!/bin/sh\nnsenter -t $(pid_of host-visitor) -n curl -sf --max-time 2 -o /dev/null http://192.0.2.10/\n' >/etc/shunt/hooks/probe; chmod +x /etc/shunt/hooks/probe"
+		on $h "mkdir -p /etc/shunt/hooks; printf '#!/bin/sh\nnsenter -t $(pid_of host-visitor) -n curl -sf --max-time 5 -o /dev/null http://192.0.2.10/\n' >/etc/shunt/hooks/probe; chmod +x /etc/shunt/hooks/probe"
 	done
 }
 certificates_copied() {
@@ -190,8 +190,11 @@ certificates_copied() {
 	done
 }
 dns_key_copied() { on control "umask 077; mkdir -p /etc/shunt/dns; cat $KEYS/redir.key >/etc/shunt/dns/ns1.key"; }
-visitor_comes_while_it_copies() { # and writes down what became of him
-	hook copy "echo progress 50%; nsenter -t $(pid_of host-visitor) -n -m curl -s --max-time 10 -o $W/waited http://alice.example/ & sleep 0.4"
+visitor_comes_while_it_copies() { # is seen to wait, and it is written down what became of him
+	hook copy "echo progress 50%
+nsenter -t $(pid_of host-visitor) -n -m curl -s --max-time 60 -o $W/waited http://alice.example/ &
+until nsenter -t $(pid_of host-web42) -n -m python3 $TOOLS/ctl.py /run/shunt/proxy.sock account '{\"name\":\"alice\"}' | grep -q '\"parked\": [1-9]'; do sleep 0.05; done
+sleep 0.4"
 }
 disk_is_full_there() { hook copy 'echo "rsync: [receiver] write failed on \"/home/$SHUNT_ACCOUNT/photos.tar\": No space left on device (28)" >&2; exit 11'; }
 transit_web_stops() { stop web-tra; }
@@ -207,7 +210,7 @@ somebody_else_moves() { # ACCOUNT
 }
 they_are_done() {
 	rm "$W/copying"
-	WAIT=20 wait_for gone "$(cat "$W/other")"
+	WAIT=60 wait_for gone "$(cat "$W/other")"
 	hooks_work
 }
 seal_cannot_be_undone() {
@@ -231,7 +234,7 @@ web42_lives() { on web42 'systemctl start shunt-netctl shunt-proxy'; }
 visitors_come() { # and are seen to
 	counted() { on control 'shunt check --stragglers' | grep -q 'bob\.example'; }
 	start visitors ext python3 "$TOOLS/kept_and_fresh.py" 192.0.2.10 bob.example
-	WAIT=20 wait_for counted
+	WAIT=60 wait_for counted
 }
 visitors_have_lost_nothing() {
 	WAIT=30 stop visitors
@@ -257,7 +260,7 @@ web42_is_reinstalled() { # its disk and its kernel: nothing of it is left but th
 	settled
 	stop web-cli
 	stop host-web42 KILL
-	for pid in $(ip netns pids "${NS}cli"); do kill -KILL "$pid"; done
+	for pid in $(ip netns pids "${NS}cli"); do kill -KILL "$pid" 2>/dev/null || :; done # who has ended meanwhile, has
 	ip -n "${NS}sw" link del cli
 	ip netns del "${NS}cli"
 	ip netns add "${NS}cli"
@@ -275,7 +278,7 @@ web42_has_its_files() {
 }
 settled() { # what is still to come of the plans has come
 	nothing_to_come() { [ -z "$(on control 'shunt status' | grep 'still to come')" ]; }
-	WAIT=40 wait_for nothing_to_come
+	WAIT=90 wait_for nothing_to_come
 }
 start_again() { on control 'shunt start' >"$W/log/start_again" 2>&1 || die "$(cat "$W/log/start_again")"; }
 all_is_as_before() {

@@ -1,5 +1,5 @@
 """kept_and_fresh.py ADDRESS NAME..: visitors who never stop. Asks for each name by HTTP over a fresh connection and over one that is kept, until SIGTERM;
-then says how many requests there were, which were lost, and which took more than 5 seconds."""
+then says how many requests there were, which were lost, and which took more than 15 seconds."""
 import http.client, itertools, signal, sys, time
 going, lost, slow, n, address = True, [], [], 0, sys.argv[1]
 def stop(*_):
@@ -13,7 +13,7 @@ for name in itertools.cycle(kept):
     for fresh in (True, False):
         began = time.time()
         try:
-            c = http.client.HTTPConnection(address, 80, timeout=20) if fresh or kept[name] is None else kept[name]
+            c = http.client.HTTPConnection(address, 80, timeout=40) if fresh or kept[name] is None else kept[name]
             c.request("GET", "/", headers={"Host": name})
             r = c.getresponse()
             body = r.read()
@@ -29,7 +29,7 @@ for name in itertools.cycle(kept):
             if fresh or not isinstance(e, (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)):
                 lost.append((name, fresh, repr(e)))
             kept[name] = None
-        if time.time() - began > 5:  # a move waits for the name servers, too
+        if time.time() - began > 15:  # a move waits for the name servers, too
             slow.append("%s %s %s for %.1f s" % (name, "fresh" if fresh else "kept", time.strftime("%H:%M:%S", time.gmtime(began)), time.time() - began))
     time.sleep(0.02)
 print("requests", n, "lost", len(lost), "slow", len(slow), lost[:5], slow[:5], flush=True)
