@@ -9,7 +9,7 @@
 . "$(dirname "$0")/takeover_lib.sh"
 . "$(dirname "$0")/netctl_lib.sh"
 . "$(dirname "$0")/remote_lib.sh"
-GIVEN_UP_S=45 # 10 s until a line that is silent is noticed, 15 s of patience, 5 s for the last try, twice; and a busy machine
+GIVEN_UP_S=90 # 10 s until a line that is silent is noticed, 15 s of patience, 5 s for the last try, twice; and a busy machine
 FEW=${MANY:-12}
 HOWS=(cut mute deaf)
 CUT=0 # they are numbered through: 6 of moves, 12 of reinstall, 12 of return, 16 of start
@@ -215,13 +215,13 @@ shift_meets() { # HOW POINT COMMAND HOST PLAN
 	else
 		WAIT=$GIVEN_UP_S wait_for over shift
 		not_pending() { ! is_in_force "$host" "$plan" pending; }
-		WAIT=15 wait_for not_pending
+		WAIT=30 wait_for not_pending
 		line heal "$host"
 		shunt resume >"$W/log/resume" 2>&1 || like "resume" "$(cat "$W/log/resume")" "$command"
 	fi
 	say "exit $(rc_of shift): $(tail -n 1 "$W/log/shift" | cut -c1-200)"
 	local ours=no theirs=no
-	! shunt log | grep -q "client server's addresses are $([ "$command" = return ] && echo home again || echo on the transit)" || ours=yes
+	[ -z "$(shunt log | grep "client server's addresses are $([ "$command" = return ] && echo home again || echo on the transit)")" ] || ours=yes
 	! is_in_force "$host" "$plan" confirmed || theirs=yes
 	same "$command: the controller's view, and the host's" "$ours" "$theirs"
 	! grep -qE '^begin' <(shunt --json status | tr ',' '\n') || die "something is still open: $(shunt status)"
@@ -247,11 +247,12 @@ like "the transit server answers" "$(get a1.example)" "^tra ${S4[0]} "
 
 say "the client server is wiped"
 for n in proxy netctl-cli web-cli; do stop $n KILL; done
+ip -n "${NS}sw" link del cli # a namespace may linger for its last packets
 ip netns del "${NS}cli"
 rm -rf "$W/net-cli/journal" "$W/proxy" "$W/net-cli/sock"
 shunt_start look status
 shunt_start early return
-WAIT=40 wait_for all over look early
+WAIT=$GIVEN_UP_S wait_for all over look early
 like "who answers" "$(cat "$W/log/look")" "^proxy +AWAY"
 like "what is known" "$(cat "$W/log/look")" "^step +.*reinstall"
 same "return, too early" "$(rc_of early)" 1
@@ -282,7 +283,7 @@ timed "relocate --all" shunt relocate --all
 everybody_is_on client
 both_agree "in the end"
 nothing_to_come() { drained cli && drained tra && ! is_in_force tra takeover confirmed; }
-WAIT=40 wait_for nothing_to_come
+WAIT=90 wait_for nothing_to_come
 timed "finish" shunt finish
 same "the addresses are the new server's own" "$(ip -o -n "${NS}cli" addr show dev eth0 | grep -cE "(${S4[0]}/|${S6[3]}/)")" 2
 for n in cli tra; do nothing_in_force $n || die "left on $n: $(in_force $n)"; done

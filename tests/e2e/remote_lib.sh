@@ -51,9 +51,10 @@ remote_conf() {
 		echo "tls { ca = \"$W/tls/ca.pem\" cert = \"$W/tls/controller.pem\" key = \"$W/tls/controller.key\" }"
 	} >"$W/net-k/conf"
 }
+proxy_says_hello() { python3 "$TOOLS/ctl.py" "$W/proxy/sock" hello; }
 proxy_there() { # starts it on the client server
 	start proxy cli "$PROXY" -c "$W/net-cli/conf" --foreground
-	wait_for test -S "$W/proxy/sock"
+	wait_for proxy_says_hello
 }
 shunt() { in_ns k "$SHUNT" -c "$W/net-k/conf" --yes "$@"; }
 # A second shunt beside, in the background; its output is $W/log/NAME, its exit code $W/NAME.rc
