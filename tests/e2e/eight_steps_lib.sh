@@ -95,7 +95,7 @@ servers_up() { # HOST: empty, as from the provider's image
 	nginx_conf "$1" >"$W/$1/nginx/conf"
 	start "nginx-$1" "$1" nginx -e "$W/log/nginx-$1" -c "$W/$1/nginx/conf" -p "$W/$1/nginx"
 	start "app-$1" "$1" python3 "$E2E/eight_steps_app.py" "$(side_word "$1")" "$W/$1/mariadb.sock" 9000 "$W/app.$1"
-	WAIT=30 wait_for sql "$1" 'SELECT 1'
+	WAIT=90 wait_for sql "$1" 'SELECT 1'
 	wait_for in_ns "$1" python3 -c 'import socket; [socket.create_connection(("127.0.0.1", p)) for p in (80, 9000)]'
 }
 accounts_up() { # on the client server
@@ -207,7 +207,7 @@ daemon() { # NAME HOST COMMAND..
 	local before
 	before=$(grep -cs 'reason="ready"' "$W/log/$1" || :)
 	start "$1" "$2" "$W/bin/supervisor" "$W/run/$1" "${@:3}"
-	WAIT=20 wait_for ready "$1" "${before:-0}"
+	WAIT=60 wait_for ready "$1" "${before:-0}"
 }
 conf_up() { # HOST
 	TLS=yes netctl_conf "$1" 'drain = 2'
@@ -216,7 +216,7 @@ PROXY_CONF="proxy { workers = 1 control = \"unix:$W/proxy/sock\" listen = \"tls:
   intercept = true source-transit = \"transparent\" drain = 1 listener \"web\" { port = 80 protocol = \"http\" } }
 dns { control = \"unix:$W/dnsupdate.sock\" journal = \"$JOURNAL\" nameservers = { \"$(ns_of knot 1)\", \"$(ns_of knot 2)\" } ttl = 1
   zone-server { address = \"${PRIMARY[knot]}\" key-file = \"$KEYS/redir.key\" } resolvers = { \"$RESOLVER\" } }
-control { state = \"$W/shunt.db\" parallel = 15 home-wait = 3 hook-timeout = 60 proxy = \"tls://203.0.113.5:7444\" netctl-client = \"tls://203.0.113.5:7443\"
+control { state = \"$W/shunt.db\" parallel = 15 home-wait = 3 hook-timeout = 120 proxy = \"tls://203.0.113.5:7444\" netctl-client = \"tls://203.0.113.5:7443\"
   netctl-transit = \"tls://203.0.113.50:7443\" dns = \"unix:$W/dnsupdate.sock\"
   hook-prepare = \"$W/bin/prepare\" hook-copy = \"$W/bin/copy\" hook-seal = \"$W/bin/seal\" hook-verify = \"$W/bin/verify\" }"
 client_daemons_up() {
@@ -245,7 +245,7 @@ empty() { # HOST: whoever is there is killed
 }
 wipe() { # HOST
 	local name
-	WAIT=20 wait_for empty "$1"
+	WAIT=60 wait_for empty "$1"
 	for name in proxy "netctl-$1" "nginx-$1" "app-$1" "mariadb-$1"; do rm -f "$W/pid/$name" "$W/run/$name"; done
 	ip -n "${NS}sw" link del "$1" # a namespace may linger for its last packets
 	ip netns del "$NS$1"

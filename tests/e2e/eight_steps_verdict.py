@@ -16,8 +16,9 @@ from datetime import datetime
 W = sys.argv[1]
 CLOCK = 0.003  # two programs' rounding of one clock
 TRANSIT = "203.0.113.5"  # how its own addresses begin: .50 to .53
-LOST_S, REFUSED_S = 4.0, 35.0  # after a kill: a proxy is back; a command is given again, and what it left held is let go
-READ_S = 1.0  # until an application that has much to do has read what was sent before
+SLOW = float(open(W + "/slow").read())  # how many times as slow as a quick machine
+LOST_S, REFUSED_S = 4.0 * SLOW, 35.0 * SLOW  # after a kill: a proxy is back; a command is given again, and what it left held is let go
+READ_S = 3.0 * SLOW  # until an application that has much to do has read what was sent before
 Move = collections.namedtuple("Move", "held fenced copied old kind hold")
 bad = []
 
