@@ -117,13 +117,23 @@ run() { # NAME WORD..: in the background; what it said, its exit code and the ti
 	{ time in_ns d "$DNSUPDATE" -c "$W/${KIND[$name]}.conf" "$@" >"$W/case/$name.out" 2>&1 || rc=$?; } 2>"$W/case/$name.time"
 	echo $rc >"$W/case/$name.rc"
 }
+# For each attack, side by side, but not so many that one does not get a processor for seconds: it would give up a connection that is there.
+run_all() { # WORD ARGUMENT..
+	local name
+	for name in "${names[@]}"; do
+		while [ "$(jobs -rp | wc -l)" -ge 16 ]; do wait -n || :; done
+		run "$name" "$1" "$name" "${@:2}" &
+	done
+	wait $(jobs -p)
+}
 # The journal of a zone is a directory: BIND answers SERVFAIL, and signs it.
 for name in servfail-bind servfail-ever-bind; do mkdir "$DNS/bind-primary/zones/$name.test.zone.jnl"; done
 for name in "${names[@]}"; do cat "$W/case/$name.rules" >>"$DNS/fault-${KIND[$name]}.rules"; done
-for name in "${names[@]}"; do run "$name" push "$name" --accounts "$W/accounts.json" --wait 45 & done
-WAIT=40 wait_for grep -q "updating zone 'servfail-bind.test/IN': error" "$W/log/bind-primary"
-rmdir "$DNS/bind-primary/zones/servfail-bind.test.zone.jnl"
-wait $(jobs -p)
+{
+	WAIT=120 wait_for grep -q "updating zone 'servfail-bind.test/IN': error" "$W/log/bind-primary"
+	rmdir "$DNS/bind-primary/zones/servfail-bind.test.zone.jnl"
+} &
+run_all push --accounts "$W/accounts.json" --wait 45
 say "${#names[@]} attacks are over"
 
 is_as late-ever-bind before
@@ -164,8 +174,7 @@ same "and sent again" "$(updates bind unseen-bind)" ""
 for name in cut-{after,before}-{bind,knot,pdns} late-bind truncate-bind forged-bind; do
 	cat "$W/case/$name.rules" >>"$DNS/fault-${KIND[$name]}.rules"
 done
-for name in "${names[@]}"; do run "$name" undo "$name" --wait 45 & done
-wait $(jobs -p)
+run_all undo --wait 45
 fault bind release
 came_late_again() { [ "$(awk '$3 == "late"' "$DNS/fault-bind.seen" | wc -l)" = 1 ]; }
 wait_for came_late_again

@@ -45,7 +45,7 @@ for kind in bind knot pdns; do
 			update add www.$zone. 60 A 198.51.100.10
 			update delete www.$zone. AAAA
 		END
-		wait_for serves ${SECONDARY[$kind]} www.$zone A 198.51.100.10
+		WAIT=30 wait_for serves ${SECONDARY[$kind]} www.$zone A 198.51.100.10
 		serves "$(v6 ${PRIMARY[$kind]})" www.$zone A 198.51.100.10
 		serves "$(v6 ${SECONDARY[$kind]})" www.$zone AAAA || die "$kind: the secondary still has the AAAA"
 		same "$kind: TTL on the secondary" "$(ttl_of ${SECONDARY[$kind]} www.$zone A)" 60

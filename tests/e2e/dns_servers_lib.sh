@@ -253,7 +253,7 @@ knot_up() {
 }
 
 # ---- PowerDNS: its database is made with the first zone, before the server starts
-pdns_sql() { sqlite3 -bail "$DNS/pdns-primary/db" ".timeout 5000" "$@"; }
+pdns_sql() { sqlite3 -bail "$DNS/pdns-primary/db" ".timeout 30000" "$@"; }
 pdns_util() { in_ns d pdnsutil --config-dir="$DNS/pdns-primary" "$@" >>"$W/log/pdnsutil" 2>&1; }
 pdns_ctl() { in_ns d pdns_control --config-dir="$DNS/pdns-primary" "$@"; }
 pdns_conf() {

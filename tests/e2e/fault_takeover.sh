@@ -54,8 +54,8 @@ done_or_nothing() { # PLAN STATE: by RC; only the transit server's word is judge
 	1 | 3)
 		no_plan tra || wrong "$1" "exit $RC, and it is in force: $(in_force tra)"
 		! holds_any tra || wrong "$1" "exit $RC, and the addresses are here"
-		wait_for no_plan cli # who gave them has taken them back, or does
-		wait_for holds cli
+		WAIT=60 wait_for no_plan cli # who gave them has taken them back, or does
+		WAIT=60 wait_for holds cli
 		;;
 	4) like "$1 ($(at_fault)), stuck" "$(netctl tra status 2>&1)" 'stuck|applying|undoing|reverting|nothing is in force' ;;
 	esac
@@ -112,11 +112,11 @@ giver_fails() { # FAULT: of the daemon that gives, in a takeover and a revert
 		rm "$W/pid/netctl-cli"
 	else
 		RC=0
-		timeout 90 nsenter --net="/run/netns/${NS}tra" "$NETCTL" -c "$W/net-tra/conf" takeover --confirm 0 >"$W/log/out" 2>&1 || RC=$?
+		timeout 180 nsenter --net="/run/netns/${NS}tra" "$NETCTL" -c "$W/net-tra/conf" takeover --confirm 0 >"$W/log/out" 2>&1 || RC=$?
 		[ $RC = 0 ] || like "the words of takeover ($(at_fault))" "$(cat "$W/log/out")" "$REASON"
 		done_or_nothing takeover confirmed
 		if [ $RC = 0 ]; then
-			timeout 90 nsenter --net="/run/netns/${NS}tra" "$NETCTL" -c "$W/net-tra/conf" revert >"$W/log/out" 2>&1 || RC=$?
+			timeout 180 nsenter --net="/run/netns/${NS}tra" "$NETCTL" -c "$W/net-tra/conf" revert >"$W/log/out" 2>&1 || RC=$?
 			[ $RC != 0 ] || no_plan tra || wrong "revert" "done, and something is in force: $(in_force tra)"
 			[ $RC = 0 ] || like "the words of revert ($(at_fault))" "$(cat "$W/log/out")" "$REASON"
 		fi

@@ -75,6 +75,7 @@ same "alice stays" "$(side_of http://alice.example/)" client
 
 # the name is gone, then its server: the last address stays
 records local.test=127.0.0.1
+wait_for knows transit.test ""
 asked() { [ "$(grep -c 'query\[A\] transit.test' "$W/log/dnsmasq")" -ge $(($1 + 2)) ]; }
 WAIT=60 wait_for asked "$(grep -c 'query\[A\] transit.test' "$W/log/dnsmasq")"
 same "the name is gone" "$(side_of http://bob.example/)" moved
@@ -88,6 +89,7 @@ WAIT=120 wait_for serves http://bob.example/ transit
 # a name that nobody knows at the start: the others are served, this one is 502, until it is known
 stop proxy
 records local.test=127.0.0.1
+wait_for knows transit.test ""
 proxy_start unshare -m sh -c 'mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts && exec "$@"' "$W"
 wait_for serves http://alice.example/ client
 like "not known yet" "$(side_of http://bob.example/)" '^50[234]$'
