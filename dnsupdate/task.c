@@ -196,6 +196,7 @@ static void on_changed(void *arg, enum outcome outcome, const struct err *err)
 	t->call = NULL;
 	kill_point("answered");
 	t->answered = outcome;
+	t->away += outcome == OUTCOME_AWAY;
 	/* where an answer came that is not believed, the server is through with it */
 	t->unheard = t->unheard || (outcome == OUTCOME_UNKNOWN && err->code != -EPERM && err->code != -EBADMSG);
 	t->why = err && outcome != OUTCOME_DONE ? *err : (struct err){0};
@@ -350,7 +351,7 @@ static void leave_pending(struct task *t, const char *why)
 
 	snprintf(text, sizeof(text),
 		 "%.400s; sent %u times, and %s of it is in the zone yet: the server may still do it; push again, or undo, once it answers",
-		 why, t->sends, t->applied ? "only a part" : "nothing");
+		 why, t->sends - t->away, t->applied ? "only a part" : "nothing");
 	end(t, TASK_UNKNOWN, text);
 }
 

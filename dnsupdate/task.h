@@ -95,6 +95,7 @@ struct task {
 	size_t applied;        /* RRsets that were seen to have changed */
 	enum outcome answered; /* to the last change */
 	struct err why;        /* likewise; before any, why the zone cannot be read */
+	unsigned away;         /* of the sends, those for which there was no connection: nothing went out */
 	bool unheard;          /* a change was sent of which nobody said anything: it may be carried out late */
 	struct zone content;
 	struct entry entry;

@@ -28,7 +28,7 @@ attack() { # NAME-KIND EXIT before|planned UPDATES WORDS [FAULT..]
 done_='seen on every name server'
 
 # ---- of an update. What nothing was believed of is waited for, 10 seconds, and then looked at
-attack late-ever-bind 4 before 4 'closed the connection; sent 4 times.*may still do it' late,update
+attack late-ever-bind 4 before '[1-4]' 'closed the connection; sent [1-4] times.*may still do it' late,update
 attack late-bind 0 planned 2 "$done_" late,update,times=1
 attack servfail-bind 0 planned '[234]' "$done_" delay,update,times=1,ms=6000 # it ends meanwhile
 for kind in bind knot pdns; do
@@ -38,7 +38,7 @@ for kind in bind knot pdns; do
 done
 attack hang-bind 0 planned 1 "$done_" hang,update,times=1
 attack hang-before-bind 0 planned 2 "$done_" hang-before,update,times=1
-attack cut-ever-knot 4 before 4 'closed the connection; sent 4 times.*may still do it' cut-before,update
+attack cut-ever-knot 4 before '[1-4]' 'closed the connection; sent [1-4] times.*may still do it' cut-before,update
 attack delay-knot 0 planned 1 "$done_" delay,update,times=1,ms=2000
 attack truncate-bind 0 planned 1 "$done_" truncate,update,times=1
 attack short-pdns 0 planned 1 "$done_" short,update,times=1
@@ -135,7 +135,7 @@ for name in "${names[@]}"; do cat "$W/case/$name.rules" >>"$DNS/fault-${KIND[$na
 } &
 # What is late for ever comes when its push has given up, and no later: its signature is good for half a minute.
 late_are_held() { [ -e "$W/case/late-ever-bind.rc" ] && [ "$(updates bind late-bind | wc -l)" = 2 ]; }
-came_late() { [ "$(awk '$3 == "late"' "$DNS/fault-bind.seen" | wc -l)" = 5 ]; }
+came_late() { awk '$3 == "late" { came++ } $6 == "late" { held++ } END { exit came != held }' "$DNS/fault-bind.seen"; }
 {
 	WAIT=120 wait_for late_are_held
 	is_as late-ever-bind before
@@ -156,6 +156,8 @@ for name in "${names[@]}"; do
 	is_as "$name" "${STATE[$name]}"
 	updates "${KIND[$name]}" "$name" >"$W/ids"
 	like "$name: updates sent" "$(wc -l <"$W/ids")" "^${UPDATES[$name]}\$"
+	# four, but one that found no connection, for want of a processor, was not sent
+	case $name in cut-ever-* | late-ever-*) same "$name: how often, as it says" "$(grep -o -m1 'sent [0-9] times' "$W/case/$name.out" | tail -n 1)" "sent $(wc -l <"$W/ids") times" ;; esac
 	same "$name: updates sent twice as they were" "$(sort "$W/ids" | uniq -d)" ""
 	like "$name: seconds of the processor" "$(awk '{ print ($1 + $2 < 4 ? "few" : "many: " $0) }' "$W/case/$name.time")" few
 	if grep -lE 'Sanitizer|runtime error:' "$W/case/$name.out" >>"$W/log/sanitizer"; then cp "$W/case/$name.out" "$W/log/$name"; fi
@@ -183,8 +185,7 @@ for name in cut-{after,before}-{bind,knot,pdns} late-bind truncate-bind forged-b
 done
 run_all undo --wait 45
 fault bind release
-came_late_again() { [ "$(awk '$3 == "late"' "$DNS/fault-bind.seen" | wc -l)" = 1 ]; }
-wait_for came_late_again
+wait_for came_late
 rm -r "$W/kept"
 keep kept "${names[@]/%/.test}"
 for name in "${names[@]}"; do
