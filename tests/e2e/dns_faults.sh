@@ -49,7 +49,7 @@ attack no-tsig-bind 0 planned 1 "$done_" no-tsig,update,times=1
 attack bad-mac-pdns 0 planned 1 "$done_" bad-mac,update,times=1
 attack forged-bind 0 planned 1 "$done_" forged-first,update,rcode=5
 attack forged-done-bind 0 planned 2 "$done_" instead,update,rcode=0,times=1
-attack servfail-ever-bind 3 before 4 'SERVFAIL.*its log says why'
+attack servfail-ever-bind 3 before '[1-4]' 'SERVFAIL.*its log says why'
 attack servfail-forged-bind 0 planned 2 "$done_" instead,update,rcode=2,times=1
 attack loop-bind 0 planned 1 "$done_" loop,update,times=1
 attack garbage-bind 0 planned 1 "$done_" garbage,update,times=1
