@@ -47,7 +47,7 @@ shunt account import "$W/accounts.json"
 SLOW=1
 [ -n "$LONG" ] || SLOW=$(awk -v ms=$(($(now_ms) - began)) -v usual=$HOSTS_MS 'BEGIN { printf "%.2f", (ms > usual ? ms / usual : 1) }')
 echo "$SLOW" >"$W/slow"
-times_slow() { awk -v slow="$SLOW" 'BEGIN { for (i = 1; i < ARGC; i++) printf "%g ", slow * ARGV[i] }' "$@"; } # NUMBER..
+times_slow() { awk -v slow="$SLOW" 'BEGIN { for (i = 1; i < ARGC; i++) printf "%.3f%s", slow * ARGV[i], (i < ARGC - 1 ? " " : "") }' "$@"; } # NUMBER..
 say "$SLOW times as slow as a quick machine"
 
 # ---- visitors
