@@ -45,10 +45,10 @@ daemons_up
 shunt account import "$W/accounts.json"
 # Where everything takes so many times as long, kills are so many times rarer: they meet the same work, and what they break is mended before the next.
 SLOW=1
-[ -n "$LONG" ] || SLOW=$(awk -v ms=$(($(now_ms) - began)) -v usual=$HOSTS_MS 'BEGIN { printf "%.2f", (ms > usual ? ms / usual : 1) }')
+[ -n "$LONG" ] || SLOW=$(awk -v ms=$(($(now_ms) - began)) -v usual=$HOSTS_MS 'BEGIN { slow = ms / usual; printf "%.2f", (slow < 1 ? 1 : slow > 4 ? 4 : slow) }')
 echo "$SLOW" >"$W/slow"
 times_slow() { awk -v slow="$SLOW" 'BEGIN { for (i = 1; i < ARGC; i++) printf "%.3f%s", slow * ARGV[i], (i < ARGC - 1 ? " " : "") }' "$@"; } # NUMBER..
-say "$SLOW times as slow as a quick machine"
+say "taken for $SLOW times as slow as a quick machine"
 
 # ---- visitors
 acknowledged() { # TIMES: of each account, since $mark
