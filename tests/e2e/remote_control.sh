@@ -227,7 +227,7 @@ shift_meets() { # HOW POINT COMMAND HOST PLAN
 	[ -z "$(shunt log | grep "client server's addresses are $([ "$command" = return ] && echo home again || echo on the transit)")" ] || ours=yes
 	! is_in_force "$host" "$plan" confirmed || theirs=yes
 	same "$command: the controller's view, and the host's" "$ours" "$theirs"
-	! grep -qE '^begin' <(shunt --json status | tr ',' '\n') || die "something is still open: $(shunt status)"
+	unlike "what is still open" "$(shunt --json status)" '"interrupted"'
 }
 # Once it has come to be done there is nothing left to interrupt: what lasts comes first, and of the others another one with each seed.
 shifts() { # COMMAND HOST PLAN
