@@ -13,6 +13,7 @@
 
 #define LOCAL_RULE    1000 /* where `lookup local` goes while marked packets for our own addresses must go elsewhere */
 #define PEER_MORE_S   5    /* see peers_confirm_s() */
+#define MOVED_PER_S   20   /* addresses: so many at least, also on a busy machine */
 #define PEER_MOST_S   3600 /* no host grants more */
 #define SETTLE_MORE_S 5
 #define MUTE          "shunt_mute"
@@ -31,10 +32,10 @@ static const struct conf_netctl *conf(const struct build *b)
 }
 
 /* A peer's deadline comes after ours: who gained addresses goes silent before the other speaks again. Ours begins when all is done and
- * proved, a peer's when it is asked. */
+ * proved, a peer's when it is asked; what comes between takes longer the more addresses there are. */
 static int peers_confirm_s(const struct build *b)
 {
-	int s = b->wish->confirm_s + PEER_MORE_S + (conf(b)->hook_probe ? HOOK_PROBE_S : 0);
+	int s = b->wish->confirm_s + PEER_MORE_S + (int)json_array_size(b->moved) / MOVED_PER_S + (conf(b)->hook_probe ? HOOK_PROBE_S : 0);
 
 	return s < PEER_MOST_S ? s : PEER_MOST_S;
 }
