@@ -4,6 +4,7 @@
 #include "control/finding.h"
 #include "control/moved.h"
 #include "control/sync.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -367,12 +368,6 @@ enum exit_code cmd_account_import(struct app *a, char **words, int n, struct err
 
 /* ---- list, show ---- */
 
-static const char *proxy_side(json_t *proxy, const char *name, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(proxy, name), "side"));
-	return s ? s : otherwise;
-}
-
 static void say_away(struct app *a, const char *why)
 {
 	out_set(&a->out, "proxy-away", json_string(why));
@@ -397,7 +392,7 @@ enum exit_code cmd_account_list(struct app *a, char **words, int n, struct err *
 		say_away(a, e.text);
 	for (size_t i = 0; i < set.n; i++) {
 		const struct acctdef *d = &set.defs[i];
-		const char *side = proxy_side(proxy, d->name, side_name(d->side));
+		const char *side = member_text_or(json_object_get(proxy, d->name), "side", side_name(d->side));
 		json_t *o = acctdef_to_json(d, true);
 		json_object_set_new(o, "side", json_string(side));
 		json_array_append_new(list, o);

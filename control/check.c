@@ -2,6 +2,7 @@
 
 #include "control/check_ask.h"
 #include "control/kept.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,12 +12,6 @@
 
 #define NAMES_SHOWN 4   /* of a domain; --json has all */
 #define REFRESH_MS  200 /* of the progress line */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 /* ---- telling ---- */
 
@@ -42,7 +37,7 @@ static const struct {
 static size_t verdict_of(const json_t *domain)
 {
 	for (size_t i = 0; i < N_VERDICTS; i++) {
-		if (strcmp(verdicts[i].verdict, text_of(domain, "verdict")) == 0)
+		if (strcmp(verdicts[i].verdict, member_text(domain, "verdict")) == 0)
 			return i;
 	}
 	return N_VERDICTS - 1;
@@ -65,7 +60,7 @@ static size_t count_fate(const json_t *domain, const char *fate)
 	size_t i, n = 0;
 	json_t *name;
 	json_array_foreach (json_object_get(domain, "names"), i, name)
-		n += strcmp(text_of(name, "fate"), fate) == 0;
+		n += strcmp(member_text(name, "fate"), fate) == 0;
 	return n;
 }
 
@@ -77,10 +72,10 @@ static void changes_text(const json_t *domain, char *out, size_t cap)
 	char label[DOMAIN_MAX + 2];
 	*out = '\0';
 	json_array_foreach (json_object_get(domain, "names"), i, name) {
-		if (strcmp(text_of(name, "fate"), "changes") != 0 || n++ >= NAMES_SHOWN)
+		if (strcmp(member_text(name, "fate"), "changes") != 0 || n++ >= NAMES_SHOWN)
 			continue;
-		relative(text_of(name, "name"), text_of(domain, "zone"), label, sizeof(label));
-		snprintf(out + at, cap - at, "%s%.100s %.200s", n == 1 ? ": " : ", ", label, text_of(name, "what"));
+		relative(member_text(name, "name"), member_text(domain, "zone"), label, sizeof(label));
+		snprintf(out + at, cap - at, "%s%.100s %.200s", n == 1 ? ": " : ", ", label, member_text(name, "what"));
 		at = strlen(out);
 	}
 	if (all > NAMES_SHOWN)
@@ -98,18 +93,18 @@ static void changes_text(const json_t *domain, char *out, size_t cap)
 static void show_domain(struct app *a, const json_t *domain)
 {
 	char changes[NAMES_SHOWN * 320 + 200] = "";
-	const char *why = text_of(domain, "why");
+	const char *why = member_text(domain, "why");
 	size_t v = verdict_of(domain), i;
 	json_t *name;
 	if (verdicts[v].switched)
 		changes_text(domain, changes, sizeof(changes));
-	out_line(&a->out, "  %-30s %s%s: %s%s%s%s%s", text_of(domain, "domain"), verdicts[v].warn ? "WARNING " : "", verdicts[v].verdict,
-		 verdicts[v].then, changes, *why && verdicts[v].warn ? " (" : "", verdicts[v].warn ? why : "",
+	out_line(&a->out, "  %-30s %s%s: %s%s%s%s%s", member_text(domain, "domain"), verdicts[v].warn ? "WARNING " : "",
+		 verdicts[v].verdict, verdicts[v].then, changes, *why && verdicts[v].warn ? " (" : "", verdicts[v].warn ? why : "",
 		 *why && verdicts[v].warn ? ")" : "");
 	json_array_foreach (json_object_get(domain, "names"), i, name) {
-		if (verdicts[v].switched && strcmp(text_of(name, "fate"), "unsupported") == 0)
-			out_line(&a->out, "  %-30s WARNING %s names the client server and is not rewritten: %s", "", text_of(name, "name"),
-				 text_of(name, "what"));
+		if (verdicts[v].switched && strcmp(member_text(name, "fate"), "unsupported") == 0)
+			out_line(&a->out, "  %-30s WARNING %s names the client server and is not rewritten: %s", "",
+				 member_text(name, "name"), member_text(name, "what"));
 	}
 }
 

@@ -1,16 +1,11 @@
 /* The part of `shunt status` that is about DNS: what the trail says of each account, and what shunt-dnsupdate says now. */
 #include "control/dnsdebt.h"
 #include "control/publish.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 /* ---- one account ---- */
 
@@ -30,10 +25,10 @@ static void look_at(const json_t *entries, struct present *p)
 	*p = (struct present){.state = "", .side = ""};
 	json_array_foreach (entries, i, e) {
 		const char *lagging = json_string_value(json_object_get(e, "lagging"));
-		p->records += json_integer_value(json_object_get(e, "records"));
+		p->records += member_int(e, "records");
 		p->zones++;
-		p->state = text_of(e, "state");
-		p->side = text_of(e, "side");
+		p->state = member_text(e, "state");
+		p->side = member_text(e, "side");
 		p->lagging = p->lagging ? p->lagging : lagging;
 		p->verified = i && !p->verified ? NULL : json_string_value(json_object_get(e, "verified"));
 	}
@@ -75,7 +70,7 @@ void dnsdebt_status_of(struct app *a, const char *account, json_t *o)
 	int rc = a->dns ? dns_status(a->dns, account, &status, &e) : 0;
 	look_at(json_object_get(status, "entries"), &p);
 	if (owed)
-		snprintf(text, sizeof(text), "owed: %.800s; shunt resume tries again", text_of(evidence, "owed"));
+		snprintf(text, sizeof(text), "owed: %.800s; shunt resume tries again", member_text(evidence, "owed"));
 	else if (p.zones)
 		present_text(&p, evidence, text, sizeof(text));
 	else if (last)
@@ -86,7 +81,7 @@ void dnsdebt_status_of(struct app *a, const char *account, json_t *o)
 		snprintf(text, sizeof(text), "not configured: left to the proxy");
 	out_line(&a->out, "%-10s %s", "dns", text);
 	json_object_set_new(dns, "text", json_string(text));
-	json_object_set_new(dns, "owed", owed ? json_string(text_of(evidence, "owed")) : json_null());
+	json_object_set_new(dns, "owed", owed ? json_string(member_text(evidence, "owed")) : json_null());
 	if (last)
 		json_object_set(dns, "last", last);
 	if (status)
@@ -116,13 +111,13 @@ static const char *whose(const json_t *evidence, const char *name)
 	const char *verdict = "";
 	size_t i, longest = 0;
 	json_t *z;
-	if (strcmp(text_of(evidence, "did"), "published") != 0 || json_object_get(evidence, "owed"))
+	if (strcmp(member_text(evidence, "did"), "published") != 0 || json_object_get(evidence, "owed"))
 		return "unknown";
 	json_array_foreach (json_object_get(evidence, "zones"), i, z) {
-		const char *zone = text_of(z, "zone");
+		const char *zone = member_text(z, "zone");
 		if (strlen(zone) > longest && is_within(name, zone)) {
 			longest = strlen(zone);
-			verdict = text_of(z, "verdict");
+			verdict = member_text(z, "verdict");
 		}
 	}
 	if (strcmp(verdict, "managed") == 0)
@@ -152,7 +147,7 @@ static void show_owed(struct app *a, json_t *dns)
 		json_t *last = NULL;
 		journal_last(a->db, json_string_value(name), TRAIL_OWED, &last, NULL);
 		out_line(&a->out, "%-10s %s is owed: %s; shunt resume tries again", "dns", json_string_value(name),
-			 text_of(json_object_get(last, "evidence"), "owed"));
+			 member_text(json_object_get(last, "evidence"), "owed"));
 		json_decref(last);
 	}
 }
@@ -172,16 +167,16 @@ static void show_daemon(struct app *a, json_t *dns)
 	entries = json_object_get(status, "entries");
 	seen = json_object();
 	json_array_foreach (entries, i, e) {
-		records += json_integer_value(json_object_get(e, "records"));
-		json_object_set_new(seen, text_of(e, "account"), json_true());
+		records += member_int(e, "records");
+		json_object_set_new(seen, member_text(e, "account"), json_true());
 	}
 	out_line(&a->out, "%-10s answers at %s, has changed %lld record set%s in %zu zone%s for %zu account%s", "dns", a->dns->address,
 		 (long long)records, records == 1 ? "" : "s", json_array_size(entries), json_array_size(entries) == 1 ? "" : "s",
 		 json_object_size(seen), json_object_size(seen) == 1 ? "" : "s");
 	json_array_foreach (entries, i, e) {
-		if (*text_of(e, "lagging"))
-			out_line(&a->out, "%-10s %s: %s %s, not seen yet: %s", "dns", text_of(e, "account"), text_of(e, "zone"),
-				 text_of(e, "state"), text_of(e, "lagging"));
+		if (*member_text(e, "lagging"))
+			out_line(&a->out, "%-10s %s: %s %s, not seen yet: %s", "dns", member_text(e, "account"), member_text(e, "zone"),
+				 member_text(e, "state"), member_text(e, "lagging"));
 	}
 	if (entries)
 		json_object_set(dns, "entries", entries);

@@ -1,6 +1,7 @@
 #include "control/finding.h"
 
 #include "control/db.h"
+#include "lib/member.h"
 #include "lib/out.h"
 
 #include <errno.h>
@@ -16,16 +17,10 @@ const char *grade_name(enum grade g)
 	return grades[g];
 }
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
 enum grade grade_of(const json_t *finding)
 {
 	for (int g = 0; g < GRADES; g++) {
-		if (strcmp(text_of(finding, "grade"), grades[g]) == 0)
+		if (strcmp(member_text(finding, "grade"), grades[g]) == 0)
 			return (enum grade)g;
 	}
 	return GRADE_WARN; /* of a later shunt */
@@ -75,11 +70,11 @@ void findings_show(struct out *out, const json_t *list, const char *without)
 	const json_t *f;
 	size_t i;
 	json_array_foreach (list, i, f) {
-		if (without && strcmp(text_of(f, "kind"), without) == 0)
+		if (without && strcmp(member_text(f, "kind"), without) == 0)
 			continue;
-		out_line(out, "  %-8s %s: %s", words[grade_of(f)], text_of(f, "name"), text_of(f, "found"));
-		if (*text_of(f, "do"))
-			out_line(out, "           -> %s", text_of(f, "do"));
+		out_line(out, "  %-8s %s: %s", words[grade_of(f)], member_text(f, "name"), member_text(f, "found"));
+		if (*member_text(f, "do"))
+			out_line(out, "           -> %s", member_text(f, "do"));
 	}
 }
 

@@ -1,5 +1,6 @@
 /* log: what was recorded, and whether its chain is whole. From the database alone: the proxy may be away. */
 #include "control/app.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,12 +53,6 @@ static enum exit_code log_verify(struct app *a, const char *kept, struct err *er
 }
 
 /* ---- what is in it ---- */
-
-static const char *text_of(const json_t *o, const char *key, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : otherwise;
-}
 
 int parse_since(const char *text, long long now_s, long long *since_s)
 {
@@ -130,9 +125,9 @@ enum exit_code cmd_log(struct app *a, char **words, int n, struct err *err)
 	json_array_foreach (list, i, e) {
 		const json_t *evidence = json_object_get(e, "evidence");
 		char *text = json_is_object(evidence) ? json_dumps(evidence, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-		out_line(&a->out, "%6lld  %s  %s  %s: %s%s%s", (long long)json_integer_value(json_object_get(e, "id")),
-			 text_of(e, "at", "?"), text_of(e, "who", "?"), text_of(e, "account", "-"), text_of(e, "what", "?"),
-			 text ? "  " : "", text ? text : "");
+		out_line(&a->out, "%6lld  %s  %s  %s: %s%s%s", (long long)member_int(e, "id"), member_text_or(e, "at", "?"),
+			 member_text_or(e, "who", "?"), member_text_or(e, "account", "-"), member_text_or(e, "what", "?"), text ? "  " : "",
+			 text ? text : "");
 		free(text);
 	}
 	if (json_array_size(list) == 0)

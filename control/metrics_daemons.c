@@ -1,14 +1,9 @@
 /* Metrics from the status of shunt-netctl on both servers, and of shunt-dnsupdate. */
 #include "control/metrics.h"
+#include "lib/member.h"
 
 #include <math.h>
 #include <string.h>
-
-static const char *text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 /* ---- netctl ---- */
 
@@ -26,7 +21,7 @@ static double plan_drift(const json_t *plan)
 
 static double plan_error(const json_t *plan)
 {
-	return *text(plan, "error") || *text(plan, "drift-unknown");
+	return *member_text(plan, "error") || *member_text(plan, "drift-unknown");
 }
 
 static double plan_reverts(const json_t *plan)
@@ -45,8 +40,8 @@ static void tell_plans(struct expo *e, const struct metrics_answers *m, double (
 			if (isnan(v))
 				continue;
 			expo_sample(e,
-				    EXPO_LABELS({"side", side_name((enum side)s)}, {"plan", text(p, "plan")},
-						{with_state ? "state" : NULL, text(p, "state")}),
+				    EXPO_LABELS({"side", side_name((enum side)s)}, {"plan", member_text(p, "plan")},
+						{with_state ? "state" : NULL, member_text(p, "state")}),
 				    v);
 		}
 	}
@@ -93,10 +88,10 @@ void metrics_dns(struct app *a, struct expo *e, const struct metrics_answers *m)
 		return;
 	json_array_foreach (json_object_get(m->dns, "entries"), i, o) {
 		double at = metrics_time(json_string_value(json_object_get(o, "clean-at")));
-		bool lags = *text(o, "lagging") != '\0';
+		bool lags = *member_text(o, "lagging") != '\0';
 		for (s = 0; s < 5; s++)
-			zones[s] += strcmp(text(o, "state"), states[s]) == 0;
-		records += json_number_value(json_object_get(o, "records"));
+			zones[s] += strcmp(member_text(o, "state"), states[s]) == 0;
+		records += member_real(o, "records");
 		lagging += lags;
 		busy += json_is_true(json_object_get(o, "busy"));
 		if (isnan(clean) || at > clean)

@@ -1,15 +1,11 @@
 /* Metrics from shunt-proxy's status, metrics and stragglers (proxy/control.h). */
 #include "control/metrics.h"
+#include "lib/member.h"
 
 #include <math.h>
 #include <string.h>
 
 #define RECENT_MS (3600 * 1000)
-
-static double number(const json_t *o, const char *key)
-{
-	return json_number_value(json_object_get(o, key));
-}
 
 /* ---- what it is ---- */
 
@@ -20,34 +16,32 @@ static void tell_table(struct expo *e, const json_t *table)
 	expo_family(e, "shunt_proxy_table_state", EXPO_GAUGE, "What the proxy's table is: 1 for that state, 0 for the others.");
 	for (size_t i = 0; now && i < 3; i++)
 		expo_sample(e, EXPO_LABELS({"state", states[i]}), strcmp(now, states[i]) == 0);
-	expo_one(e, "shunt_proxy_accounts", EXPO_GAUGE, "Accounts in the proxy's table.", number(table, "accounts"));
-	expo_one(e, "shunt_proxy_domains", EXPO_GAUGE, "Domains in the proxy's table.", number(table, "domains"));
+	expo_one(e, "shunt_proxy_accounts", EXPO_GAUGE, "Accounts in the proxy's table.", member_real(table, "accounts"));
+	expo_one(e, "shunt_proxy_domains", EXPO_GAUGE, "Domains in the proxy's table.", member_real(table, "domains"));
 }
 
 static void tell_process(struct expo *e, const json_t *status)
 {
-	const char *version = json_string_value(json_object_get(status, "version"));
 	expo_family(e, "shunt_proxy_info", EXPO_GAUGE, "The proxy that answered; always 1.");
-	expo_sample(e, EXPO_LABELS({"version", version ? version : "unknown"}), 1);
+	expo_sample(e, EXPO_LABELS({"version", member_text_or(status, "version", "unknown")}), 1);
 	expo_one(e, "shunt_proxy_start_time_seconds", EXPO_GAUGE, "When the proxy began, within a second.",
-		 floor((double)now_ms() / 1000) - number(status, "uptime-s"));
-	expo_one(e, "shunt_proxy_workers", EXPO_GAUGE, "Threads of the proxy.", number(status, "workers"));
+		 floor((double)now_ms() / 1000) - member_real(status, "uptime-s"));
+	expo_one(e, "shunt_proxy_workers", EXPO_GAUGE, "Threads of the proxy.", member_real(status, "workers"));
 	tell_table(e, json_object_get(status, "table"));
 }
 
 /* Without the interception there is nothing to be alive. */
 static void tell_intercept(struct expo *e, const json_t *i)
 {
-	const char *state = json_string_value(json_object_get(i, "state"));
-	bool on = state && strcmp(state, "on") == 0;
+	bool on = strcmp(member_text(i, "state"), "on") == 0;
 	expo_one(e, "shunt_proxy_intercept_on", EXPO_GAUGE, "Whether the proxy is configured to intercept.", on);
 	if (!on)
 		return;
 	expo_one(e, "shunt_proxy_intercept_alive", EXPO_GAUGE, "Whether visitors are being led to the proxy; 0: the local services answer.",
 		 json_is_true(json_object_get(i, "alive")));
-	expo_one(e, "shunt_proxy_intercept_renewals_total", EXPO_COUNTER, "Signs of life that the kernel took.", number(i, "renewed"));
+	expo_one(e, "shunt_proxy_intercept_renewals_total", EXPO_COUNTER, "Signs of life that the kernel took.", member_real(i, "renewed"));
 	expo_one(e, "shunt_proxy_intercept_failures_total", EXPO_COUNTER, "Signs of life that the kernel did not take.",
-		 number(i, "failed"));
+		 member_real(i, "failed"));
 }
 
 /* ---- its bounds ---- */
@@ -79,7 +73,7 @@ static void tell_limits(struct expo *e, const json_t *limits)
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (json_object_get(limits, rows[i].key))
-			expo_one(e, rows[i].name, EXPO_GAUGE, rows[i].help, number(limits, rows[i].key));
+			expo_one(e, rows[i].name, EXPO_GAUGE, rows[i].help, member_real(limits, rows[i].key));
 	}
 }
 
@@ -91,22 +85,23 @@ static void tell_traffic(struct expo *e, const json_t *status)
 	expo_family(e, "shunt_proxy_requests_total", EXPO_COUNTER, "Requests (HTTP) and connections (TLS, TCP) that were sent to a side.");
 	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++)
 		expo_sample(e, EXPO_LABELS({"side", side_name((enum side)s)}),
-			    number(json_object_get(sides, side_name((enum side)s)), "requests"));
+			    member_real(json_object_get(sides, side_name((enum side)s)), "requests"));
 	expo_family(e, "shunt_proxy_errors_total", EXPO_COUNTER, "Of these, those that were answered with 5xx or were reset.");
 	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++)
 		expo_sample(e, EXPO_LABELS({"side", side_name((enum side)s)}),
-			    number(json_object_get(sides, side_name((enum side)s)), "errors"));
+			    member_real(json_object_get(sides, side_name((enum side)s)), "errors"));
 	expo_family(e, "shunt_proxy_traffic_bytes_total", EXPO_COUNTER,
 		    "Bytes of bodies and connections, counted when they end: up to a side, and down.");
 	for (int s = SIDE_CLIENT; s <= SIDE_TRANSIT; s++) {
 		const json_t *o = json_object_get(sides, side_name((enum side)s));
-		expo_sample(e, EXPO_LABELS({"side", side_name((enum side)s)}, {"direction", "up"}), number(o, "bytes-up"));
-		expo_sample(e, EXPO_LABELS({"side", side_name((enum side)s)}, {"direction", "down"}), number(o, "bytes-down"));
+		expo_sample(e, EXPO_LABELS({"side", side_name((enum side)s)}, {"direction", "up"}), member_real(o, "bytes-up"));
+		expo_sample(e, EXPO_LABELS({"side", side_name((enum side)s)}, {"direction", "down"}), member_real(o, "bytes-down"));
 	}
-	expo_one(e, "shunt_proxy_connections", EXPO_GAUGE, "Connections of visitors now.", number(conns, "now"));
-	expo_one(e, "shunt_proxy_waiting_connections", EXPO_GAUGE, "Of these, those that wait behind a hold.", number(conns, "parked"));
+	expo_one(e, "shunt_proxy_connections", EXPO_GAUGE, "Connections of visitors now.", member_real(conns, "now"));
+	expo_one(e, "shunt_proxy_waiting_connections", EXPO_GAUGE, "Of these, those that wait behind a hold.",
+		 member_real(conns, "parked"));
 	expo_one(e, "shunt_proxy_access_log_lost_lines_total", EXPO_COUNTER, "Lines of the access log that could not be written.",
-		 number(status, "access-lines-lost"));
+		 member_real(status, "access-lines-lost"));
 }
 
 static void tell_refused(struct expo *e, const json_t *metrics)
@@ -115,12 +110,12 @@ static void tell_refused(struct expo *e, const json_t *metrics)
 	const char *code;
 	json_t *n;
 	expo_one(e, "shunt_proxy_connections_accepted_total", EXPO_COUNTER, "Connections of visitors since the proxy began.",
-		 number(metrics, "connections"));
+		 member_real(metrics, "connections"));
 	expo_family(e, "shunt_proxy_refused_total", EXPO_COUNTER,
 		    "Visitors that were refused: held too long, too many waiting, or their source at its limit.");
-	expo_sample(e, EXPO_LABELS({"reason", "held_too_long"}), number(refused, "held-too-long"));
-	expo_sample(e, EXPO_LABELS({"reason", "too_many_held"}), number(refused, "too-many-held"));
-	expo_sample(e, EXPO_LABELS({"reason", "source_limit"}), number(refused, "source"));
+	expo_sample(e, EXPO_LABELS({"reason", "held_too_long"}), member_real(refused, "held-too-long"));
+	expo_sample(e, EXPO_LABELS({"reason", "too_many_held"}), member_real(refused, "too-many-held"));
+	expo_sample(e, EXPO_LABELS({"reason", "source_limit"}), member_real(refused, "source"));
 	expo_family(e, "shunt_proxy_own_responses_total", EXPO_COUNTER,
 		    "HTTP answers that the proxy gave in a back end's place, by status.");
 	json_object_foreach (json_object_get(metrics, "answers"), code, n)
@@ -133,7 +128,7 @@ static void tell_waits(struct expo *e, const json_t *waits)
 {
 	const json_t *bounds = json_object_get(waits, "bounds-ms"), *counts = json_object_get(waits, "counts");
 	double ends[EXPO_BOUNDS_MAX];
-	struct expo_histogram h = {.bounds = ends, .sum = number(waits, "sum-ms") / 1000};
+	struct expo_histogram h = {.bounds = ends, .sum = member_real(waits, "sum-ms") / 1000};
 	if (json_array_size(bounds) > EXPO_BOUNDS_MAX || json_array_size(counts) != json_array_size(bounds) + 1)
 		return;
 	for (; h.n < json_array_size(bounds); h.n++) {
@@ -151,13 +146,13 @@ static void tell_holds(struct expo *e, const json_t *held)
 	size_t i;
 	json_t *h;
 	expo_family(e, "shunt_proxy_held_accounts", EXPO_GAUGE, "Accounts whose gate is closed, by gate.");
-	expo_sample(e, EXPO_LABELS({"gate", "held"}), number(held, "held"));
-	expo_sample(e, EXPO_LABELS({"gate", "fenced"}), number(held, "fenced"));
+	expo_sample(e, EXPO_LABELS({"gate", "held"}), member_real(held, "held"));
+	expo_sample(e, EXPO_LABELS({"gate", "fenced"}), member_real(held, "fenced"));
 	expo_family(e, "shunt_proxy_hold_start_timestamp_seconds", EXPO_GAUGE,
 		    "When the gate of that account was closed; of the 100 longest.");
 	json_array_foreach (json_object_get(held, "oldest"), i, h) {
 		const char *name = json_string_value(json_object_get(h, "name")), *gate = json_string_value(json_object_get(h, "gate"));
-		expo_sample(e, EXPO_LABELS({"account", name}, {"gate", gate}), number(h, "since"));
+		expo_sample(e, EXPO_LABELS({"account", name}, {"gate", gate}), member_real(h, "since"));
 	}
 }
 
@@ -169,16 +164,16 @@ static void tell_stragglers(struct expo *e, const json_t *s)
 	size_t i;
 	json_t *o;
 	json_array_foreach (json_object_get(s, "names"), i, o) {
-		double quiet = number(o, "quiet-ms");
+		double quiet = member_real(o, "quiet-ms");
 		recent += quiet < RECENT_MS;
 		least = quiet < least ? quiet : least;
 	}
 	expo_one(e, "shunt_straggler_names", EXPO_GAUGE, "Names of moved accounts whose visitors came to the client server's addresses.",
-		 number(s, "total"));
+		 member_real(s, "total"));
 	expo_one(e, "shunt_straggler_recent_names", EXPO_GAUGE, "Of the 1000 heaviest of these, those that came within the last hour.",
 		 recent);
 	expo_one(e, "shunt_straggler_visits", EXPO_GAUGE,
-		 "Their requests (HTTP) and connections, since the proxy's first start or the account's move.", number(s, "count"));
+		 "Their requests (HTTP) and connections, since the proxy's first start or the account's move.", member_real(s, "count"));
 	if (isfinite(least))
 		expo_one(e, "shunt_straggler_last_seen_timestamp_seconds", EXPO_GAUGE, "When the last of them came.",
 			 ((double)now_ms() - least) / 1000);

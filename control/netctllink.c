@@ -1,5 +1,7 @@
 #include "control/netctllink.h"
 
+#include "lib/member.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,8 +109,7 @@ const json_t *netctl_plan(const json_t *status, const char *name)
 	size_t i;
 	json_t *p;
 	json_array_foreach (json_object_get(status, "plans"), i, p) {
-		const char *plan = json_string_value(json_object_get(p, "plan"));
-		if (plan && strcmp(plan, name) == 0)
+		if (strcmp(member_text(p, "plan"), name) == 0)
 			return p;
 	}
 	return NULL;
@@ -116,8 +117,7 @@ const json_t *netctl_plan(const json_t *status, const char *name)
 
 bool netctl_plan_is(const json_t *plan, const char *state)
 {
-	const char *s = json_string_value(json_object_get(plan, "state"));
-	return s && strcmp(s, state) == 0;
+	return strcmp(member_text(plan, "state"), state) == 0;
 }
 
 const char *netctl_plan_trouble(const json_t *plan)

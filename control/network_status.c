@@ -1,5 +1,6 @@
 /* The part of `shunt status` that shunt-netctl of both hosts knows. */
 #include "control/network.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,11 +9,9 @@
 
 static void show_plan(struct app *a, const char *host, const json_t *p)
 {
-	const char *name = json_string_value(json_object_get(p, "plan")), *state = json_string_value(json_object_get(p, "state")),
-		   *next = json_string_value(json_object_get(p, "next")), *trouble = netctl_plan_trouble(p);
+	const char *name = member_text_or(p, "plan", "?"), *next = member_text_or(p, "next", NULL), *trouble = netctl_plan_trouble(p);
 	char until[TIME_TEXT_MAX];
-	json_int_t left = json_integer_value(json_object_get(p, "reverts-in"));
-	name = name ? name : "?";
+	json_int_t left = member_int(p, "reverts-in");
 	if (netctl_plan_is(p, "pending"))
 		out_line(&a->out, "%-10s %s: %s pending until %s, then it reverts", "netctl", host, name,
 			 time_text(now_ms() + left * 1000, until));
@@ -20,7 +19,7 @@ static void show_plan(struct app *a, const char *host, const json_t *p)
 		out_line(&a->out, "%-10s %s: %s in force%s%s%s", "netctl", host, name, next ? ", \"" : "", next ? next : "",
 			 next ? "\" is still to come" : "");
 	else
-		out_line(&a->out, "%-10s %s: %s is %s", "netctl", host, name, state ? state : "in no state");
+		out_line(&a->out, "%-10s %s: %s is %s", "netctl", host, name, member_text_or(p, "state", "in no state"));
 	if (!trouble)
 		return;
 	size_t more = json_array_size(json_object_get(p, "drift"));

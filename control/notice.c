@@ -2,6 +2,7 @@
 
 #include "control/app.h"
 #include "control/status.h"
+#include "lib/member.h"
 #include "lib/utf8.h"
 
 #include <stdio.h>
@@ -109,12 +110,6 @@ void notice_done(struct notice *n)
 
 /* ---- showing ---- */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
 /* It came from another host: nothing in it may move the cursor. */
 static void say(struct app *a, const char *line)
 {
@@ -145,7 +140,7 @@ bool notice_show(struct app *a, const json_t *status)
 	json_t *l;
 	if (!json_is_object(said))
 		return false;
-	snprintf(line, sizeof(line), "%-10s on %s", "controller", text_of(said, "host"));
+	snprintf(line, sizeof(line), "%-10s on %s", "controller", member_text(said, "host"));
 	if (age >= OLD_MS)
 		snprintf(line + strlen(line), sizeof(line) - strlen(line), ", as it was %s ago", progress_duration(age / 1000, ago));
 	say(a, line);
@@ -165,12 +160,13 @@ void notice_show_moves(struct app *a, const json_t *status, const char *account,
 	json_array_foreach (json_object_get(said, "moves"), i, m) {
 		const json_t *percent = json_object_get(m, "percent");
 		char line[300], much[32] = "";
-		if (strcmp(text_of(m, "account"), account) != 0)
+		if (strcmp(member_text(m, "account"), account) != 0)
 			continue;
 		if (json_is_number(percent))
 			snprintf(much, sizeof(much), ", %.0f %%", json_number_value(percent));
-		snprintf(line, sizeof(line), "%-10s %s -> %s, at %s%s%s", text_of(m, "state"), text_of(m, "from"), text_of(m, "to"),
-			 strcmp(text_of(m, "direction"), "undo") == 0 ? "undoing " : "", text_of(m, "step"), much);
+		snprintf(line, sizeof(line), "%-10s %s -> %s, at %s%s%s", member_text(m, "state"), member_text(m, "from"),
+			 member_text(m, "to"), strcmp(member_text(m, "direction"), "undo") == 0 ? "undoing " : "", member_text(m, "step"),
+			 much);
 		say(a, line);
 		json_array_append(list, m);
 	}

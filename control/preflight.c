@@ -4,6 +4,7 @@
 #include "control/preflight_parts.h"
 #include "control/preflight_source.h"
 #include "lib/hex.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,21 +30,10 @@ struct preflight {
 
 /* ---- of JSON ---- */
 
-const char *preflight_text(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
-json_int_t preflight_number(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 char *preflight_url(const json_t *answer, char out[600])
 {
-	const char *path = preflight_text(answer, "path");
-	snprintf(out, 600, "%.10s://%.253s%.255s", preflight_text(answer, "scheme"), preflight_text(answer, "domain"),
+	const char *path = member_text(answer, "path");
+	snprintf(out, 600, "%.10s://%.253s%.255s", member_text(answer, "scheme"), member_text(answer, "domain"),
 		 strcmp(path, "/") == 0 ? "" : path);
 	return out;
 }
@@ -129,7 +119,7 @@ static void answers_done(struct answers *s)
 
 static bool is_text(const json_t *o, const char *key, const char *value)
 {
-	return strcmp(preflight_text(o, key), value) == 0;
+	return strcmp(member_text(o, key), value) == 0;
 }
 
 const json_t *preflight_answer_of(const json_t *list, const json_t *like)
@@ -137,8 +127,8 @@ const json_t *preflight_answer_of(const json_t *list, const json_t *like)
 	const json_t *one;
 	size_t i;
 	json_array_foreach (list, i, one) {
-		if (is_text(one, "domain", preflight_text(like, "domain")) && is_text(one, "scheme", preflight_text(like, "scheme")) &&
-		    is_text(one, "path", preflight_text(like, "path")))
+		if (is_text(one, "domain", member_text(like, "domain")) && is_text(one, "scheme", member_text(like, "scheme")) &&
+		    is_text(one, "path", member_text(like, "path")))
 			return one;
 	}
 	return NULL;
@@ -150,7 +140,7 @@ static void sort_answers(const struct preflight *p, struct answers *s, const jso
 	json_t *one;
 	size_t i;
 	json_array_foreach (list, i, one) {
-		const char *path = preflight_text(one, "path");
+		const char *path = member_text(one, "path");
 		bool root = strcmp(path, "/") == 0, http = is_text(one, "scheme", "http");
 		if (root && is_text(one, "scheme", "https"))
 			json_array_append(s->https, one);

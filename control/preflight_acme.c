@@ -1,14 +1,15 @@
 /* Who answers the challenges of certificate authorities (RFC 8555 8.3) after the move: the side the account is on, whichever way the
  * authority comes. A token that nobody has is asked for on both sides; a good answer is 404. */
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static void by_status(json_t *findings, const struct preflight_view *v, const json_t *fresh, json_int_t was)
 {
-	json_int_t status = preflight_number(fresh, "status");
-	const char *domain = preflight_text(fresh, "domain"), *to = side_name(v->to);
+	json_int_t status = member_int(fresh, "status");
+	const char *domain = member_text(fresh, "domain"), *to = side_name(v->to);
 	if (!json_is_true(json_object_get(fresh, "ok")) || status == was)
 		return; /* preflight_twin() speaks of silence; what has been so is how it works */
 	if (status >= 200 && status < 300)
@@ -33,9 +34,9 @@ void preflight_acme(json_t *findings, const struct preflight_view *v, const json
 		b = preflight_answer_of(fresh, a);
 		if (!b)
 			continue;
-		by_status(findings, v, b, preflight_number(a, "status"));
-		was = preflight_number(a, "status");
-		will = preflight_number(b, "status");
+		by_status(findings, v, b, member_int(a, "status"));
+		was = member_int(a, "status");
+		will = member_int(b, "status");
 		n++;
 	}
 	if (json_array_size(old) && !listened)

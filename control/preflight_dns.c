@@ -1,6 +1,7 @@
 /* What DNS says of an account's names: the verdict of each, what is not rewritten, addresses that have no partner, records that tie
  * browsers or authorities to one side. */
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 static void verdict(json_t *findings, const json_t *domain)
 {
-	const char *name = preflight_text(domain, "domain"), *verdict = preflight_text(domain, "verdict");
+	const char *name = member_text(domain, "domain"), *verdict = member_text(domain, "verdict");
 	bool managed = strcmp(verdict, "managed") == 0, external = strcmp(verdict, "external") == 0;
 	FIND(findings, managed || external ? GRADE_INFORM : GRADE_WARN, "dns", name,
 	     managed    ? NULL
@@ -20,7 +21,7 @@ static void verdict(json_t *findings, const json_t *domain)
 	     "%s: %s", verdict,
 	     managed    ? "switched by DNS"
 	     : external ? "covered by the proxy"
-			: preflight_text(domain, "why"));
+			: member_text(domain, "why"));
 }
 
 static void unsupported(json_t *findings, const json_t *domain)
@@ -28,13 +29,13 @@ static void unsupported(json_t *findings, const json_t *domain)
 	const json_t *n;
 	size_t i;
 	json_array_foreach (json_object_get(domain, "names"), i, n) {
-		const char *type = preflight_text(n, "type");
+		const char *type = member_text(n, "type");
 		bool https = strcmp(type, "HTTPS") == 0 || strcmp(type, "SVCB") == 0;
-		if (strcmp(preflight_text(n, "fate"), "unsupported") == 0)
-			FIND(findings, GRADE_WARN, https ? "dns-https" : "dns-unsupported", preflight_text(n, "name"),
+		if (strcmp(member_text(n, "fate"), "unsupported") == 0)
+			FIND(findings, GRADE_WARN, https ? "dns-https" : "dns-unsupported", member_text(n, "name"),
 			     https ? "take the hints out of the record: browsers then ask for A and AAAA"
 				   : "change it by hand when the account moves",
-			     "names the client server and is not rewritten: %s", preflight_text(n, "what"));
+			     "names the client server and is not rewritten: %s", member_text(n, "what"));
 	}
 }
 
@@ -76,7 +77,7 @@ static bool leads_here(const struct conf *c, const json_t *record)
 
 static void addresses(json_t *findings, const struct preflight_view *v, const json_t *record, const char *type)
 {
-	const char *name = preflight_text(record, "domain"), *kind = strcmp(type, "AAAA") == 0 ? "dns-aaaa" : "dns-a", *text;
+	const char *name = member_text(record, "domain"), *kind = strcmp(type, "AAAA") == 0 ? "dns-aaaa" : "dns-a", *text;
 	const json_t *a;
 	size_t i;
 	json_array_foreach (json_object_get(record, type), i, a) {
@@ -128,7 +129,7 @@ static void hints(json_t *findings, const struct preflight_view *v, const char *
 
 static void https_records(json_t *findings, const struct preflight_view *v, const json_t *record)
 {
-	const char *name = preflight_text(record, "domain"), *text;
+	const char *name = member_text(record, "domain"), *text;
 	const json_t *r;
 	char value[300];
 	size_t i;
@@ -182,15 +183,15 @@ static const char *issuer_of(const json_t *https, const char *domain)
 	const json_t *a;
 	size_t i;
 	json_array_foreach (https, i, a) {
-		if (strcmp(preflight_text(a, "domain"), domain) == 0)
-			return preflight_text(json_object_get(json_object_get(a, "tls"), "certificate"), "issuer");
+		if (strcmp(member_text(a, "domain"), domain) == 0)
+			return member_text(json_object_get(json_object_get(a, "tls"), "certificate"), "issuer");
 	}
 	return "";
 }
 
 static void caa(json_t *findings, const struct preflight_view *v, const json_t *record, const json_t *https)
 {
-	const char *name = preflight_text(record, "domain"), *issuer = issuer_of(https, name), *as = caa_domain(issuer);
+	const char *name = member_text(record, "domain"), *issuer = issuer_of(https, name), *as = caa_domain(issuer);
 	bool restricts = false, allowed = false, bound = false;
 	char all[500] = "", value[300];
 	const json_t *r;
@@ -210,14 +211,13 @@ static void caa(json_t *findings, const struct preflight_view *v, const json_t *
 		FIND(findings, GRADE_WARN, "dns-caa", name,
 		     "add that authority to the CAA record, or have the certificate from one it names",
 		     "its CAA record (at %s) allows %s only, and %s's certificate is from %s: it cannot be renewed there",
-		     preflight_text(record, "caa-at"), all, side_name(v->to), issuer);
+		     member_text(record, "caa-at"), all, side_name(v->to), issuer);
 	else if (bound)
 		FIND(findings, GRADE_WARN, "dns-caa", name,
 		     "copy the ACME account's key to that side, or add its account to the record, before its certificate is to be renewed",
-		     "its CAA record (at %s) allows one ACME account alone: %s", preflight_text(record, "caa-at"), all);
+		     "its CAA record (at %s) allows one ACME account alone: %s", member_text(record, "caa-at"), all);
 	else if (restricts)
-		FIND(findings, GRADE_INFORM, "dns-caa", name, NULL, "its CAA record (at %s) allows %s", preflight_text(record, "caa-at"),
-		     all);
+		FIND(findings, GRADE_INFORM, "dns-caa", name, NULL, "its CAA record (at %s) allows %s", member_text(record, "caa-at"), all);
 }
 
 void preflight_dns(json_t *findings, const struct preflight_view *v, const json_t *domains, const json_t *records, const json_t *https)
@@ -229,9 +229,9 @@ void preflight_dns(json_t *findings, const struct preflight_view *v, const json_
 		unsupported(findings, o);
 	}
 	json_array_foreach (records, i, o) {
-		if (*preflight_text(o, "trouble"))
-			FIND(findings, GRADE_WARN, "dns-records", preflight_text(o, "domain"), "check again",
-			     "not all could be looked up: %s", preflight_text(o, "trouble"));
+		if (*member_text(o, "trouble"))
+			FIND(findings, GRADE_WARN, "dns-records", member_text(o, "domain"), "check again", "not all could be looked up: %s",
+			     member_text(o, "trouble"));
 		if (leads_here(v->conf, o)) {
 			addresses(findings, v, o, "A");
 			addresses(findings, v, o, "AAAA");

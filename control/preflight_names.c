@@ -1,6 +1,7 @@
 #include "control/preflight_names.h"
 
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +112,7 @@ static void put_name(struct preflight_names *n, json_t *group, const char *name)
 
 static const json_t *group_of(struct preflight_names *n, const json_t *cert)
 {
-	const char *fingerprint = preflight_text(cert, "fingerprint");
+	const char *fingerprint = member_text(cert, "fingerprint");
 	json_t *group = json_object_get(n->groups, fingerprint), *name;
 	size_t i;
 	if (group || !*fingerprint)
@@ -201,7 +202,7 @@ void preflight_names_judge(struct preflight_names *n, json_t *findings, const st
 	size_t i;
 	json_array_foreach (https, i, answer) {
 		const json_t *cert = json_object_get(json_object_get(answer, "tls"), "certificate");
-		const char *fingerprint = preflight_text(cert, "fingerprint");
+		const char *fingerprint = member_text(cert, "fingerprint");
 		if (!is_shared(def) || !*fingerprint || json_object_get(told, fingerprint))
 			continue;
 		json_object_set_new(told, fingerprint, json_true());

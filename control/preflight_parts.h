@@ -30,9 +30,6 @@ bool preflight_is_login_port(uint16_t port, const char **service); /* mail, FTP,
 /* The answer to what `like` is an answer to: the same domain, scheme and path. Borrowed; NULL: none. */
 const json_t *preflight_answer_of(const json_t *list, const json_t *like);
 
-/* Of JSON; "" and 0 where there is none. */
-const char *preflight_text(const json_t *o, const char *key);
-json_int_t preflight_number(const json_t *o, const char *key);
 char *preflight_url(const json_t *answer, char out[600]); /* "https://alice.example"; returns out */
 #define DATE_MAX 16
 char *preflight_date(int64_t s, char out[DATE_MAX]); /* "2026-11-26"; returns out */

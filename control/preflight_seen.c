@@ -1,5 +1,6 @@
 /* By which ports and protocols visitors come to an account. */
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static void take_ports(struct ports *p, char *text, size_t cap, const json_t *li
 	const json_t *l;
 	size_t i;
 	json_array_foreach (listeners, i, l) {
-		unsigned port = (unsigned)preflight_number(l, "port") & 0xffff;
+		unsigned port = (unsigned)member_int(l, "port") & 0xffff;
 		size_t at = strlen(text);
 		if (!has(p, port) && at + 1 < cap)
 			snprintf(text + at, cap - at, "%s%u", at ? ", " : "", port);
@@ -46,16 +47,16 @@ static void take_ports(struct ports *p, char *text, size_t cap, const json_t *li
 
 static void by_port(json_t *findings, const json_t *row, long long days, bool carried)
 {
-	const char *protocol = preflight_text(row, "protocol"), *service;
-	unsigned port = (unsigned)preflight_number(row, "port") & 0xffff;
-	long long n = (long long)preflight_number(row, "count");
+	const char *protocol = member_text(row, "protocol"), *service;
+	unsigned port = (unsigned)member_int(row, "port") & 0xffff;
+	long long n = (long long)member_int(row, "count");
 	char name[60];
 	bool known = preflight_is_login_port((uint16_t)port, &service);
 	snprintf(name, sizeof(name), "port %u (%s)", port, known ? service : protocol);
 	FIND(findings, carried ? GRADE_INFORM : GRADE_WARN, "seen", name,
 	     carried ? NULL : "give it a listener, or those who still come by it will not be carried",
 	     "%lld %s%s in the last %lld days, the last at %s%s", n, strcmp(protocol, "http") == 0 ? "request" : "connection",
-	     n == 1 ? "" : "s", days, preflight_text(row, "last-seen"),
+	     n == 1 ? "" : "s", days, member_text(row, "last-seen"),
 	     carried ? "" : "; no listener of shunt-proxy serves the account there any more");
 }
 
@@ -79,16 +80,16 @@ static void put_how_many(char *text, size_t cap, size_t n, bool more)
 void preflight_seen(json_t *findings, const struct preflight_view *v, const json_t *seen)
 {
 	const json_t *rows = json_object_get(seen, "seen"), *row;
-	long long days = (long long)preflight_number(seen, "days");
+	long long days = (long long)member_int(seen, "days");
 	char text[500] = "", uncounted[100] = "", many[100];
 	struct ports ports = {{0}};
 	size_t i;
 	take_ports(&ports, text, sizeof(text), json_object_get(seen, "listeners"));
-	put_uncounted(uncounted, sizeof(uncounted), preflight_number(seen, "uncounted"));
+	put_uncounted(uncounted, sizeof(uncounted), member_int(seen, "uncounted"));
 	put_how_many(many, sizeof(many), json_array_size(rows), json_is_true(json_object_get(seen, "more")));
 	FIND(findings, GRADE_INFORM, "seen", v->def->name, NULL,
-	     "visitors of the last %lld days, counted since %s%s: %s; a move carries %s%s", days, preflight_text(seen, "since"), uncounted,
+	     "visitors of the last %lld days, counted since %s%s: %s; a move carries %s%s", days, member_text(seen, "since"), uncounted,
 	     many, *text ? "what comes to its listeners, ports " : "nothing: no listener serves it", text);
 	json_array_foreach (rows, i, row)
-		by_port(findings, row, days, !*text || has(&ports, (unsigned)preflight_number(row, "port") & 0xffff));
+		by_port(findings, row, days, !*text || has(&ports, (unsigned)member_int(row, "port") & 0xffff));
 }

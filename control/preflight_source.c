@@ -5,6 +5,7 @@
 #include "control/netctllink.h"
 #include "control/preflight_parts.h"
 #include "control/proxylink.h"
+#include "lib/member.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static json_t *verdict(bool ok, const char *said)
 
 static json_t *ask(struct source_proofs *p, struct proxylink *proxy, const json_t *listener)
 {
-	const char *came_to = preflight_text(listener, "came-to"), *partner = partner_of(p->conf, came_to);
+	const char *came_to = member_text(listener, "came-to"), *partner = partner_of(p->conf, came_to);
 	char at[ADDR_TEXT_MAX];
 	json_t *answer = NULL, *found;
 	struct err err = {0};
@@ -65,16 +66,15 @@ static json_t *ask(struct source_proofs *p, struct proxylink *proxy, const json_
 		return verdict(false, "the partner of its address is not an address");
 	int rc = netctllink_ask(p->transit, "echo", json_pack("{s:s, s:i}", "at", partner, "seconds", ECHO_S), ASK_MS, &answer, NULL, &err);
 	if (rc == 0) {
-		addr_set_port(&echo, (uint16_t)preflight_number(answer, "port"));
+		addr_set_port(&echo, (uint16_t)member_int(answer, "port"));
 		json_decref(answer);
 		answer = NULL;
 		rc = proxylink_ask(proxy, "prove",
-				   json_pack("{s:s, s:s, s:s}", "listener", preflight_text(listener, "listener"), "came-to", came_to,
-					     "echo", addr_text_port(&echo, at)),
+				   json_pack("{s:s, s:s, s:s}", "listener", member_text(listener, "listener"), "came-to", came_to, "echo",
+					     addr_text_port(&echo, at)),
 				   ASK_MS, &answer, &err);
 	}
-	found = rc < 0 ? verdict(false, err.text)
-		       : verdict(json_is_true(json_object_get(answer, "proved")), preflight_text(answer, "said"));
+	found = rc < 0 ? verdict(false, err.text) : verdict(json_is_true(json_object_get(answer, "proved")), member_text(answer, "said"));
 	json_decref(answer);
 	return found;
 }
@@ -102,11 +102,11 @@ static json_t *ask_service(struct proxylink *proxy, const json_t *listener)
 	struct err err = {0};
 	int rc = proxylink_ask(
 		proxy, "greet",
-		json_pack("{s:s, s:s}", "listener", preflight_text(listener, "listener"), "came-to", preflight_text(listener, "came-to")),
-		ASK_MS, &answer, &err);
-	const char *with = preflight_text(answer, "with"), *without = preflight_text(answer, "without"),
-		   *trouble = rc < 0 ? err.text : preflight_text(answer, "trouble");
-	bool takes = !*without && is_greeting((uint16_t)preflight_number(listener, "port"), with);
+		json_pack("{s:s, s:s}", "listener", member_text(listener, "listener"), "came-to", member_text(listener, "came-to")), ASK_MS,
+		&answer, &err);
+	const char *with = member_text(answer, "with"), *without = member_text(answer, "without"),
+		   *trouble = rc < 0 ? err.text : member_text(answer, "trouble");
+	bool takes = !*without && is_greeting((uint16_t)member_int(listener, "port"), with);
 	json_t *expects = *without ? json_false() : takes && !*trouble ? json_true() : json_null();
 	if (*without)
 		snprintf(text, sizeof(text), "its service answers without a PROXY header (%.120s), and so does not expect one", without);
@@ -126,8 +126,8 @@ static json_t *ask_service(struct proxylink *proxy, const json_t *listener)
 static const json_t *proof(struct source_proofs *p, struct proxylink *proxy, const json_t *listener, bool service)
 {
 	char key[400];
-	snprintf(key, sizeof(key), "%.300s %.64s", preflight_text(listener, "listener"),
-		 service ? "service" : preflight_text(listener, "came-to"));
+	snprintf(key, sizeof(key), "%.300s %.64s", member_text(listener, "listener"),
+		 service ? "service" : member_text(listener, "came-to"));
 	pthread_mutex_lock(&p->lock);
 	json_t *known = json_object_get(p->by_listener, key);
 	if (!known) {
@@ -147,14 +147,14 @@ static void believes(json_t *findings, struct source_proofs *p, struct proxylink
 				     : GRADE_INFORM,
 	     "source-service", name,
 	     json_is_true(expects) ? NULL : "let the service take the PROXY protocol from this host, and from no other", "%s",
-	     preflight_text(r, "said"));
+	     member_text(r, "said"));
 }
 
 static void login(json_t *findings, struct source_proofs *p, struct proxylink *proxy, const json_t *listener, const char *service)
 {
-	const char *source = preflight_text(listener, "source-transit");
+	const char *source = member_text(listener, "source-transit");
 	char name[100];
-	snprintf(name, sizeof(name), "port %lld (%s)", (long long)preflight_number(listener, "port"), service);
+	snprintf(name, sizeof(name), "port %lld (%s)", (long long)member_int(listener, "port"), service);
 	if (strcmp(source, "transparent") != 0 && strcmp(source, "proxy-v2") != 0) {
 		FIND(findings, GRADE_STOP, "source", name,
 		     "set source-transit = \"proxy-v2\" or \"transparent\" for this listener: else this host's address decides who may "
@@ -166,11 +166,11 @@ static void login(json_t *findings, struct source_proofs *p, struct proxylink *p
 	if (!json_is_true(json_object_get(r, "ok"))) {
 		FIND(findings, GRADE_STOP, "source", name, "the service must not move before the transit server sees who its visitors are",
 		     "with source-transit = %s it is not proved that the transit server sees visitors' addresses: %s", source,
-		     preflight_text(r, "said"));
+		     member_text(r, "said"));
 		return;
 	}
 	FIND(findings, GRADE_INFORM, "source", name, "look for a test login's address in the service's own log all the same",
-	     "proved on the way to the transit server (source-transit = %s): %s", source, preflight_text(r, "said"));
+	     "proved on the way to the transit server (source-transit = %s): %s", source, member_text(r, "said"));
 	if (strcmp(source, "proxy-v2") == 0)
 		believes(findings, p, proxy, listener, name);
 }
@@ -183,10 +183,10 @@ void preflight_source(json_t *findings, struct source_proofs *p, struct proxylin
 	bool plain = false;
 	size_t i;
 	json_array_foreach (listeners, i, l) {
-		if (preflight_is_login_port((uint16_t)preflight_number(l, "port"), &service))
+		if (preflight_is_login_port((uint16_t)member_int(l, "port"), &service))
 			login(findings, p, proxy, l, service);
 		else
-			plain = plain || strcmp(preflight_text(l, "source-transit"), "plain") == 0;
+			plain = plain || strcmp(member_text(l, "source-transit"), "plain") == 0;
 	}
 	if (plain)
 		FIND(findings, GRADE_INFORM, "source", def->name,

@@ -1,6 +1,7 @@
 /* Certificates of both sides: what a browser will say of them after the move. Who vouches for them is not judged: that takes a browser's
  * own list of authorities; but one that vouches for itself on the new side alone is seen. */
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,12 +19,12 @@ struct shown {
 static struct shown look(const json_t *answer, int64_t now)
 {
 	struct shown s = {.cert = json_object_get(json_object_get(answer, "tls"), "certificate")};
-	s.until = preflight_number(s.cert, "until");
+	s.until = member_int(s.cert, "until");
 	if (!s.cert)
 		s.flaw = FLAW_MISSING;
 	else if (s.until <= now)
 		s.flaw = FLAW_EXPIRED;
-	else if (preflight_number(s.cert, "from") > now)
+	else if (member_int(s.cert, "from") > now)
 		s.flaw = FLAW_EARLY;
 	else if (!json_is_true(json_object_get(s.cert, "matches")))
 		s.flaw = FLAW_NAME;
@@ -54,13 +55,13 @@ static void flaw_text(const struct shown *s, enum side side, const json_t *answe
 		snprintf(out, cap, "%s's certificate is good until %s", who, preflight_date(s->until, date));
 		return;
 	case FLAW_MISSING:
-		snprintf(out, cap, "%s shows no certificate (%.200s)", who, preflight_text(answer, "said"));
+		snprintf(out, cap, "%s shows no certificate (%.200s)", who, member_text(answer, "said"));
 		return;
 	case FLAW_EXPIRED:
 		snprintf(out, cap, "%s's certificate ended on %s", who, preflight_date(s->until, date));
 		return;
 	case FLAW_EARLY:
-		snprintf(out, cap, "%s's certificate begins on %s", who, preflight_date(preflight_number(s->cert, "from"), date));
+		snprintf(out, cap, "%s's certificate begins on %s", who, preflight_date(member_int(s->cert, "from"), date));
 		return;
 	case FLAW_NAME:
 		names_text(s->cert, names, sizeof(names));
@@ -96,8 +97,8 @@ static void expires(json_t *findings, const struct preflight_view *v, const stru
 
 static bool same_cert(const struct shown *a, const struct shown *b)
 {
-	const char *f = preflight_text(a->cert, "fingerprint");
-	return *f && strcmp(f, preflight_text(b->cert, "fingerprint")) == 0;
+	const char *f = member_text(a->cert, "fingerprint");
+	return *f && strcmp(f, member_text(b->cert, "fingerprint")) == 0;
 }
 
 static void one_side(json_t *findings, const struct preflight_view *v, const struct shown *s, const json_t *answer, const char *url)

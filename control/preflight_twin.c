@@ -1,6 +1,7 @@
 /* The answers of both sides to the same question: would a visitor notice the move? What changes with each request has no part in it: the
  * proxy sends outlines (proxy/outline.h), and in titles and redirect targets here, numbers and long tokens count as one sign. */
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -58,8 +59,8 @@ struct target {
 static void read_target(struct target *t, const char *location, const json_t *answer)
 {
 	const char *host = strstr(location, "://");
-	snprintf(t->scheme, sizeof(t->scheme), "%s", preflight_text(answer, "scheme"));
-	snprintf(t->host, sizeof(t->host), "%.255s", preflight_text(answer, "domain"));
+	snprintf(t->scheme, sizeof(t->scheme), "%s", member_text(answer, "scheme"));
+	snprintf(t->host, sizeof(t->host), "%.255s", member_text(answer, "domain"));
 	t->rest = location;
 	if (strncasecmp(location, "http://", 7) != 0 && strncasecmp(location, "https://", 8) != 0 && strncmp(location, "//", 2) != 0)
 		return;
@@ -90,20 +91,20 @@ static bool owns(const struct acctdef *d, const char *host)
 /* What a side does, where one of them redirects. */
 static void deed(const json_t *answer, enum side side, char *out, size_t cap)
 {
-	const char *to = preflight_text(answer, "location");
+	const char *to = member_text(answer, "location");
 	if (*to)
 		snprintf(out, cap, "%s redirects to %.500s", side_name(side), to);
 	else
-		snprintf(out, cap, "%s answers %lld", side_name(side), (long long)preflight_number(answer, "status"));
+		snprintf(out, cap, "%s answers %lld", side_name(side), (long long)member_int(answer, "status"));
 }
 
 static void redirects(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh, const char *url)
 {
 	char was[600], will[600], todo[400];
 	struct target a, b;
-	read_target(&a, preflight_text(old, "location"), old);
-	read_target(&b, preflight_text(fresh, "location"), fresh);
-	if (preflight_number(old, "status") == preflight_number(fresh, "status") && strcmp(a.scheme, b.scheme) == 0 &&
+	read_target(&a, member_text(old, "location"), old);
+	read_target(&b, member_text(fresh, "location"), fresh);
+	if (member_int(old, "status") == member_int(fresh, "status") && strcmp(a.scheme, b.scheme) == 0 &&
 	    strcasecmp(a.host, b.host) == 0 && same_text(a.rest, b.rest))
 		return;
 	bool away = strcasecmp(a.host, b.host) != 0 && !owns(v->def, b.host);
@@ -133,13 +134,13 @@ static void statuses(json_t *findings, const struct preflight_view *v, json_int_
 
 static unsigned apart(const json_t *a, const json_t *b, const char *key)
 {
-	uint64_t x = strtoull(preflight_text(a, key), NULL, 16), y = strtoull(preflight_text(b, key), NULL, 16);
+	uint64_t x = strtoull(member_text(a, key), NULL, 16), y = strtoull(member_text(b, key), NULL, 16);
 	return (unsigned)__builtin_popcountll(x ^ y);
 }
 
 static bool differs_in(const json_t *a, const json_t *b, const char *hash, const char *count, unsigned most, unsigned few)
 {
-	json_int_t n = preflight_number(a, count), m = preflight_number(b, count);
+	json_int_t n = member_int(a, count), m = member_int(b, count);
 	unsigned bits = apart(a, b, hash);
 	if (n == 0 || m == 0)
 		return n != m;
@@ -148,7 +149,7 @@ static bool differs_in(const json_t *a, const json_t *b, const char *hash, const
 
 static void type_of(const json_t *answer, char out[100])
 {
-	const char *t = preflight_text(answer, "type");
+	const char *t = member_text(answer, "type");
 	size_t n = strcspn(t, "; ");
 	snprintf(out, 100, "%.*s", (int)(n < 99 ? n : 99), t);
 	for (char *p = out; *p; p++)
@@ -157,7 +158,7 @@ static void type_of(const json_t *answer, char out[100])
 
 static bool sizes_differ(const json_t *old, const json_t *fresh)
 {
-	json_int_t a = preflight_number(old, "size"), b = preflight_number(fresh, "size"), most = a > b ? a : b;
+	json_int_t a = member_int(old, "size"), b = member_int(fresh, "size"), most = a > b ? a : b;
 	json_int_t may = most * SIZE_SHARE / 100 > SIZE_LEAST ? most * SIZE_SHARE / 100 : SIZE_LEAST;
 	bool whole = json_is_true(json_object_get(old, "whole")) && json_is_true(json_object_get(fresh, "whole"));
 	return whole && (a > b ? a - b : b - a) > may;
@@ -165,8 +166,8 @@ static bool sizes_differ(const json_t *old, const json_t *fresh)
 
 static void pages(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh, const char *url)
 {
-	const char *from = side_name(v->from), *to = side_name(v->to), *was = preflight_text(old, "title"),
-		   *will = preflight_text(fresh, "title");
+	const char *from = side_name(v->from), *to = side_name(v->to), *was = member_text(old, "title"),
+		   *will = member_text(fresh, "title");
 	char a[100], b[100];
 	type_of(old, a);
 	type_of(fresh, b);
@@ -187,10 +188,10 @@ static void pages(json_t *findings, const struct preflight_view *v, const json_t
 		     tags && words ? "differ"
 		     : tags        ? "are built differently"
 				   : "do not say the same",
-		     (long long)preflight_number(old, "size"), from, (long long)preflight_number(fresh, "size"), to);
+		     (long long)member_int(old, "size"), from, (long long)member_int(fresh, "size"), to);
 	else if (sizes_differ(old, fresh))
 		FIND(findings, GRADE_INFORM, "twin-size", url, NULL, "alike, but %lld bytes on %s and %lld on %s",
-		     (long long)preflight_number(old, "size"), from, (long long)preflight_number(fresh, "size"), to);
+		     (long long)member_int(old, "size"), from, (long long)member_int(fresh, "size"), to);
 }
 
 static void silent(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh, const char *url)
@@ -198,13 +199,13 @@ static void silent(json_t *findings, const struct preflight_view *v, const json_
 	bool did = json_is_true(json_object_get(old, "ok")), will = json_is_true(json_object_get(fresh, "ok"));
 	if (did)
 		FIND(findings, GRADE_STOP, "twin-away", url, "start the service there, or let it take connections from this host",
-		     "%s does not answer (%s), while %s does", side_name(v->to), preflight_text(fresh, "said"), side_name(v->from));
+		     "%s does not answer (%s), while %s does", side_name(v->to), member_text(fresh, "said"), side_name(v->from));
 	else if (will)
 		FIND(findings, GRADE_INFORM, "twin-away", url, NULL, "%s does not answer today (%s); %s does", side_name(v->from),
-		     preflight_text(old, "said"), side_name(v->to));
+		     member_text(old, "said"), side_name(v->to));
 	else
 		FIND(findings, GRADE_INFORM, "twin-away", url, NULL, "neither side answers (%s: %s; %s: %s)", side_name(v->from),
-		     preflight_text(old, "said"), side_name(v->to), preflight_text(fresh, "said"));
+		     member_text(old, "said"), side_name(v->to), member_text(fresh, "said"));
 }
 
 static bool is_redirect(json_int_t status)
@@ -214,13 +215,13 @@ static bool is_redirect(json_int_t status)
 
 void preflight_twin(json_t *findings, const struct preflight_view *v, const json_t *old, const json_t *fresh)
 {
-	json_int_t was = preflight_number(old, "status"), will = preflight_number(fresh, "status");
+	json_int_t was = member_int(old, "status"), will = member_int(fresh, "status");
 	char url[600];
 	preflight_url(old, url);
 	if (!json_is_string(json_object_get(old, "listener")) || !fresh)
 		return; /* nobody asks for it by us, or the other side is not asked */
 	if (!json_is_true(json_object_get(old, "ok")) || !json_is_true(json_object_get(fresh, "ok"))) {
-		bool tls = strcmp(preflight_text(old, "scheme"), "https") == 0;
+		bool tls = strcmp(member_text(old, "scheme"), "https") == 0;
 		/* who shakes no hands is told by preflight_tls() */
 		if (!tls || json_is_object(json_object_get(fresh, "tls")) || !json_is_object(json_object_get(old, "tls")))
 			silent(findings, v, old, fresh, url);

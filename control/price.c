@@ -1,6 +1,7 @@
 #include "control/price.h"
 
 #include "control/app.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,11 +14,6 @@
 #define NAMES           8 /* of accounts, in a refusal */
 
 /* ---- in words ---- */
-
-static json_int_t number(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
 
 static const char *plural(json_int_t n)
 {
@@ -41,9 +37,9 @@ static void put_methods(FILE *f, const json_t *w)
 	static const char *const methods[] = {"POST", "PUT", "PATCH", "DELETE", "other"};
 	const char *comma = " (";
 	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
-		if (number(w, methods[i]) == 0)
+		if (member_int(w, methods[i]) == 0)
 			continue;
-		fprintf(f, "%s%lld %s", comma, (long long)number(w, methods[i]), methods[i]);
+		fprintf(f, "%s%lld %s", comma, (long long)member_int(w, methods[i]), methods[i]);
 		comma = ", ";
 	}
 	fputs(")", f);
@@ -68,8 +64,7 @@ static void put_connections(FILE *f, int *n, json_int_t count, json_int_t bytes,
 
 static bool is_protocol(const json_t *connections, const char *protocol)
 {
-	const char *s = json_string_value(json_object_get(connections, "protocol"));
-	return s && strcmp(s, protocol) == 0;
+	return strcmp(member_text(connections, "protocol"), protocol) == 0;
 }
 
 static void put_protocol(FILE *f, int *n, const json_t *list, const char *protocol, const char *what)
@@ -80,8 +75,8 @@ static void put_protocol(FILE *f, int *n, const json_t *list, const char *protoc
 	json_array_foreach (list, i, c) {
 		if (!is_protocol(c, protocol))
 			continue;
-		count += number(c, "count");
-		bytes += number(c, "bytes");
+		count += member_int(c, "count");
+		bytes += member_int(c, "bytes");
 	}
 	put_connections(f, n, count, bytes, what, NULL);
 }
@@ -97,12 +92,12 @@ static void put_tcp(FILE *f, int *n, const json_t *list)
 		if (!is_protocol(c, "tcp"))
 			continue;
 		if (name && shown < TCP_SHOWN) {
-			put_connections(f, n, number(c, "count"), number(c, "bytes"), "", name);
+			put_connections(f, n, member_int(c, "count"), member_int(c, "bytes"), "", name);
 			shown++;
 			continue;
 		}
-		count += number(c, "count");
-		bytes += number(c, "bytes");
+		count += member_int(c, "count");
+		bytes += member_int(c, "bytes");
 	}
 	put_connections(f, n, count, bytes, "", "further listeners");
 }
@@ -112,7 +107,7 @@ static bool put_accepted(FILE *f, const json_t *since)
 {
 	const json_t *writes = json_object_get(since, "writes"), *ok = json_object_get(writes, "accepted"),
 		     *unknown = json_object_get(writes, "unanswered"), *connections = json_object_get(since, "connections");
-	json_int_t done = number(ok, "requests"), open = number(unknown, "requests");
+	json_int_t done = member_int(ok, "requests"), open = member_int(unknown, "requests");
 	char *may = NULL;
 	size_t len;
 	int n = 0;
@@ -120,7 +115,7 @@ static bool put_accepted(FILE *f, const json_t *since)
 		fprintf(f, "%lld request%s that write%s", (long long)done, plural(done), done == 1 ? "s" : "");
 		put_methods(f, ok);
 		fputs(", ", f);
-		put_bytes(f, number(ok, "bytes"));
+		put_bytes(f, member_int(ok, "bytes"));
 		fputs(" uploaded", f);
 	}
 	FILE *m = open_memstream(&may, &len);
@@ -165,7 +160,7 @@ static void put_missing(FILE *f, const json_t *missing)
 {
 	const char *from = json_string_value(json_object_get(missing, "from")),
 		   *until = json_string_value(json_object_get(missing, "until"));
-	json_int_t n = number(missing, "times");
+	json_int_t n = member_int(missing, "times");
 	if (!from || !until)
 		return;
 	fprintf(f, " Not in it is what came between %s and %s, while shunt-proxy was killed and started again", from, until);
@@ -243,8 +238,7 @@ json_t *price_of(const struct price_facts *f)
 
 const char *price_text(const json_t *price)
 {
-	const char *s = json_string_value(json_object_get(price, "text"));
-	return s ? s : "";
+	return member_text(price, "text");
 }
 
 static bool is_nothing(const json_t *since)
@@ -252,11 +246,11 @@ static bool is_nothing(const json_t *since)
 	const json_t *writes = json_object_get(since, "writes"), *c;
 	size_t i;
 	json_array_foreach (json_object_get(since, "connections"), i, c) {
-		if (number(c, "count"))
+		if (member_int(c, "count"))
 			return false;
 	}
-	return number(json_object_get(writes, "accepted"), "requests") == 0 &&
-	       number(json_object_get(writes, "unanswered"), "requests") == 0;
+	return member_int(json_object_get(writes, "accepted"), "requests") == 0 &&
+	       member_int(json_object_get(writes, "unanswered"), "requests") == 0;
 }
 
 bool price_has_risen(const json_t *price, const json_t *since_switch)
@@ -273,7 +267,7 @@ static bool leads_past(const json_t *published)
 	size_t i;
 	json_array_foreach (json_object_get(published, "zones"), i, zone) {
 		const char *verdict = json_string_value(json_object_get(zone, "verdict"));
-		if (number(zone, "changes") > 0 || (verdict && (strcmp(verdict, "managed") == 0 || strcmp(verdict, "mixed") == 0)))
+		if (member_int(zone, "changes") > 0 || (verdict && (strcmp(verdict, "managed") == 0 || strcmp(verdict, "mixed") == 0)))
 			return true;
 	}
 	return json_object_get(published, "owed") != NULL;

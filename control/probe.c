@@ -1,6 +1,7 @@
 #include "control/probe.h"
 
 #include "control/app.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -20,16 +21,10 @@ int probe_ask(struct proxylink *l, const char *account, enum side side, json_t *
 
 /* ---- what an answer says ---- */
 
-static const char *text_of(const json_t *o, const char *key, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : otherwise;
-}
-
 static bool same_question(const json_t *a, const json_t *b)
 {
-	return strcmp(text_of(a, "listener", ""), text_of(b, "listener", "")) == 0 &&
-	       strcmp(text_of(a, "came-to", ""), text_of(b, "came-to", "")) == 0;
+	return strcmp(member_text_or(a, "listener", ""), member_text_or(b, "listener", "")) == 0 &&
+	       strcmp(member_text_or(a, "came-to", ""), member_text_or(b, "came-to", "")) == 0;
 }
 
 static bool failed_before(const json_t *probe, const json_t *before)
@@ -56,12 +51,12 @@ size_t probe_failures(const json_t *answer, const json_t *before, size_t *excuse
 			++*excused;
 			continue;
 		}
-		const char *name = text_of(p, "name", "");
+		const char *name = member_text_or(p, "name", "");
 		n++;
 		if (at < cap)
-			at += (size_t)snprintf(out + at, cap - at, "%s%s (%s, %s%s%s): %s", at ? "; " : "", text_of(p, "listener", "?"),
-					       text_of(p, "protocol", "?"), name, *name ? " at " : "", text_of(p, "at", "nowhere"),
-					       text_of(p, "said", "?"));
+			at += (size_t)snprintf(out + at, cap - at, "%s%s (%s, %s%s%s): %s", at ? "; " : "",
+					       member_text_or(p, "listener", "?"), member_text_or(p, "protocol", "?"), name,
+					       *name ? " at " : "", member_text_or(p, "at", "nowhere"), member_text_or(p, "said", "?"));
 	}
 	return n;
 }

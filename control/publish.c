@@ -1,18 +1,13 @@
 #include "control/publish.h"
 
 #include "control/homeward.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---- answers of shunt-dnsupdate ---- */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
 
 const json_t *publish_drift(const json_t *answer)
 {
@@ -48,8 +43,8 @@ static void add_drift(const json_t *answer, char *why, size_t cap)
 	values_text(d, "recorded", recorded, sizeof(recorded));
 	values_text(d, "expected", expected, sizeof(expected));
 	values_text(d, "found", found, sizeof(found));
-	snprintf(why + len, cap - len, " (%.80s %.10s: recorded %s; expected %s; found %s)", text_of(d, "owner"), text_of(d, "type"),
-		 recorded, expected, found);
+	snprintf(why + len, cap - len, " (%.80s %.10s: recorded %s; expected %s; found %s)", member_text(d, "owner"),
+		 member_text(d, "type"), recorded, expected, found);
 }
 
 static json_int_t longest_ttl(const json_t *answer)
@@ -59,7 +54,7 @@ static json_int_t longest_ttl(const json_t *answer)
 	json_t *z, *c;
 	json_array_foreach (json_object_get(answer, "zones"), i, z) {
 		json_array_foreach (json_object_get(z, "changes"), k, c) {
-			json_int_t t = json_integer_value(json_object_get(c, "ttl"));
+			json_int_t t = member_int(c, "ttl");
 			ttl = t > ttl ? t : ttl;
 		}
 	}
@@ -104,8 +99,8 @@ json_t *publish_evidence(const json_t *answer, const char *did)
 
 json_int_t publish_ttl(const json_t *evidence)
 {
-	bool changed = json_integer_value(json_object_get(evidence, "changed")) > 0;
-	return changed ? json_integer_value(json_object_get(evidence, "ttl")) : 0;
+	bool changed = member_int(evidence, "changed") > 0;
+	return changed ? member_int(evidence, "ttl") : 0;
 }
 
 /* ---- in words ---- */
@@ -123,8 +118,8 @@ static void count_servers(struct count *c, const json_t *zone)
 	size_t i;
 	json_t *s;
 	json_array_foreach (json_object_get(zone, "servers"), i, s) {
-		const char *name = text_of(s, "name");
-		double after = json_number_value(json_object_get(s, "after-ms")) / 1000;
+		const char *name = member_text(s, "name");
+		double after = member_real(s, "after-ms") / 1000;
 		size_t len = strlen(c->servers);
 		c->seconds = after > c->seconds ? after : c->seconds;
 		if (!*name || strstr(c->servers, name))
@@ -145,7 +140,7 @@ static void count_zones(const json_t *o, struct count *c)
 	json_array_foreach (json_object_get(o, "zones"), i, z) {
 		const json_t *changes = json_object_get(z, "changes");
 		json_int_t n = json_is_array(changes) ? (json_int_t)json_array_size(changes) : json_integer_value(changes);
-		const char *verdict = text_of(z, "verdict");
+		const char *verdict = member_text(z, "verdict");
 		c->sets += n;
 		c->zones += n > 0;
 		if (strcmp(verdict, "external") == 0)
@@ -164,7 +159,7 @@ static const char *s_of(size_t n)
 
 void publish_text(const json_t *evidence, char *out, size_t cap)
 {
-	const char *nothing = json_string_value(json_object_get(evidence, "nothing")), *did = text_of(evidence, "did");
+	const char *nothing = json_string_value(json_object_get(evidence, "nothing")), *did = member_text(evidence, "did");
 	const char *lag = json_string_value(json_array_get(json_object_get(evidence, "lagging"), 0));
 	size_t lagging = json_array_size(json_object_get(evidence, "lagging"));
 	struct count c;
@@ -262,7 +257,7 @@ void publish_plan_text(const struct move *m, char *out, size_t cap)
 	count_zones(m->dns_plan, &c);
 	if (!m->dns_plan)
 		snprintf(out, cap, "DNS: what would change is not known");
-	else if (json_integer_value(json_object_get(m->dns_plan, "exit")) && !may_go_home(m))
+	else if (member_int(m->dns_plan, "exit") && !may_go_home(m))
 		snprintf(out, cap, "DNS: would be refused, and so would the move");
 	else if (may_go_home(m))
 		snprintf(out, cap, "DNS: somebody else changed what is to go back: it is left as it is, and owed");
@@ -381,10 +376,10 @@ static bool none_is_ours(const json_t *plan)
 	size_t i;
 	json_t *z;
 	json_array_foreach (json_object_get(plan, "zones"), i, z) {
-		if (strcmp(text_of(z, "verdict"), "external") != 0)
+		if (strcmp(member_text(z, "verdict"), "external") != 0)
 			return false;
 	}
-	return i > 0 && json_integer_value(json_object_get(plan, "exit")) == 0;
+	return i > 0 && member_int(plan, "exit") == 0;
 }
 
 static int publish_nothing(const struct publication *p, struct move *m, struct err *err)

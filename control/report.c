@@ -2,23 +2,13 @@
 
 #include "control/price.h"
 #include "control/publish.h"
+#include "lib/member.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
-static json_int_t number_of(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
 
 static json_t *stamp(int64_t ms)
 {
@@ -36,7 +26,7 @@ json_t *report_moves(const json_t *entries)
 {
 	json_t *out = json_array();
 	for (size_t i = json_array_size(entries); i-- > 0;) {
-		json_int_t move = number_of(json_array_get(entries, i), "move");
+		json_int_t move = member_int(json_array_get(entries, i), "move");
 		bool known = !move;
 		for (size_t k = 0; k < json_array_size(out); k++)
 			known |= json_integer_value(json_array_get(out, k)) == move;
@@ -53,10 +43,10 @@ static json_t *lines_of(const json_t *entries, int64_t move)
 	bool within = false;
 	size_t i;
 	json_array_foreach (entries, i, e) {
-		json_int_t of = number_of(e, "move");
+		json_int_t of = member_int(e, "move");
 		if (of)
 			within = of == move;
-		if (within && (of || strncmp(text_of(e, "what"), TRAIL_DNS, strlen(TRAIL_DNS)) == 0))
+		if (within && (of || strncmp(member_text(e, "what"), TRAIL_DNS, strlen(TRAIL_DNS)) == 0))
 			json_array_append(out, e);
 	}
 	return out;
@@ -66,9 +56,9 @@ static json_t *lines_of(const json_t *entries, int64_t move)
 
 static void close_step(json_t *step, const json_t *line, const char *result)
 {
-	json_int_t at = number_of(line, "at-ms");
+	json_int_t at = member_int(line, "at-ms");
 	json_object_set_new(step, "ended", stamp(at));
-	json_object_set_new(step, "ms", json_integer(at - number_of(step, "at-ms")));
+	json_object_set_new(step, "ms", json_integer(at - member_int(step, "at-ms")));
 	json_object_set_new(step, "result", json_string(result));
 	json_object_set(step, "evidence", json_object_get(line, "evidence"));
 	json_object_del(step, "at-ms");
@@ -81,7 +71,7 @@ static bool is_open(const json_t *step)
 
 static void open_step(json_t *steps, const json_t *line, const char *name, bool undo)
 {
-	json_int_t at = number_of(line, "at-ms");
+	json_int_t at = member_int(line, "at-ms");
 	json_array_append_new(steps, json_pack("{s:s, s:b, s:o, s:n, s:n, s:s, s:n, s:I}", "step", name, "undo", undo, "began", stamp(at),
 					       "ended", "ms", "result", "open", "evidence", "at-ms", at));
 }
@@ -93,7 +83,7 @@ static void add_step(json_t *steps, const json_t *line)
 		const char *word;
 		bool begins, undo;
 	} words[] = {{"begin: ", true, false}, {"done: ", false, false}, {"undo: ", true, true}, {"undone: ", false, true}};
-	const char *what = text_of(line, "what");
+	const char *what = member_text(line, "what");
 	json_t *last = json_array_get(steps, json_array_size(steps) - 1);
 	if ((strcmp(what, "failed") == 0 || strncmp(what, "undo: ", 6) == 0) && last && is_open(last))
 		close_step(last, line, "failed");
@@ -105,7 +95,7 @@ static void add_step(json_t *steps, const json_t *line)
 			continue;
 		if (words[i].begins)
 			open_step(steps, line, name, words[i].undo);
-		else if (last && is_open(last) && strcmp(text_of(last, "step"), name) == 0)
+		else if (last && is_open(last) && strcmp(member_text(last, "step"), name) == 0)
 			close_step(last, line, "done");
 	}
 }
@@ -126,7 +116,7 @@ static const json_t *said(const json_t *lines, const char *what)
 {
 	for (size_t i = json_array_size(lines); i-- > 0;) {
 		const json_t *e = json_array_get(lines, i);
-		if (strcmp(text_of(e, "what"), what) == 0)
+		if (strcmp(member_text(e, "what"), what) == 0)
 			return e;
 	}
 	return NULL;
@@ -146,7 +136,7 @@ static json_int_t wait_of(const json_t *lines)
 	const json_t *from = said(lines, "begin: holding"), *to = said(lines, "done: released");
 	to = to ? to : said(lines, "undone: holding");
 	to = to ? to : json_array_get(lines, json_array_size(lines) - 1);
-	return from ? number_of(to, "at-ms") - number_of(from, "at-ms") : 0;
+	return from ? member_int(to, "at-ms") - member_int(from, "at-ms") : 0;
 }
 
 static json_t *visitors_of(const json_t *lines)
@@ -163,7 +153,7 @@ static json_t *visitors_of(const json_t *lines)
 		return NULL;
 	bool restarted = json_is_true(json_object_get(newest, "restored"));
 	bool exact = json_is_integer(json_object_get(newest, "hold-ms"));
-	o = json_pack("{s:I, s:b, s:b}", "hold-ms", exact ? number_of(newest, "hold-ms") : wait_of(lines), "exact", exact, "restarted",
+	o = json_pack("{s:I, s:b, s:b}", "hold-ms", exact ? member_int(newest, "hold-ms") : wait_of(lines), "exact", exact, "restarted",
 		      restarted);
 	take(o, "waited", newest, "parked");
 	for (size_t i = 0; i < sizeof(counted) / sizeof(*counted); i++)
@@ -188,16 +178,16 @@ static void add_dns(json_t *dns, const json_t *line)
 {
 	char text[700];
 	const json_t *e = json_object_get(line, "evidence");
-	const char *what = text_of(line, "what");
+	const char *what = member_text(line, "what");
 	bool none = strcmp(what, "done: published") == 0 && json_object_get(e, "nothing");
 	if (!none && strncmp(what, TRAIL_DNS, strlen(TRAIL_DNS)) != 0)
 		return;
 	publish_text(e, text, sizeof(text));
 	if (json_object_get(e, "owed"))
-		snprintf(text, sizeof(text), "owed: %.600s", text_of(e, "owed"));
+		snprintf(text, sizeof(text), "owed: %.600s", member_text(e, "owed"));
 	else if (!json_is_object(e))
 		snprintf(text, sizeof(text), "%s", what + strlen(TRAIL_DNS));
-	json_t *o = json_pack("{s:o, s:s, s:s}", "at", stamp(number_of(line, "at-ms")), "what", what, "text", text);
+	json_t *o = json_pack("{s:o, s:s, s:s}", "at", stamp(member_int(line, "at-ms")), "what", what, "text", text);
 	take(o, "evidence", line, "evidence");
 	json_array_append_new(dns, o);
 }
@@ -232,22 +222,22 @@ static void add_state(json_t *o, const json_t *lines)
 	const json_t *newest = NULL, *first = json_array_get(lines, 0);
 	const char *state = "moving";
 	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
-		snprintf(what, sizeof(what), "%s %s", text_of(o, "kind"), states[i]);
+		snprintf(what, sizeof(what), "%s %s", member_text(o, "kind"), states[i]);
 		const json_t *line = said(lines, what);
-		if (line && (!newest || number_of(line, "id") > number_of(newest, "id"))) {
+		if (line && (!newest || member_int(line, "id") > member_int(newest, "id"))) {
 			newest = line;
 			state = states[i];
 		}
 	}
 	const json_t *resumed = said(lines, "resumed");
-	if (newest && resumed && number_of(resumed, "id") > number_of(newest, "id"))
+	if (newest && resumed && member_int(resumed, "id") > member_int(newest, "id"))
 		newest = NULL;
 	bool over = newest && strcmp(state, "stuck") != 0;
 	const json_t *end = newest ? newest : json_array_get(lines, json_array_size(lines) - 1);
 	json_object_set_new(o, "state", json_string(newest ? state : "moving"));
-	json_object_set_new(o, "ended", over ? stamp(number_of(newest, "at-ms")) : json_null());
-	json_object_set_new(o, "ms", json_integer(number_of(end, "at-ms") - number_of(first, "at-ms")));
-	if (*text_of(json_object_get(newest, "evidence"), "reason"))
+	json_object_set_new(o, "ended", over ? stamp(member_int(newest, "at-ms")) : json_null());
+	json_object_set_new(o, "ms", json_integer(member_int(end, "at-ms") - member_int(first, "at-ms")));
+	if (*member_text(json_object_get(newest, "evidence"), "reason"))
 		take(o, "reason", json_object_get(newest, "evidence"), "reason");
 }
 
@@ -259,9 +249,10 @@ json_t *report_of(const json_t *entries, int64_t move)
 		json_decref(lines);
 		return NULL;
 	}
-	json_t *o = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:o}", "account", text_of(first, "account"), "move", (json_int_t)move, "kind",
-			      "move", "from", "?", "to", "?", "by", text_of(first, "who"), "began", stamp(number_of(first, "at-ms")));
-	add_kind(o, text_of(first, "what"));
+	json_t *o =
+		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:o}", "account", member_text(first, "account"), "move", (json_int_t)move, "kind",
+			  "move", "from", "?", "to", "?", "by", member_text(first, "who"), "began", stamp(member_int(first, "at-ms")));
+	add_kind(o, member_text(first, "what"));
 	add_state(o, lines);
 	visitors = visitors_of(lines);
 	json_object_set_new(o, "visitors", visitors ? visitors : json_null());
@@ -270,8 +261,8 @@ json_t *report_of(const json_t *entries, int64_t move)
 	json_object_set_new(o, "steps", steps_of(lines));
 	json_object_set_new(o, "dns", dns_of(lines));
 	json_object_set_new(o, "trail",
-			    json_pack("{s:I, s:I, s:s, s:s}", "first", number_of(first, "id"), "last", number_of(last, "id"), "first-hash",
-				      text_of(first, "hash"), "last-hash", text_of(last, "hash")));
+			    json_pack("{s:I, s:I, s:s, s:s}", "first", member_int(first, "id"), "last", member_int(last, "id"),
+				      "first-hash", member_text(first, "hash"), "last-hash", member_text(last, "hash")));
 	json_decref(lines);
 	return o;
 }

@@ -1,5 +1,6 @@
 /* The page of report.h: first what its owner asks, in words, then the tables. */
 #include "control/report.h"
+#include "lib/member.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,26 +10,15 @@
 
 #define WIDTH 80
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
-static long long number_of(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 static bool is(const json_t *o, const char *key, const char *value)
 {
-	return strcmp(text_of(o, key), value) == 0;
+	return strcmp(member_text(o, key), value) == 0;
 }
 
 /* "2026-11-24T01:35:43.904Z" as "2026-11-24 01:35:43.904", or its time alone; "none yet" where there is none. */
 static const char *when(const json_t *o, const char *key, char out[32])
 {
-	const char *t = text_of(o, key);
+	const char *t = member_text(o, key);
 	if (!*t)
 		return "none yet";
 	snprintf(out, 32, "%.10s %.12s", t, t + 11);
@@ -37,7 +27,7 @@ static const char *when(const json_t *o, const char *key, char out[32])
 
 static const char *took(const json_t *o, const char *key, char out[32])
 {
-	long long ms = number_of(o, key), s = ms / 1000;
+	long long ms = member_int(o, key), s = ms / 1000;
 	if (!json_is_integer(json_object_get(o, key)))
 		snprintf(out, 32, "-");
 	else if (ms < 1000)
@@ -94,7 +84,7 @@ static const char *was_of(long long n)
 static void say_what(FILE *f, const json_t *r)
 {
 	char at[32], end[32], all[32];
-	const char *name = text_of(r, "account"), *from = text_of(r, "from"), *to = text_of(r, "to");
+	const char *name = member_text(r, "account"), *from = member_text(r, "from"), *to = member_text(r, "to");
 	const char *way = is(r, "kind", "rollback") ? " back" : is(r, "kind", "relocate") ? " home" : "";
 	when(r, "began", at);
 	took(r, "ms", all);
@@ -106,12 +96,12 @@ static void say_what(FILE *f, const json_t *r)
 		say(f, 0,
 		    "At %s UTC it was begun to move your account %s%s from the %s server to the %s server. That was not possible, and was "
 		    "undone after %s: the account stayed on the %s server. The reason: %s.",
-		    at, name, way, from, to, all, from, text_of(r, "reason"));
+		    at, name, way, from, to, all, from, member_text(r, "reason"));
 	else if (is(r, "state", "stuck"))
 		say(f, 0,
 		    "At %s UTC it was begun to move your account %s%s from the %s server to the %s server. It is stuck, and somebody is to "
 		    "mend it: %s.",
-		    at, name, way, from, to, text_of(r, "reason"));
+		    at, name, way, from, to, member_text(r, "reason"));
 	else
 		say(f, 0, "At %s UTC it was begun to move your account %s%s from the %s server to the %s server. It is not over.", at, name,
 		    way, from, to);
@@ -120,7 +110,7 @@ static void say_what(FILE *f, const json_t *r)
 static void say_waits(FILE *f, const json_t *v)
 {
 	char hold[32], longest[32], median[32];
-	long long waited = number_of(v, "waited");
+	long long waited = member_int(v, "waited");
 	const char *most = json_is_true(json_object_get(v, "exact")) ? "" : " at most";
 	took(v, "hold-ms", hold);
 	if (waited == 0)
@@ -141,21 +131,22 @@ static void say_visitors(FILE *f, const json_t *r)
 		return;
 	}
 	say_waits(f, v);
-	long long drained = number_of(v, "drained"), refused = number_of(v, "refused"), gave_up = number_of(v, "gave-up");
-	say(f, 0, "%lld request%s in flight %s finished first, %lld %s cut.", drained, s_of(drained), was_of(drained), number_of(v, "cut"),
-	    was_of(number_of(v, "cut")));
+	long long drained = member_int(v, "drained"), refused = member_int(v, "refused"), gave_up = member_int(v, "gave-up");
+	say(f, 0, "%lld request%s in flight %s finished first, %lld %s cut.", drained, s_of(drained), was_of(drained), member_int(v, "cut"),
+	    was_of(member_int(v, "cut")));
 	if (refused || gave_up)
 		say(f, 0, "%lld %s asked to come back later, %lld left while waiting.", refused, was_of(refused), gave_up);
-	if (number_of(v, "reset-old"))
-		say(f, 0, "%lld older connection%s that passed by the proxy %s reset.", number_of(v, "reset-old"),
-		    s_of(number_of(v, "reset-old")), was_of(number_of(v, "reset-old")));
+	if (member_int(v, "reset-old"))
+		say(f, 0, "%lld older connection%s that passed by the proxy %s reset.", member_int(v, "reset-old"),
+		    s_of(member_int(v, "reset-old")), was_of(member_int(v, "reset-old")));
 	if (json_is_true(json_object_get(v, "restarted")))
 		say(f, 0, "The proxy was restarted meanwhile: who waited before that is not counted, and was cut off.");
 	if (!is(r, "state", "done"))
 		return;
 	when(v, "last-byte-old", last);
-	say(f, 0, "Last byte of a visitor to the %s server: %s.", text_of(r, "from"), *text_of(v, "last-byte-old") ? last : "not known");
-	say(f, 0, "First byte of a visitor to the %s server: %s.", text_of(r, "to"), when(v, "first-byte-new", first));
+	say(f, 0, "Last byte of a visitor to the %s server: %s.", member_text(r, "from"),
+	    *member_text(v, "last-byte-old") ? last : "not known");
+	say(f, 0, "First byte of a visitor to the %s server: %s.", member_text(r, "to"), when(v, "first-byte-new", first));
 }
 
 /* What was agreed to before an account went back. */
@@ -165,8 +156,8 @@ static void say_price(FILE *f, const json_t *r)
 	if (!json_is_object(price))
 		return;
 	fputc('\n', f);
-	say(f, 0, "%s", text_of(price, "text"));
-	say(f, 0, "Consent to that: %s, at %s.", text_of(consent, "by"), text_of(consent, "at"));
+	say(f, 0, "%s", member_text(price, "text"));
+	say(f, 0, "Consent to that: %s, at %s.", member_text(consent, "by"), member_text(consent, "at"));
 }
 
 /* ---- the steps ---- */
@@ -215,7 +206,7 @@ static void say_steps(FILE *f, const json_t *r)
 	char at[32], ms[32];
 	fprintf(f, "%-23s  %-9s  %11s  %s\n", "from (UTC)", "step", "took", "outcome");
 	json_array_foreach (json_object_get(r, "steps"), i, s)
-		fprintf(f, "%-23s  %-9s  %11s  %s%s\n", when(s, "began", at), text_of(s, "step"), took(s, "ms", ms),
+		fprintf(f, "%-23s  %-9s  %11s  %s%s\n", when(s, "began", at), member_text(s, "step"), took(s, "ms", ms),
 			json_is_true(json_object_get(s, "undo")) && is(s, "result", "done") ? "undone: " : "", outcome_of(s));
 }
 
@@ -225,20 +216,21 @@ static void say_zone(FILE *f, const json_t *z)
 {
 	size_t i;
 	json_t *s;
-	long long n = number_of(z, "changes");
+	long long n = member_int(z, "changes");
 	if (n == 0) {
-		fprintf(f, "  %s: nothing changed%s%s\n", text_of(z, "zone"), *text_of(z, "verdict") ? ", " : "", text_of(z, "verdict"));
+		fprintf(f, "  %s: nothing changed%s%s\n", member_text(z, "zone"), *member_text(z, "verdict") ? ", " : "",
+			member_text(z, "verdict"));
 		return;
 	}
-	fprintf(f, "  %s: %lld record set%s changed\n", text_of(z, "zone"), n, s_of(n));
+	fprintf(f, "  %s: %lld record set%s changed\n", member_text(z, "zone"), n, s_of(n));
 	json_array_foreach (json_object_get(z, "servers"), i, s) {
 		char after[32];
 		bool shown = json_is_number(json_object_get(s, "after-ms"));
-		json_t *ms = json_pack("{s:I}", "ms", (json_int_t)json_number_value(json_object_get(s, "after-ms")));
-		fprintf(f, "    %-26s %-26s %s%s\n", text_of(s, "name"), text_of(s, "address"), shown ? "after " : "",
-			shown                    ? took(ms, "ms", after)
-			: *text_of(s, "trouble") ? text_of(s, "trouble")
-						 : "not seen yet");
+		json_t *ms = json_pack("{s:I}", "ms", (json_int_t)member_real(s, "after-ms"));
+		fprintf(f, "    %-26s %-26s %s%s\n", member_text(s, "name"), member_text(s, "address"), shown ? "after " : "",
+			shown                        ? took(ms, "ms", after)
+			: *member_text(s, "trouble") ? member_text(s, "trouble")
+						     : "not seen yet");
 		json_decref(ms);
 	}
 }
@@ -249,7 +241,7 @@ static void say_dns(FILE *f, const json_t *r)
 	json_t *d, *z;
 	char at[32];
 	json_array_foreach (json_object_get(r, "dns"), i, d) {
-		say(f, 0, "DNS at %s: %s", when(d, "at", at), text_of(d, "text"));
+		say(f, 0, "DNS at %s: %s", when(d, "at", at), member_text(d, "text"));
 		json_array_foreach (json_object_get(json_object_get(d, "evidence"), "zones"), k, z)
 			say_zone(f, z);
 	}
@@ -260,10 +252,10 @@ static void say_dns(FILE *f, const json_t *r)
 static void say_trail(FILE *f, const json_t *r)
 {
 	const json_t *t = json_object_get(r, "trail");
-	say(f, 0, "Recorded by %s in lines %lld to %lld of the trail, whose hashes", text_of(r, "by"), number_of(t, "first"),
-	    number_of(t, "last"));
-	fprintf(f, "  %6lld  %s\n  %6lld  %s\n", number_of(t, "first"), text_of(t, "first-hash"), number_of(t, "last"),
-		text_of(t, "last-hash"));
+	say(f, 0, "Recorded by %s in lines %lld to %lld of the trail, whose hashes", member_text(r, "by"), member_int(t, "first"),
+	    member_int(t, "last"));
+	fprintf(f, "  %6lld  %s\n  %6lld  %s\n", member_int(t, "first"), member_text(t, "first-hash"), member_int(t, "last"),
+		member_text(t, "last-hash"));
 	say(f, 0, "cover each line and all before it.");
 }
 
@@ -274,7 +266,8 @@ char *report_text(const json_t *r)
 	FILE *f = open_memstream(&text, &len);
 	if (!f)
 		return NULL;
-	fprintf(f, "%s, move %lld: %s, %s\n\n", text_of(r, "account"), number_of(r, "move"), text_of(r, "kind"), text_of(r, "state"));
+	fprintf(f, "%s, move %lld: %s, %s\n\n", member_text(r, "account"), member_int(r, "move"), member_text(r, "kind"),
+		member_text(r, "state"));
 	say_what(f, r);
 	say_visitors(f, r);
 	say_price(f, r);

@@ -1,5 +1,6 @@
 /* route: where a visitor would be led, asked of the proxy. */
 #include "control/app.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,19 +43,13 @@ static int split(const char *text, char *host, size_t cap, long *port, struct er
 	return 0;
 }
 
-static const char *text_of(const json_t *o, const char *key, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : otherwise;
-}
-
 /* Which fact decided, in words. */
 static void say_why(struct app *a, const json_t *answer)
 {
-	const char *why = text_of(answer, "why", "the proxy says so"), *account = text_of(answer, "account", "");
+	const char *why = member_text_or(answer, "why", "the proxy says so"), *account = member_text_or(answer, "account", "");
 
 	if (strcmp(why, "name") == 0)
-		out_line(&a->out, "because %s claims the domain %s", account, text_of(answer, "matched", "?"));
+		out_line(&a->out, "because %s claims the domain %s", account, member_text_or(answer, "matched", "?"));
 	else if (strcmp(why, "address") == 0 || strcmp(why, "port") == 0 || strcmp(why, "login") == 0)
 		out_line(&a->out, "because %s claims the %s", account, why);
 	else if (strcmp(why, "unknown") == 0)
@@ -100,9 +95,9 @@ enum exit_code cmd_route(struct app *a, char **words, int n, struct err *err)
 	int rc = proxylink_ask(a->proxy, "route", q, 0, &answer, err);
 	if (rc < 0)
 		return EXIT_REFUSED;
-	out_line(&a->out, "%s -> %s%s%s, account %s, gate %s", words[0], text_of(answer, "side", "refused"),
-		 json_is_string(json_object_get(answer, "target")) ? " at " : "", text_of(answer, "target", ""),
-		 text_of(answer, "account", "none"), text_of(answer, "gate", "open"));
+	out_line(&a->out, "%s -> %s%s%s, account %s, gate %s", words[0], member_text_or(answer, "side", "refused"),
+		 json_is_string(json_object_get(answer, "target")) ? " at " : "", member_text_or(answer, "target", ""),
+		 member_text_or(answer, "account", "none"), member_text_or(answer, "gate", "open"));
 	say_why(a, answer);
 	if (json_is_null(json_object_get(answer, "listener")))
 		out_line(&a->out, "but no listener of the proxy is there: such traffic does not come through it");

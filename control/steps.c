@@ -5,6 +5,7 @@
 #include "control/price.h"
 #include "control/probe.h"
 #include "control/publish.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -217,10 +218,10 @@ static int ask(struct move *m, const char *cmd, json_t *fields, int timeout_ms, 
 /* The answer is believed only when it says what was asked for. */
 static int expect(struct move *m, const char *field, const char *value, struct err *err)
 {
-	const char *got = json_string_value(json_object_get(m->evidence, field));
-	if (got && strcmp(got, value) == 0)
+	const char *got = member_text_or(m->evidence, field, "nothing");
+	if (strcmp(got, value) == 0)
 		return 0;
-	return err_set(err, -EPROTO, "the proxy answers %s \"%s\", expected \"%s\"", field, got ? got : "nothing", value);
+	return err_set(err, -EPROTO, "the proxy answers %s \"%s\", expected \"%s\"", field, got, value);
 }
 
 static int hold(struct move *m, struct err *err)

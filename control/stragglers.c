@@ -2,6 +2,7 @@
 
 #include "control/app.h"
 #include "control/dnsdebt.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,7 @@
 
 static const char *text_of(const json_t *o, const char *key)
 {
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "?";
-}
-
-static json_int_t number_of(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
+	return member_text_or(o, key, "?");
 }
 
 /* ---- rows ---- */
@@ -75,12 +70,10 @@ static void keep_time(json_t *row, const json_t *name, const char *key, bool lat
 
 static void add_kind(json_t *row, const json_t *name)
 {
-	json_int_t quiet = number_of(name, "quiet-ms");
-	json_object_set_new(row, "count", json_integer(number_of(row, "count") + number_of(name, "count")));
-	json_object_set_new(
-		row, "share",
-		json_real(json_number_value(json_object_get(row, "share")) + json_number_value(json_object_get(name, "share"))));
-	if (quiet < number_of(row, "quiet-ms"))
+	json_int_t quiet = member_int(name, "quiet-ms");
+	json_object_set_new(row, "count", json_integer(member_int(row, "count") + member_int(name, "count")));
+	json_object_set_new(row, "share", json_real(member_real(row, "share") + member_real(name, "share")));
+	if (quiet < member_int(row, "quiet-ms"))
 		json_object_set_new(row, "quiet-ms", json_integer(quiet));
 	keep_time(row, name, "last-seen", true);
 	keep_time(row, name, "first-seen", false);
@@ -102,7 +95,7 @@ static json_t *new_row(const json_t *name)
 
 static int heavier(const void *a, const void *b)
 {
-	json_int_t x = number_of(*(json_t *const *)a, "count"), y = number_of(*(json_t *const *)b, "count");
+	json_int_t x = member_int(*(json_t *const *)a, "count"), y = member_int(*(json_t *const *)b, "count");
 	return x == y ? 0 : x > y ? -1 : 1;
 }
 
@@ -223,11 +216,11 @@ static void add_answer(json_t *sum, const json_t *answer)
 	static const char *const counters[] = {"total", "left-out", "count"};
 	json_t *names = json_object_get(sum, "names");
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
-		json_object_set_new(sum, counters[i], json_integer(number_of(sum, counters[i]) + number_of(answer, counters[i])));
+		json_object_set_new(sum, counters[i], json_integer(member_int(sum, counters[i]) + member_int(answer, counters[i])));
 	json_object_set_new(sum, "since", json_string(text_of(answer, "since")));
 	if (json_is_object(json_object_get(answer, "missing")))
 		json_object_set(sum, "missing", json_object_get(answer, "missing"));
-	json_object_set_new(sum, "evicted", json_integer(number_of(answer, "evicted")));
+	json_object_set_new(sum, "evicted", json_integer(member_int(answer, "evicted")));
 	json_array_extend(names, json_object_get(answer, "names"));
 }
 
@@ -257,9 +250,8 @@ static void say_row(struct app *a, const json_t *row, int wide)
 	const json_t *r;
 	size_t i;
 	snprintf(shown, sizeof(shown), "%s%s", is_nameless(row) ? "address " : "", text_of(row, "name"));
-	out_line(&a->out, "%-16s %-*s %6.1f %% %10lld  %s ago", text_of(row, "account"), wide, shown,
-		 json_number_value(json_object_get(row, "share")), (long long)number_of(row, "count"),
-		 progress_duration(number_of(row, "quiet-ms") / 1000, ago));
+	out_line(&a->out, "%-16s %-*s %6.1f %% %10lld  %s ago", text_of(row, "account"), wide, shown, member_real(row, "share"),
+		 (long long)member_int(row, "count"), progress_duration(member_int(row, "quiet-ms") / 1000, ago));
 	json_array_foreach (json_object_get(row, "records"), i, r)
 		say_record(a, row, r, i == 0);
 }
@@ -294,11 +286,11 @@ static void say_all(struct app *a, const json_t *sum, const json_t *rows)
 	out_line(&a->out, "%-16s %-*s %8s %10s  %s", "account", wide, "name", "share", "count", "last seen");
 	json_array_foreach (rows, i, row)
 		say_row(a, row, wide);
-	if (number_of(sum, "left-out"))
-		out_line(&a->out, "and %lld more that are less wanted", (long long)number_of(sum, "left-out"));
-	if (number_of(sum, "evicted"))
+	if (member_int(sum, "left-out"))
+		out_line(&a->out, "and %lld more that are less wanted", (long long)member_int(sum, "left-out"));
+	if (member_int(sum, "evicted"))
 		out_line(&a->out, "there were more names than the proxy remembers: %lld times one had to go for another",
-			 (long long)number_of(sum, "evicted"));
+			 (long long)member_int(sum, "evicted"));
 	out_line(&a->out, "share: of what still arrives of the account, counted since it moved, or the proxy began at %s%s",
 		 text_of(sum, "since"), missing);
 }
@@ -357,13 +349,13 @@ void stragglers_brief(struct app *a, const char *account, json_t *o)
 	if (ask(a, account, 2 * BRIEF, &answer, &e) < 0)
 		return;
 	json_t *rows = rows_of(a, json_object_get(answer, "names"));
-	json_int_t more = number_of(answer, "left-out") + (json_int_t)json_array_size(rows) - BRIEF;
+	json_int_t more = member_int(answer, "left-out") + (json_int_t)json_array_size(rows) - BRIEF;
 	while (json_array_size(rows) > BRIEF)
 		json_array_remove(rows, json_array_size(rows) - 1);
 	json_array_foreach (rows, i, row) {
 		size_t at = strlen(line);
 		snprintf(line + at, sizeof(line) - at, "%s%s%s %.1f %%", i ? ", " : "", is_nameless(row) ? "address " : "",
-			 text_of(row, "name"), json_number_value(json_object_get(row, "share")));
+			 text_of(row, "name"), member_real(row, "share"));
 	}
 	if (*line)
 		out_line(&a->out, "%-10s %s%s (shunt check --stragglers %s)", "still here", line, more > 0 ? ", and more" : "", account);
@@ -382,7 +374,7 @@ void stragglers_total(struct app *a, char *out, size_t cap)
 		return;
 	}
 	json_t *rows = rows_of(a, json_object_get(answer, "names"));
-	json_int_t total = number_of(answer, "left-out") + (json_int_t)json_array_size(rows);
+	json_int_t total = member_int(answer, "left-out") + (json_int_t)json_array_size(rows);
 	if (total == 0)
 		snprintf(out, cap, "nobody comes to the client server's addresses any more (counting since %s%s)", text_of(answer, "since"),
 			 missing_text(answer, missing, sizeof(missing)));
@@ -394,7 +386,7 @@ void stragglers_total(struct app *a, char *out, size_t cap)
 	json_array_foreach (rows, i, row) {
 		if (i < BRIEF && at < cap)
 			at += (size_t)snprintf(out + at, cap - at, "%s%s%s (%lld)", i ? ", " : "", is_nameless(row) ? "address " : "",
-					       text_of(row, "name"), (long long)number_of(row, "count"));
+					       text_of(row, "name"), (long long)member_int(row, "count"));
 	}
 	if (total > BRIEF && at < cap)
 		snprintf(out + at, cap - at, ", .. (shunt check --stragglers)");

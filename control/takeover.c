@@ -4,6 +4,7 @@
  */
 #include "control/moved.h"
 #include "control/network.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -232,9 +233,9 @@ static int look(struct app *a, const struct shift *k, bool alone, json_t **statu
 	*plan = netctl_plan(*status, k->plan);
 	if (!*plan || netctl_plan_is(*plan, "confirmed") || (network_mark(a, k->mark) && netctl_plan_is(*plan, "pending")))
 		return 0;
-	const char *by = json_string_value(json_object_get(*plan, "by")), *state = json_string_value(json_object_get(*plan, "state"));
 	return err_set(err, -EPERM, "%s refused: the plan %s is %s on the %s server, by %s: confirm or revert it there (shunt-netctl)",
-		       k->name, k->plan, state ? state : "in no state", side_name(k->gains), by ? by : "nobody");
+		       k->name, k->plan, member_text_or(*plan, "state", "in no state"), side_name(k->gains),
+		       member_text_or(*plan, "by", "nobody"));
 }
 
 static int begin(struct app *a, const struct shift *k, const struct network_wish *w, struct err *err)

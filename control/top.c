@@ -1,5 +1,7 @@
 #include "control/top.h"
 
+#include "lib/member.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -28,7 +30,7 @@ static json_t *rates_of(const json_t *counts, double seconds)
 {
 	json_t *o = json_object();
 	for (size_t i = 0; i < sizeof(rated) / sizeof(*rated); i++)
-		json_object_set_new(o, rated[i].rate, json_real(json_number_value(json_object_get(counts, rated[i].count)) / seconds));
+		json_object_set_new(o, rated[i].rate, json_real(member_real(counts, rated[i].count) / seconds));
 	json_object_set(o, "in-flight", json_object_get(counts, "flows"));
 	json_object_set(o, "waiting", json_object_get(counts, "parked"));
 	return o;
@@ -37,7 +39,7 @@ static json_t *rates_of(const json_t *counts, double seconds)
 json_t *top_rates(const json_t *answer)
 {
 	static const char *const kept[] = {"name", "side", "gate"};
-	double seconds = json_number_value(json_object_get(answer, "interval-ms")) / 1000;
+	double seconds = member_real(answer, "interval-ms") / 1000;
 	json_t *list = json_array(), *row;
 	size_t i;
 	seconds = seconds > 0 ? seconds : 1;
@@ -73,25 +75,14 @@ static const char *amount(double v, bool whole, char out[CELL])
 	return out;
 }
 
-static double number(const json_t *o, const char *key)
-{
-	return json_number_value(json_object_get(o, key));
-}
-
-static const char *word(const json_t *o, const char *key, const char *none)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : none;
-}
-
 static void line(FILE *to, int wide, const char *name, const char *side, const char *gate, const json_t *o)
 {
 	char c[7][CELL];
 	fprintf(to, "%-*s %-7s %-6s %6s %6s %6s %6s %6s %6s %6s\n", wide, name, side, gate,
-		amount(number(o, "requests-per-second"), false, c[0]), amount(number(o, "bytes-up-per-second"), false, c[1]),
-		amount(number(o, "bytes-down-per-second"), false, c[2]), amount(number(o, "errors-per-second"), false, c[3]),
-		amount(number(o, "refused-per-second"), false, c[4]), amount(number(o, "waiting"), true, c[5]),
-		amount(number(o, "in-flight"), true, c[6]));
+		amount(member_real(o, "requests-per-second"), false, c[0]), amount(member_real(o, "bytes-up-per-second"), false, c[1]),
+		amount(member_real(o, "bytes-down-per-second"), false, c[2]), amount(member_real(o, "errors-per-second"), false, c[3]),
+		amount(member_real(o, "refused-per-second"), false, c[4]), amount(member_real(o, "waiting"), true, c[5]),
+		amount(member_real(o, "in-flight"), true, c[6]));
 }
 
 static const char *mark(const struct top_order *by, const char *word, const char *marked, const char *plain)
@@ -105,7 +96,7 @@ static int name_width(const json_t *list, size_t most)
 	size_t i, wide = NAME_WIDE;
 	json_t *o;
 	json_array_foreach (list, i, o) {
-		size_t len = strlen(word(o, "name", NOBODY));
+		size_t len = strlen(member_text_or(o, "name", NOBODY));
 		if (i + 2 >= most)
 			break;
 		wide = len > wide ? len : wide;
@@ -124,11 +115,11 @@ void top_table(const json_t *rates, const struct top_order *by, size_t most, FIL
 		mark(by, "requests", ">req/s", "req/s"), mark(by, "bytes", ">upB/s", "up B/s"), mark(by, "bytes", ">dnB/s", "dn B/s"),
 		mark(by, "errors", ">err/s", "err/s"), mark(by, "errors", ">ref/s", "ref/s"), mark(by, "waiting", ">wait", "wait"),
 		mark(by, "flows", ">fly", "fly"));
-	snprintf(all, sizeof(all), "(all %.0f)", number(rates, "active"));
+	snprintf(all, sizeof(all), "(all %.0f)", member_real(rates, "active"));
 	line(to, wide, all, "", "", json_object_get(rates, "total"));
 	json_array_foreach (list, i, o) {
 		if (i + 2 >= most)
 			break;
-		line(to, wide, word(o, "name", NOBODY), word(o, "side", "?"), word(o, "gate", "?"), o);
+		line(to, wide, member_text_or(o, "name", NOBODY), member_text_or(o, "side", "?"), member_text_or(o, "gate", "?"), o);
 	}
 }

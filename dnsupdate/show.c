@@ -1,21 +1,11 @@
 #include "dnsupdate/show.h"
 
+#include "lib/member.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define JOINED_MAX 600
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "";
-}
-
-static long long number_of(const json_t *o, const char *key)
-{
-	return (long long)json_integer_value(json_object_get(o, key));
-}
 
 /* "192.0.2.10 192.0.2.11", "nothing" */
 static const char *joined(const json_t *values, char out[JOINED_MAX])
@@ -37,11 +27,11 @@ static void show_domain(struct out *out, const json_t *d)
 	size_t i;
 	const json_t *name;
 
-	out_line(out, "%s %s: %s", text_of(d, "domain"), text_of(d, "verdict"), text_of(d, "why"));
-	if (*text_of(d, "error"))
-		out_line(out, "  %s", text_of(d, "error"));
+	out_line(out, "%s %s: %s", member_text(d, "domain"), member_text(d, "verdict"), member_text(d, "why"));
+	if (*member_text(d, "error"))
+		out_line(out, "  %s", member_text(d, "error"));
 	json_array_foreach (json_object_get(d, "names"), i, name)
-		out_line(out, "  %-40s %-11s %s", text_of(name, "name"), text_of(name, "fate"), text_of(name, "what"));
+		out_line(out, "  %-40s %-11s %s", member_text(name, "name"), member_text(name, "fate"), member_text(name, "what"));
 }
 
 void show_classify(struct out *out)
@@ -66,16 +56,16 @@ static void show_change(struct out *out, const json_t *c)
 {
 	char old[JOINED_MAX], new[JOINED_MAX];
 
-	out_line(out, "  %-40s %-5s %s (TTL %lld) -> %s (TTL %lld)", text_of(c, "owner"), text_of(c, "type"),
-		 joined(json_object_get(c, "old"), old), number_of(c, "ttl"), joined(json_object_get(c, "new"), new),
-		 number_of(c, "new-ttl"));
+	out_line(out, "  %-40s %-5s %s (TTL %lld) -> %s (TTL %lld)", member_text(c, "owner"), member_text(c, "type"),
+		 joined(json_object_get(c, "old"), old), member_int(c, "ttl"), joined(json_object_get(c, "new"), new),
+		 member_int(c, "new-ttl"));
 }
 
 static void show_drift(struct out *out, const json_t *d)
 {
 	char text[JOINED_MAX];
 
-	out_line(out, "  %s %s was changed by somebody else", text_of(d, "owner"), text_of(d, "type"));
+	out_line(out, "  %s %s was changed by somebody else", member_text(d, "owner"), member_text(d, "type"));
 	out_line(out, "    recorded %s", joined(json_object_get(d, "recorded"), text));
 	out_line(out, "    expected %s", joined(json_object_get(d, "expected"), text));
 	out_line(out, "    found    %s", joined(json_object_get(d, "found"), text));
@@ -84,7 +74,7 @@ static void show_drift(struct out *out, const json_t *d)
 /* "ns1.provider.example. (192.0.2.53)"; of one that is known by its address alone "192.0.2.53". */
 static const char *server_text(const json_t *s, char out[JOINED_MAX])
 {
-	const char *name = text_of(s, "name"), *address = text_of(s, "address");
+	const char *name = member_text(s, "name"), *address = member_text(s, "address");
 
 	if (strcmp(name, address) == 0)
 		snprintf(out, JOINED_MAX, "%s%s", json_is_true(json_object_get(s, "resolver")) ? "resolver " : "", address);
@@ -101,7 +91,7 @@ static void show_server(struct out *out, const json_t *s)
 	if (json_is_integer(after))
 		out_line(out, "  %s shows it after %lld ms", server_text(s, server), (long long)json_integer_value(after));
 	else
-		out_line(out, "  %s does not show it: %s", server_text(s, server), text_of(s, "trouble"));
+		out_line(out, "  %s does not show it: %s", server_text(s, server), member_text(s, "trouble"));
 }
 
 static void show_zone(struct out *out, const json_t *z)
@@ -109,19 +99,19 @@ static void show_zone(struct out *out, const json_t *z)
 	size_t i;
 	const json_t *item;
 
-	out_line(out, "%s %s%s%s%s%s", text_of(z, "zone"), text_of(z, "outcome"), *text_of(z, "verdict") ? ", " : "", text_of(z, "verdict"),
-		 *text_of(z, "why") ? ": " : "", text_of(z, "why"));
+	out_line(out, "%s %s%s%s%s%s", member_text(z, "zone"), member_text(z, "outcome"), *member_text(z, "verdict") ? ", " : "",
+		 member_text(z, "verdict"), *member_text(z, "why") ? ": " : "", member_text(z, "why"));
 	json_array_foreach (json_object_get(z, "changes"), i, item)
 		show_change(out, item);
 	json_array_foreach (json_object_get(z, "notes"), i, item)
 		out_line(out, "  note: %s", json_string_value(item));
-	if (number_of(z, "eta"))
+	if (member_int(z, "eta"))
 		out_line(out, "  the provider takes only so many changes a minute: %s about %lld s",
-			 strcmp(text_of(z, "outcome"), "would-change") == 0 ? "these will take" : "these took", number_of(z, "eta"));
+			 strcmp(member_text(z, "outcome"), "would-change") == 0 ? "these will take" : "these took", member_int(z, "eta"));
 	json_array_foreach (json_object_get(z, "drift"), i, item)
 		show_drift(out, item);
-	if (*text_of(z, "error"))
-		out_line(out, "  %s", text_of(z, "error"));
+	if (*member_text(z, "error"))
+		out_line(out, "  %s", member_text(z, "error"));
 	json_array_foreach (json_object_get(z, "servers"), i, item)
 		show_server(out, item);
 }
@@ -134,7 +124,7 @@ static const char *way_back(enum job_kind kind)
 void show_job(struct out *out, enum job_kind kind, bool ended_well)
 {
 	const json_t *zones = json_object_get(out->object, "zones"), *z;
-	long long changed = number_of(out->object, "changed");
+	long long changed = member_int(out->object, "changed");
 	bool published = json_is_true(json_object_get(out->object, "published"));
 	size_t i;
 
@@ -153,22 +143,23 @@ void show_job(struct out *out, enum job_kind kind, bool ended_well)
 	else
 		out_line(out, "%lld record set%s changed, %s%s", changed, changed == 1 ? "" : "s",
 			 published ? "seen on every name server" : "not yet seen on every name server", changed ? way_back(kind) : "");
-	if (*text_of(out->object, "clean-at") && (kind == JOB_PREPARE || kind == JOB_PUSH))
-		out_line(out, "no resolver holds what was there before from %s on", text_of(out->object, "clean-at"));
+	if (*member_text(out->object, "clean-at") && (kind == JOB_PREPARE || kind == JOB_PUSH))
+		out_line(out, "no resolver holds what was there before from %s on", member_text(out->object, "clean-at"));
 }
 
 /* ---- status ---- */
 
 static void show_entry(struct out *out, const json_t *e)
 {
-	out_line(out, "%s %s %s%s, %lld record set%s since %s%s%s", text_of(e, "account"), text_of(e, "zone"), text_of(e, "state"),
+	out_line(out, "%s %s %s%s, %lld record set%s since %s%s%s", member_text(e, "account"), member_text(e, "zone"),
+		 member_text(e, "state"),
 		 json_is_true(json_object_get(e, "busy")) ? " (a change was interrupted: push or undo settles it)" : "",
-		 number_of(e, "records"), number_of(e, "records") == 1 ? "" : "s", text_of(e, "since"),
-		 *text_of(e, "verified") ? ", seen on every name server at " : "", text_of(e, "verified"));
-	if (*text_of(e, "lagging"))
-		out_line(out, "  not seen yet: %s", text_of(e, "lagging"));
-	if (*text_of(e, "clean-at"))
-		out_line(out, "  no resolver holds what was there before from %s on", text_of(e, "clean-at"));
+		 member_int(e, "records"), member_int(e, "records") == 1 ? "" : "s", member_text(e, "since"),
+		 *member_text(e, "verified") ? ", seen on every name server at " : "", member_text(e, "verified"));
+	if (*member_text(e, "lagging"))
+		out_line(out, "  not seen yet: %s", member_text(e, "lagging"));
+	if (*member_text(e, "clean-at"))
+		out_line(out, "  no resolver holds what was there before from %s on", member_text(e, "clean-at"));
 }
 
 void show_status(struct out *out)

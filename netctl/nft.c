@@ -2,6 +2,8 @@
  * nft opens its input by name (/dev/stdin), which works with those and with pipes, but not with sockets. */
 #include "netctl/nft.h"
 
+#include "lib/member.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -243,13 +245,6 @@ static int tables(json_t **out, struct err *err)
 	return listing(argv, out, err);
 }
 
-static const char *member(const json_t *table, const char *name)
-{
-	const char *text = json_string_value(json_object_get(table, name));
-
-	return text ? text : "";
-}
-
 static int exists(const char *family, const char *name, bool *out, struct err *err)
 {
 	json_t *all = NULL, *one;
@@ -259,7 +254,7 @@ static int exists(const char *family, const char *name, bool *out, struct err *e
 	*out = false;
 	json_array_foreach (all, i, one) {
 		const json_t *table = json_object_get(one, "table");
-		*out |= table && strcmp(member(table, "family"), family) == 0 && strcmp(member(table, "name"), name) == 0;
+		*out |= table && strcmp(member_text(table, "family"), family) == 0 && strcmp(member_text(table, "name"), name) == 0;
 	}
 	json_decref(all);
 	return rc;
@@ -305,10 +300,10 @@ int nft_ours(json_t *names, struct err *err)
 
 	json_array_foreach (all, i, one) {
 		const json_t *table = json_object_get(one, "table");
-		const char *name = member(table, "name");
+		const char *name = member_text(table, "name");
 		if (strncmp(name, NFT_PREFIX, strlen(NFT_PREFIX)) == 0 &&
 		    json_array_append_new(
-			    names, json_pack("{s:s,s:s,s:s}", "op", "nft-table", "family", member(table, "family"), "name", name)) < 0)
+			    names, json_pack("{s:s,s:s,s:s}", "op", "nft-table", "family", member_text(table, "family"), "name", name)) < 0)
 			rc = err_set(err, -ENOMEM, "out of memory");
 	}
 	json_decref(all);

@@ -1,5 +1,6 @@
 /* One socket, one request at a time, its answer read to the end before the next. An exchange that broke off leaves answers behind: their
  * sequence number is not ours any more, and they are passed over. */
+#include "lib/member.h"
 #include "netctl/nl_impl.h"
 #include "netctl/op.h"
 
@@ -259,23 +260,16 @@ static int dump(struct nl *nl, enum nl_kind kind, int family, const struct nl_wa
 	return err_set(err, -EAGAIN, "what the kernel has changed %d times while it was read", DUMP_TRIES);
 }
 
-static int64_t number_or(const json_t *like, const char *member, int64_t none)
-{
-	const json_t *v = json_object_get(like, member);
-
-	return json_is_integer(v) ? json_integer_value(v) : none;
-}
-
 /* False where nothing can be like it. */
 static bool want_of(enum nl_kind kind, const json_t *like, struct nl_want *w)
 {
 	const char *family = op_string(like, "family"), *dev = op_string(like, "dev"), *src = op_string(like, "src"),
 		   *ip = op_string(like, kind == NL_ROUTE ? "dst" : "address");
 
-	*w = (struct nl_want){.table = number_or(like, "table", -1),
-			      .metric = number_or(like, "metric", -1),
-			      .priority = number_or(like, "priority", -1),
-			      .protocol = number_or(like, "protocol", -1)};
+	*w = (struct nl_want){.table = member_int_or(like, "table", -1),
+			      .metric = member_int_or(like, "metric", -1),
+			      .priority = member_int_or(like, "priority", -1),
+			      .protocol = member_int_or(like, "protocol", -1)};
 	w->family = !family ? AF_UNSPEC : strcmp(family, "inet6") == 0 ? AF_INET6 : AF_INET;
 	if (kind == NL_LINK)
 		return true;
@@ -398,7 +392,7 @@ int nl_delete(struct nl *nl, enum nl_kind kind, const json_t *obj, struct err *e
 /* Taken away as a plain rule, it would leave the host without a local address. */
 static void as_local_rule(json_t *op)
 {
-	if (strcmp(op_string(op, "op"), "rule") != 0 || number_or(op, "table", 0) != RT_TABLE_LOCAL || json_object_size(op) != 6)
+	if (strcmp(op_string(op, "op"), "rule") != 0 || member_int_or(op, "table", 0) != RT_TABLE_LOCAL || json_object_size(op) != 6)
 		return;
 	json_object_set_new(op, "op", json_string("local-rule"));
 	json_object_del(op, "table");

@@ -1,5 +1,7 @@
 #include "netctl/op.h"
 
+#include "lib/member.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,12 +23,10 @@ bool op_absent(const json_t *op)
 
 int op_need(const json_t *op, const char *member, const char **out, struct err *err)
 {
-	const char *kind = op_string(op, "op");
-
 	*out = op_string(op, member);
 	if (*out)
 		return 0;
-	return err_set(err, -EINVAL, "op \"%s\": found no text \"%s\"", kind ? kind : "?", member);
+	return err_set(err, -EINVAL, "op \"%s\": found no text \"%s\"", member_text_or(op, "op", "?"), member);
 }
 
 static const struct op_kind *find(const json_t *op)
@@ -42,9 +42,7 @@ static const struct op_kind *find(const json_t *op)
 /* Also what a journal of another version may hold. */
 static int unknown(const json_t *op, struct err *err)
 {
-	const char *name = op_string(op, "op");
-
-	return err_set(err, -EINVAL, "found an op \"%.40s\", which this version does not know", name ? name : "");
+	return err_set(err, -EINVAL, "found an op \"%.40s\", which this version does not know", member_text(op, "op"));
 }
 
 /* What plans say about their ops (plan.h) is not the kind's business. */

@@ -5,6 +5,7 @@
  * Not kept by an undo: the order of addresses. A primary IPv4 address that was taken away comes back as the last of its prefix, secondary;
  * and what was left of a lifetime counts anew from then. A primary address takes its secondaries along, unless
  * net.ipv4.conf.*.promote_secondaries is set: then the op is refused. */
+#include "lib/member.h"
 #include "netctl/op_net.h"
 
 #include <arpa/inet.h>
@@ -23,10 +24,10 @@ static const char *const in_place[] = {"valid", "preferred", "metric", "protocol
 
 static int addr_check(json_t *op, struct err *err)
 {
-	const char *dad = op_string(op, "dad");
+	const char *dad = member_text(op, "dad");
 
-	if (json_object_get(op, "dad") && (!dad || strcmp(dad, "done") != 0))
-		return err_set(err, -EINVAL, "op \"addr\": found \"dad\" \"%.40s\", expected \"done\"", dad ? dad : "");
+	if (json_object_get(op, "dad") && strcmp(dad, "done") != 0)
+		return err_set(err, -EINVAL, "op \"addr\": found \"dad\" \"%.40s\", expected \"done\"", dad);
 	return nl_check(NL_ADDR, op, err);
 }
 
@@ -358,7 +359,7 @@ static int verify_present(const json_t *one, const json_t *canon, json_t *op, co
 	if (dad)
 		return err_set(err, -ENOENT, "it is there, but duplicate address detection has not ended");
 	/* Lifetimes tick, but one that is over, or is not, stays so. */
-	if (json_object_get(op, "preferred") && (op_number(op, "preferred", 1) == 0) != (op_number(one, "preferred", 1) == 0))
+	if (json_object_get(op, "preferred") && (member_int_or(op, "preferred", 1) == 0) != (member_int_or(one, "preferred", 1) == 0))
 		return op_differs(one, err);
 	for (const char *const *m = in_place + 2; *m; m++) {
 		if (json_object_get(op, *m) && !op_same_member(one, canon, *m))
@@ -399,9 +400,7 @@ static void addr_text(json_t *op, char *out, size_t cap)
 					       {"autojoin", "autojoin"},
 					       {"valid", "valid_lft"},
 					       {"preferred", "preferred_lft"}};
-	const char *address = op_string(op, "address");
-
-	op_say(out, cap, "ip addr %s %s", op_absent(op) ? "del" : "add", address ? address : "?");
+	op_say(out, cap, "ip addr %s %s", op_absent(op) ? "del" : "add", member_text_or(op, "address", "?"));
 	op_say_member(out, cap, op, "peer", "peer");
 	if (op_absent(op)) {
 		op_say_member(out, cap, op, "dev", "dev");
@@ -409,7 +408,7 @@ static void addr_text(json_t *op, char *out, size_t cap)
 	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		op_say_member(out, cap, op, words[i][0], words[i][1]);
-	op_say(out, cap, " proto %d", (int)op_number(op, "protocol", OP_TAG));
+	op_say(out, cap, " proto %d", (int)member_int_or(op, "protocol", OP_TAG));
 }
 
 const struct op_kind op_addr = {"addr", addr_check, addr_undo, addr_apply, addr_verify, addr_text};

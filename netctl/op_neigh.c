@@ -1,5 +1,6 @@
 /* The kind neigh: a permanent entry; "nud":"stale" puts back what the kernel had learnt, to be used and asked for again. "absent" takes
  * permanent ones alone: the others are the kernel's. */
+#include "lib/member.h"
 #include "netctl/op_net.h"
 
 #include <errno.h>
@@ -100,7 +101,7 @@ static int neigh_apply(struct world *w, json_t *op, struct err *err)
 		if (json_object_get(one, "router") && !json_object_get(op, "router"))
 			json_object_set_new(canon, "router", json_true());
 		/* The kernel keeps the tag of the one before, unless it gets another: none is not another. */
-		if (one && op_number(canon, "protocol", 0) == 0 && op_number(one, "protocol", 0) != 0)
+		if (one && member_int_or(canon, "protocol", 0) == 0 && member_int_or(one, "protocol", 0) != 0)
 			rc = nl_delete(w->nl, NL_NEIGH, one, err);
 		if (rc == 0 || rc == -ENOENT)
 			rc = nl_put(w->nl, NL_NEIGH, canon, NL_REPLACE, err);
@@ -128,17 +129,15 @@ static int neigh_verify(struct world *w, json_t *op, struct err *err)
 
 static void neigh_text(json_t *op, char *out, size_t cap)
 {
-	const char *nud = op_string(op, "nud");
-
 	op_say(out, cap, "ip neigh %s %s", op_absent(op) ? "del" : "replace", op_string(op, "address"));
 	if (!op_absent(op))
 		op_say_member(out, cap, op, "lladdr", "lladdr");
 	op_say_member(out, cap, op, "dev", "dev");
 	if (op_absent(op))
 		return;
-	op_say(out, cap, " nud %s", nud ? nud : "permanent");
+	op_say(out, cap, " nud %s", member_text_or(op, "nud", "permanent"));
 	op_say_member(out, cap, op, "router", "router");
-	op_say(out, cap, " protocol %d", (int)op_number(op, "protocol", OP_TAG));
+	op_say(out, cap, " protocol %d", (int)member_int_or(op, "protocol", OP_TAG));
 }
 
 const struct op_kind op_neigh = {"neigh", neigh_check, neigh_undo, neigh_apply, neigh_verify, neigh_text};

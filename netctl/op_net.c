@@ -1,6 +1,8 @@
 /* What the kinds that go through nl.h share: words, comparing, and what the kernel takes away together with an address or a link. */
 #include "netctl/op_net.h"
 
+#include "lib/member.h"
+
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <stdarg.h>
@@ -35,13 +37,6 @@ bool op_is_v6(const json_t *op)
 	const char *family = op_string(op, "family"), *address = op_string(op, "address");
 
 	return family ? strcmp(family, "inet6") == 0 : address && strchr(address, ':');
-}
-
-json_int_t op_number(const json_t *op, const char *member, json_int_t none)
-{
-	const json_t *v = json_object_get(op, member);
-
-	return json_is_integer(v) ? json_integer_value(v) : none;
 }
 
 json_t *op_pick(const json_t *op, const char *const members[])
@@ -133,7 +128,7 @@ int op_differs(const json_t *found, struct err *err)
 /* Routing daemons put back theirs themselves, and the kernel its own. */
 static bool worth_keeping(const json_t *route)
 {
-	switch (op_number(route, "protocol", 0)) {
+	switch (member_int_or(route, "protocol", 0)) {
 	case RTPROT_UNSPEC:
 	case RTPROT_BOOT:
 	case RTPROT_STATIC:
@@ -204,7 +199,7 @@ int op_keep_routes(struct world *w, const json_t *addr, json_t *undo, struct err
 
 static bool made_by_kernel(const json_t *addr)
 {
-	json_int_t protocol = op_number(addr, "protocol", 0);
+	json_int_t protocol = member_int_or(addr, "protocol", 0);
 
 	return protocol >= 1 && protocol <= 3; /* IFAPROT_KERNEL_LO, _RA, _LL */
 }

@@ -12,7 +12,6 @@ void op_say(char *out, size_t cap, const char *fmt, ...) __attribute__((format(p
 void op_say_member(char *out, size_t cap, const json_t *op, const char *member, const char *word);
 bool op_is_v6(const json_t *op); /* by its family, address or dst */
 
-json_int_t op_number(const json_t *op, const char *member, json_int_t none);
 /* Returns new: those members of op (NULL at the end) that it has, with their values; NULL when memory is out. */
 json_t *op_pick(const json_t *op, const char *const members[]);
 /* Is what is found the same as canon? The protocol counts only where the op itself named it; `also` (NULL: none) counts never. */

@@ -2,6 +2,7 @@
  * among them: "prepend", "append", or "new": only where there is none. "absent" takes the routes that have every member the op names.
  * One that is there with all the op names, whoever made it, is left as it is.
  * Not kept by an undo: the place of one amid three or more of the same key; what was left of a lifetime counts anew. */
+#include "lib/member.h"
 #include "netctl/op_net.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ static int route_find(struct world *w, json_t *op, json_t **canon, json_t **foun
 	if (rc < 0)
 		return rc;
 	json_t *like = op_pick(*canon, (const char *const[]){"family", "dst", "table", NULL});
-	if (like && json_object_set_new(like, "metric", json_integer(op_number(*canon, "metric", op_is_v6(op) ? 1024 : 0))) == 0)
+	if (like && json_object_set_new(like, "metric", json_integer(member_int_or(*canon, "metric", op_is_v6(op) ? 1024 : 0))) == 0)
 		rc = op_find(w, NL_ROUTE, like, (const char *const[]){"family", "dst", "table", "metric", NULL}, found, err);
 	else
 		rc = err_set(err, -ENOMEM, "out of memory");
@@ -197,7 +198,7 @@ static void route_text(json_t *op, char *out, size_t cap)
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		op_say_member(out, cap, op, words[i][0], words[i][1]);
 	if (!op_absent(op) || json_object_get(op, "protocol"))
-		op_say(out, cap, " proto %d", (int)op_number(op, "protocol", OP_TAG));
+		op_say(out, cap, " proto %d", (int)member_int_or(op, "protocol", OP_TAG));
 	say_nexthops(op, out, cap);
 	if (json_object_get(op, "attrs"))
 		op_say(out, cap, " # and attributes in hexadecimal");

@@ -3,6 +3,7 @@
  * "copies" restores as many equal ones as there were. The last rule `from all lookup local` of a family is not taken: the host would be
  * deaf. local-rule: `from all lookup local` at this priority and at no other, the new one first. "absent": where the kernel has it, at 0.
  * Not kept by an undo: the place of a rule amid others of the same priority (it becomes the last). */
+#include "lib/member.h"
 #include "netctl/op_net.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ static int rule_undo(struct world *w, json_t *op, json_t *undo, struct err *err)
 
 static int rule_add(struct world *w, const json_t *op, const json_t *canon, size_t there, struct err *err)
 {
-	size_t want = (size_t)op_number(op, "copies", 1);
+	size_t want = (size_t)member_int_or(op, "copies", 1);
 	int rc = 0;
 
 	for (; rc == 0 && there < want; there++) {
@@ -100,7 +101,7 @@ static int rule_add(struct world *w, const json_t *op, const json_t *canon, size
 
 static bool plain_local(const json_t *rule)
 {
-	return op_number(rule, "table", 0) == RT_TABLE_LOCAL && json_object_size(rule) == LOCAL_MEMBERS;
+	return member_int_or(rule, "table", 0) == RT_TABLE_LOCAL && json_object_size(rule) == LOCAL_MEMBERS;
 }
 
 static int local_rules(struct world *w, const json_t *op, json_t **found, struct err *err)
@@ -167,7 +168,7 @@ static int rule_verify(struct world *w, json_t *op, struct err *err)
 
 	if (rc < 0)
 		return rc;
-	if (op_absent(op) ? json_array_size(found) > 0 : json_array_size(found) < (size_t)op_number(op, "copies", 1))
+	if (op_absent(op) ? json_array_size(found) > 0 : json_array_size(found) < (size_t)member_int_or(op, "copies", 1))
 		rc = op_differs(json_array_get(found, 0), err);
 	json_decref(canon);
 	json_decref(found);
@@ -178,9 +179,9 @@ static void say_mark(const json_t *op, char *out, size_t cap)
 {
 	if (!json_object_get(op, "mark") && !json_object_get(op, "mask"))
 		return;
-	op_say(out, cap, " fwmark 0x%llx", (unsigned long long)op_number(op, "mark", 0));
+	op_say(out, cap, " fwmark 0x%llx", (unsigned long long)member_int_or(op, "mark", 0));
 	if (json_object_get(op, "mask"))
-		op_say(out, cap, "/0x%llx", (unsigned long long)op_number(op, "mask", 0));
+		op_say(out, cap, "/0x%llx", (unsigned long long)member_int_or(op, "mask", 0));
 }
 
 static void rule_text(json_t *op, char *out, size_t cap)
@@ -197,7 +198,7 @@ static void rule_text(json_t *op, char *out, size_t cap)
 	op_say_member(out, cap, op, "table", "lookup");
 	op_say_member(out, cap, op, "action", "type");
 	if (!op_absent(op) || json_object_get(op, "protocol"))
-		op_say(out, cap, " protocol %d", (int)op_number(op, "protocol", OP_TAG));
+		op_say(out, cap, " protocol %d", (int)member_int_or(op, "protocol", OP_TAG));
 	if (json_object_get(op, "attrs"))
 		op_say(out, cap, " # and attributes in hexadecimal");
 }
@@ -224,9 +225,9 @@ static int local_check(json_t *op, struct err *err)
 static int local_find(struct world *w, json_t *op, json_t **canon, json_t **found, struct err *err)
 {
 	bool absent = op_absent(op);
-	json_t *rule =
-		json_pack("{s:s,s:O,s:I,s:i,s:i}", "op", "rule", "family", json_object_get(op, "family"), "priority",
-			  absent ? 0 : op_number(op, "priority", 0), "table", RT_TABLE_LOCAL, "protocol", absent ? RTPROT_KERNEL : OP_TAG);
+	json_t *rule = json_pack("{s:s,s:O,s:I,s:i,s:i}", "op", "rule", "family", json_object_get(op, "family"), "priority",
+				 absent ? 0 : member_int_or(op, "priority", 0), "table", RT_TABLE_LOCAL, "protocol",
+				 absent ? RTPROT_KERNEL : OP_TAG);
 	int rc = rule ? nl_canon(NL_RULE, rule, canon, err) : err_set(err, -ENOMEM, "out of memory");
 
 	json_decref(rule);
@@ -310,7 +311,7 @@ static int local_verify(struct world *w, json_t *op, struct err *err)
 static void local_text(json_t *op, char *out, size_t cap)
 {
 	const char *v6 = op_is_v6(op) ? " -6" : "";
-	int priority = (int)op_number(op, "priority", 0);
+	int priority = (int)member_int_or(op, "priority", 0);
 
 	if (op_absent(op))
 		op_say(out, cap, "ip%s rule add pref 0 lookup local protocol kernel; ip%s rule del pref %d lookup local", v6, v6, priority);

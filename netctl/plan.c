@@ -1,3 +1,4 @@
+#include "lib/member.h"
 #include "netctl/plan_parts.h"
 
 #include "lib/kill.h"
@@ -45,7 +46,7 @@ static int apply_now(struct world *w, struct journal *j, json_t *plan, struct er
 	int rc;
 
 	json_array_foreach (plan_stages(plan), i, stage) {
-		if (plan_number(stage, "delay"))
+		if (member_int(stage, "delay"))
 			continue;
 		rc = stage_apply(w, j, plan, stage, false, err);
 		if (rc < 0)
@@ -85,7 +86,7 @@ static int peers_answer(struct world *w, json_t *plan, struct err *err)
 
 	json_array_foreach (plan_stages(plan), i, stage)
 		json_array_foreach (json_object_get(stage, "ops"), k, op) {
-			int rc = plan_is_peer(op) && !plan_number(stage, "delay") ? plan_say_hello(w, op, err) : 0;
+			int rc = plan_is_peer(op) && !member_int(stage, "delay") ? plan_say_hello(w, op, err) : 0;
 
 			if (rc < 0)
 				return err_wrap(err, "nothing is changed");
@@ -181,7 +182,7 @@ enum plan_end plan_extend(struct world *w, struct journal *j, json_t *in_force, 
 	if (easing)
 		json_object_set(in_force, "ease", easing);
 	json_array_foreach (plan_stages(plan), i, stage) {
-		if (plan_number(stage, "delay"))
+		if (member_int(stage, "delay"))
 			continue;
 		copy = json_deep_copy(stage);
 		json_array_append_new(all, copy);
@@ -226,7 +227,7 @@ int plan_confirm(struct world *w, struct journal *j, const char *name, struct er
 		json_decref(plan);
 		return 0;
 	}
-	if (!plan_is(plan, "pending") || !plan_of_this_boot(plan) || plan_number(plan, "deadline-ms") <= plan_now_ms())
+	if (!plan_is(plan, "pending") || !plan_of_this_boot(plan) || member_int(plan, "deadline-ms") <= plan_now_ms())
 		rc = err_set(err, -ETIME, "%s is %s: too late to confirm it, it is being undone", name, plan_state(plan));
 	kill_point("before the peers confirm");
 	if (rc == 0)

@@ -1,3 +1,4 @@
+#include "lib/member.h"
 #include "netctl/plan_parts.h"
 
 #include "lib/kill.h"
@@ -70,7 +71,7 @@ static json_t *delayed_stage(const json_t *plan)
 	size_t i;
 
 	json_array_foreach (plan_stages(plan), i, stage)
-		if (plan_number(stage, "delay") && !json_object_get(stage, "undo"))
+		if (member_int(stage, "delay") && !json_object_get(stage, "undo"))
 			return stage;
 	return NULL;
 }
@@ -91,7 +92,7 @@ static int drop_unfinished(struct world *w, struct journal *j, json_t *plan, str
 		rc = stage_undo(w, stage, false, err);
 		if (rc < 0)
 			return rc;
-		if (plan_number(stage, "delay"))
+		if (member_int(stage, "delay"))
 			stage_forget(stage);
 		else
 			json_array_remove(all, i);
@@ -127,7 +128,7 @@ static int turn_confirmed(struct world *w, struct journal *j, json_t *plan, int6
 	json_t *stage;
 
 	while (rc == 0 && (stage = delayed_stage(plan))) {
-		*next_ms = plan_number(plan, "confirmed-ms") + plan_number(stage, "delay") * 1000;
+		*next_ms = member_int(plan, "confirmed-ms") + member_int(stage, "delay") * 1000;
 		if (*next_ms > plan_now_ms())
 			return 0;
 		rc = apply_delayed(w, j, plan, stage, err);
@@ -154,10 +155,10 @@ int plan_turn(struct world *w, struct journal *j, const char *name, int64_t *nex
 		*next_ms = rc < 0 ? plan_now_ms() + PLAN_RETRY_MS : -1;
 	} else if (plan_is(plan, "confirmed")) {
 		rc = 0; /* plan_reboot()'s */
-	} else if (plan_is(plan, "stuck") && plan_of_this_boot(plan) && plan_number(plan, "retry-ms") > plan_now_ms()) {
-		*next_ms = plan_number(plan, "retry-ms"); /* whoever asks: each try asks other hosts, which may be away */
-	} else if (plan_is(plan, "pending") && plan_of_this_boot(plan) && plan_number(plan, "deadline-ms") > plan_now_ms()) {
-		*next_ms = plan_number(plan, "deadline-ms");
+	} else if (plan_is(plan, "stuck") && plan_of_this_boot(plan) && member_int(plan, "retry-ms") > plan_now_ms()) {
+		*next_ms = member_int(plan, "retry-ms"); /* whoever asks: each try asks other hosts, which may be away */
+	} else if (plan_is(plan, "pending") && plan_of_this_boot(plan) && member_int(plan, "deadline-ms") > plan_now_ms()) {
+		*next_ms = member_int(plan, "deadline-ms");
 	} else {
 		const char *was = plan_is(plan, "pending") ? "nobody confirmed it in time"
 				  : plan_is(plan, "stuck") ? "its undo failed"

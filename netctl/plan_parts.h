@@ -12,7 +12,6 @@ bool plan_of_this_boot(const json_t *plan_or_stage);
 const char *plan_name(const json_t *plan);
 bool plan_is(const json_t *plan, const char *state);
 void plan_set_state(json_t *plan, const char *state);
-json_int_t plan_number(const json_t *o, const char *member);
 json_t *plan_stages(const json_t *plan);
 bool plan_is_peer(const json_t *op);
 int plan_check(json_t *plan, struct err *err); /* the form of all its ops */

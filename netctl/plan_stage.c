@@ -1,3 +1,4 @@
+#include "lib/member.h"
 #include "netctl/plan_parts.h"
 
 #include "lib/kill.h"
@@ -63,9 +64,7 @@ const char *plan_name(const json_t *plan)
 
 const char *plan_state(const json_t *plan)
 {
-	const char *s = json_string_value(json_object_get(plan, "state"));
-
-	return s ? s : "";
+	return member_text(plan, "state");
 }
 
 bool plan_is(const json_t *plan, const char *state)
@@ -76,11 +75,6 @@ bool plan_is(const json_t *plan, const char *state)
 void plan_set_state(json_t *plan, const char *state)
 {
 	json_object_set_new(plan, "state", json_string(state));
-}
-
-json_int_t plan_number(const json_t *o, const char *member)
-{
-	return json_integer_value(json_object_get(o, member));
 }
 
 bool plan_is_peer(const json_t *op)

@@ -1,5 +1,6 @@
 #include "netctl/serve.h"
 
+#include "lib/member.h"
 #include "netctl/act.h"
 #include "netctl/echo.h"
 
@@ -173,7 +174,7 @@ static void on_request(struct ctl_call *call, const char *cmd, json_t *request, 
 	json_t *answer = json_object();
 	struct err err = {0};
 	enum exit_code x = EXIT_REFUSED;
-	const char *plan = json_string_value(json_object_get(request, "plan")) ?: "-";
+	const char *plan = member_text_or(request, "plan", "-");
 
 	(void)session;
 	json_object_set_new(answer, "role", json_string(role_name(s->conf->netctl.role)));

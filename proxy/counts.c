@@ -1,6 +1,7 @@
 #include "proxy/counts.h"
 
 #include "lib/log.h"
+#include "lib/member.h"
 #include "proxy/control_impl.h"
 #include "proxy/countfile.h"
 #include "proxy/hold.h"
@@ -330,11 +331,6 @@ struct restoring {
 	bool clean;
 };
 
-static json_int_t number(const json_t *o, const char *key)
-{
-	return json_integer_value(json_object_get(o, key));
-}
-
 static uint64_t item(const json_t *list, size_t i)
 {
 	return (uint64_t)json_integer_value(json_array_get(list, i));
@@ -428,8 +424,8 @@ static int restore_account(struct restoring *r, const json_t *o, bool begun)
 		return 0;
 	rc = begun ? 0 : take_writes(r->counts, &sum, o);
 	if (rc == 0)
-		rc = accepted_restore(a, mono(r->counts, (uint64_t)number(o, "since")), begun || json_is_true(json_object_get(o, "whole")),
-				      &sum);
+		rc = accepted_restore(a, mono(r->counts, (uint64_t)member_int(o, "since")),
+				      begun || json_is_true(json_object_get(o, "whole")), &sum);
 	accepted_done(&sum);
 	return rc;
 }
@@ -439,14 +435,14 @@ static void restore_name(struct restoring *r, const json_t *o)
 	const char *account = json_string_value(json_object_get(o, "of")), *name = json_string_value(json_object_get(o, "name"));
 	const char *at4 = json_string_value(json_object_get(o, "at4")), *at6 = json_string_value(json_object_get(o, "at6"));
 	struct account *a = account ? table_find(r->proxy->table, account) : NULL;
-	json_int_t kind = number(o, "kind");
+	json_int_t kind = member_int(o, "kind");
 	struct straggler_kept k = {
 		.kind = (enum straggler_kind)kind,
 		.name = name,
 		.len = name ? strlen(name) : 0,
-		.count = (uint64_t)number(o, "count"),
-		.first_ms = mono(r->counts, (uint64_t)number(o, "first")),
-		.last_ms = mono(r->counts, (uint64_t)number(o, "last")),
+		.count = (uint64_t)member_int(o, "count"),
+		.first_ms = mono(r->counts, (uint64_t)member_int(o, "first")),
+		.last_ms = mono(r->counts, (uint64_t)member_int(o, "last")),
 	};
 
 	if (!a || !name || k.count == 0 || kind < 0 || kind > STRAGGLER_ADDRESS || account_side(a) != SIDE_TRANSIT)
@@ -500,7 +496,7 @@ static int read_file(struct counts *c, struct proxy *p, struct err *err)
 		return err_set(err, rc, "%s", why.text);
 	find_end(&r);
 	first = json_array_get(r.lines.all, 0);
-	c->since_ms = (uint64_t)number(first, "since");
+	c->since_ms = (uint64_t)member_int(first, "since");
 	c->gaps = gaps_of(&r, json_object_get(first, "gaps"));
 	if (p->table_state == TABLE_OK)
 		rc = restore(&r, err);

@@ -1,6 +1,7 @@
 /* The page of one account, in plain words: for its owner, who never saw a terminal, and for the operator. */
 #include "control/panel/parts.h"
 #include "control/panel/picture.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,7 @@ enum { ASK_STATUS, ASK_SHOW, ASK_CHECK, ASK_OPERATIONS };
 
 static void put_where(struct visit *v, const json_t *account)
 {
-	const char *side = str_of(account, "side");
+	const char *side = member_text(account, "side");
 	bool there = strcmp(side, "transit") == 0;
 	html(&v->html, "<section class=\"card\" aria-labelledby=\"where\"><h2 id=\"where\">");
 	SAY(v, T_WHERE);
@@ -18,13 +19,13 @@ static void put_where(struct visit *v, const json_t *account)
 	html(&v->html, "</p><p class=\"hint\">");
 	SAY(v, T_SINCE);
 	html(&v->html, " ");
-	put_time(v, str_of(account, "since"));
+	put_time(v, member_text(account, "since"));
 	html(&v->html, "</p>");
-	if (*str_of(account, "rollback-until")) {
+	if (*member_text(account, "rollback-until")) {
 		html(&v->html, "<p>");
 		SAY(v, T_BACK_UNTIL);
 		html(&v->html, " ");
-		put_time(v, str_of(account, "rollback-until"));
+		put_time(v, member_text(account, "rollback-until"));
 		html(&v->html, "</p>");
 	}
 	html(&v->html, "</section>");
@@ -32,8 +33,8 @@ static void put_where(struct visit *v, const json_t *account)
 
 static void put_next(struct visit *v, const json_t *account, const json_t *show)
 {
-	const char *name = str_of(account, "name");
-	bool there = strcmp(str_of(account, "side"), "transit") == 0, back = *str_of(account, "rollback-until");
+	const char *name = member_text(account, "name");
+	bool there = strcmp(member_text(account, "side"), "transit") == 0, back = *member_text(account, "rollback-until");
 	html(&v->html, "<section class=\"card\" aria-labelledby=\"next\"><h2 id=\"next\">");
 	SAY(v, T_NEXT);
 	html(&v->html, "</h2><p>");
@@ -65,7 +66,7 @@ static void put_last_check(struct visit *v, const char *name)
 	html(&v->html, "</h2>");
 	if (check) {
 		html(&v->html, "<p class=\"hint\">");
-		put_time(v, str_of(check, "at"));
+		put_time(v, member_text(check, "at"));
 		html(&v->html, "</p>");
 		put_findings(v, json_object_get(check, "findings"));
 	} else {
@@ -81,7 +82,7 @@ static void put_stragglers(struct visit *v, const json_t *account)
 {
 	const json_t *s, *r, *list = json_object_get(account, "stragglers");
 	size_t i, k;
-	if (json_array_size(list) == 0 || strcmp(str_of(account, "side"), "transit") != 0)
+	if (json_array_size(list) == 0 || strcmp(member_text(account, "side"), "transit") != 0)
 		return;
 	html(&v->html, "<section class=\"card\" aria-labelledby=\"old\"><h2 id=\"old\">");
 	SAY(v, T_STRAGGLERS);
@@ -89,10 +90,10 @@ static void put_stragglers(struct visit *v, const json_t *account)
 	SAY(v, T_STRAGGLERS_WHY);
 	html(&v->html, "</p><ul>");
 	json_array_foreach (list, i, s) {
-		html(&v->html, "<li><strong>%s</strong>", str_of(s, "name"));
+		html(&v->html, "<li><strong>%s</strong>", member_text(s, "name"));
 		json_array_foreach (json_object_get(s, "records"), k, r)
-			html(&v->html, "<br><code>%s %s %s → %s</code>", str_of(r, "name"), str_of(r, "type"), str_of(r, "from"),
-			     str_of(r, "to"));
+			html(&v->html, "<br><code>%s %s %s → %s</code>", member_text(r, "name"), member_text(r, "type"),
+			     member_text(r, "from"), member_text(r, "to"));
 		html(&v->html, "</li>");
 	}
 	html(&v->html, "</ul></section>");
@@ -103,7 +104,7 @@ static json_t *own_operations(struct visit *v)
 	json_t *out = json_array(), *o;
 	size_t i;
 	json_array_foreach (json_object_get(visit_data(v, ASK_OPERATIONS), "operations"), i, o) {
-		if (strcmp(str_of(o, "account"), v->arg) == 0)
+		if (strcmp(member_text(o, "account"), v->arg) == 0)
 			json_array_append(out, o);
 	}
 	return out;

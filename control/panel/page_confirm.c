@@ -1,6 +1,7 @@
 /* Before and at the click: first a page with what would happen, how long, and at what price (the command's dry run); its button is the
  * consent. Each such page has a key of its own, so that two clicks on it are one operation. */
 #include "control/panel/parts.h"
+#include "lib/member.h"
 
 #include "lib/hex.h"
 
@@ -66,13 +67,13 @@ static void put_steps(struct visit *v, const json_t *steps)
 	size_t i;
 	html(&v->html, "<ol class=\"steps\">");
 	json_array_foreach (steps, i, s) {
-		bool nothing = strncmp(str_of(s, "does"), "nothing", 7) == 0;
+		bool nothing = strncmp(member_text(s, "does"), "nothing", 7) == 0;
 		if (nothing && v->owner)
 			continue;
 		html(&v->html, "<li>");
-		SAY(v, step_text(str_of(s, "step")));
+		SAY(v, step_text(member_text(s, "step")));
 		if (!v->owner)
-			html(&v->html, "<span class=\"hint\">%s</span>", str_of(s, "does"));
+			html(&v->html, "<span class=\"hint\">%s</span>", member_text(s, "does"));
 		html(&v->html, "</li>");
 	}
 	html(&v->html, "</ol>");
@@ -80,13 +81,13 @@ static void put_steps(struct visit *v, const json_t *steps)
 
 static void put_one(struct visit *v, const json_t *o, bool open)
 {
-	html(&v->html, "<section class=\"card\"><h2>%s</h2>", str_of(o, "account"));
+	html(&v->html, "<section class=\"card\"><h2>%s</h2>", member_text(o, "account"));
 	if (json_is_true(json_object_get(o, "already"))) {
 		html(&v->html, "<p>");
 		SAY(v, T_ALREADY);
 		html(&v->html, "</p>");
-	} else if (*str_of(o, "error")) {
-		html(&v->html, "<p class=\"error\">%s</p>", str_of(o, "error"));
+	} else if (*member_text(o, "error")) {
+		html(&v->html, "<p class=\"error\">%s</p>", member_text(o, "error"));
 	} else {
 		html(&v->html, "<details%s><summary>", open ? " open" : "");
 		SAY(v, T_WHAT_HAPPENS);
@@ -128,10 +129,10 @@ static void put_consent(struct visit *v)
 /* What the estimate rests on. How many moves were measured is the server's, and not an owner's to know. */
 static void put_grounds(struct visit *v, const json_t *data)
 {
-	json_int_t measured = json_integer_value(json_object_get(data, "measured-moves"));
+	json_int_t measured = member_int(data, "measured-moves");
 	char moves[24], speed[32];
 	snprintf(moves, sizeof(moves), "%lld", (long long)measured);
-	snprintf(speed, sizeof(speed), "%.1f", json_number_value(json_object_get(data, "gb-per-minute")));
+	snprintf(speed, sizeof(speed), "%.1f", member_real(data, "gb-per-minute"));
 	html(&v->html, "<p class=\"hint\">");
 	SAY(v, v->owner ? T_HOW_LONG_RULE : measured ? T_HOW_LONG_MEASURED : T_HOW_LONG_GUESSED, moves, speed);
 	html(&v->html, "</p>");
@@ -151,7 +152,7 @@ static size_t to_move(const json_t *list)
 static void put_how_long(struct visit *v, const json_t *data)
 {
 	const json_t *about = json_object_get(data, "about-seconds");
-	size_t n = to_move(json_object_get(data, "dry-run")), unknown = (size_t)json_integer_value(json_object_get(data, "sizes-unknown"));
+	size_t n = to_move(json_object_get(data, "dry-run")), unknown = (size_t)member_int(data, "sizes-unknown");
 	char some[24], all[24];
 	if (!json_is_number(about) || n == 0)
 		return;
@@ -215,7 +216,7 @@ static void show_dry(struct visit *v)
 static void show_begun(struct visit *v)
 {
 	const json_t *body = v->answers[ASK_DRY].body;
-	const char *operation = str_of(body, "operation");
+	const char *operation = member_text(body, "operation");
 	struct evkeyvalq *out = evhttp_request_get_output_headers(v->req);
 	const char *location = evhttp_find_header(out, "Location"); /* an answer of before, to a key that was used */
 	char id[OPERATION_ID_MAX] = "";
@@ -230,7 +231,7 @@ static void show_begun(struct visit *v)
 	} else {
 		int status = v->answers[ASK_DRY].status;
 		page_begin(v, &(const struct page){.title = T_SORRY});
-		put_refusal(v, str_of(body, "detail"));
+		put_refusal(v, member_text(body, "detail"));
 		html(&v->html, "<p><a class=\"button\" href=\"/\">%s</a></p>", text(T_GO_HOME));
 		visit_page(v, status);
 	}

@@ -1,5 +1,6 @@
 /* The evidence: what became of an account's moves, step by step. */
 #include "control/panel/parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,12 +29,12 @@ static void put_wait(struct visit *v, const json_t *visitors, const char *key, e
 
 static void put_when(struct visit *v, const json_t *visitors, const char *key, enum text label)
 {
-	if (!*str_of(visitors, key))
+	if (!*member_text(visitors, key))
 		return;
 	html(&v->html, "<div><dt>");
 	SAY(v, label);
 	html(&v->html, "</dt><dd>");
-	put_moment(v, str_of(visitors, key));
+	put_moment(v, member_text(visitors, key));
 	html(&v->html, "</dd></div>");
 }
 
@@ -54,7 +55,7 @@ static void put_visitors(struct visit *v, const json_t *visitors)
 static void put_step(struct visit *v, const json_t *s)
 {
 	struct html *h = &v->html;
-	enum text words = step_text(str_of(s, "step"));
+	enum text words = step_text(member_text(s, "step"));
 	html(h, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">");
 	if (json_is_true(json_object_get(s, "undo"))) {
 		SAY(v, T_R_UNDO);
@@ -62,13 +63,14 @@ static void put_step(struct visit *v, const json_t *s)
 	}
 	SAY(v, words == T_STEP_COPYING ? T_R_STEP_COPYING : words);
 	if (!v->owner)
-		html(h, "<span class=\"hint domains\">%s</span>", str_of(s, "step"));
+		html(h, "<span class=\"hint domains\">%s</span>", member_text(s, "step"));
 	html(h, "</th><td role=\"cell\" data-label=\"%s\">", text(T_R_BEGAN));
-	put_moment(v, str_of(s, "began"));
+	put_moment(v, member_text(s, "began"));
 	html(h, "</td><td role=\"cell\" data-label=\"%s\">", text(T_R_TOOK));
 	if (json_is_number(json_object_get(s, "ms")))
-		put_seconds(v, json_number_value(json_object_get(s, "ms")) / 1000);
-	html(h, "</td><td role=\"cell\" data-label=\"%s\">%s %s</td></tr>", text(T_R_RESULT), str_of(s, "result"), str_of(s, "error"));
+		put_seconds(v, member_real(s, "ms") / 1000);
+	html(h, "</td><td role=\"cell\" data-label=\"%s\">%s %s</td></tr>", text(T_R_RESULT), member_text(s, "result"),
+	     member_text(s, "error"));
 }
 
 static void put_steps(struct visit *v, const json_t *steps)
@@ -94,13 +96,13 @@ static void put_steps(struct visit *v, const json_t *steps)
 
 static void put_report(struct visit *v, const json_t *r)
 {
-	int a = action_of(str_of(r, "kind"));
+	int a = action_of(member_text(r, "kind"));
 	html(&v->html, "<section class=\"card\"><h2>");
 	SAY(v, a < 0 ? T_MOVING : action_text((enum action)a));
-	html(&v->html, " · %s</h2>", str_of(r, "state"));
-	put_begun(v, str_of(r, "began"), str_of(r, "by"));
-	if (*str_of(r, "reason"))
-		html(&v->html, "<p class=\"error\">%s</p>", str_of(r, "reason"));
+	html(&v->html, " · %s</h2>", member_text(r, "state"));
+	put_begun(v, member_text(r, "began"), member_text(r, "by"));
+	if (*member_text(r, "reason"))
+		html(&v->html, "<p class=\"error\">%s</p>", member_text(r, "reason"));
 	put_visitors(v, json_object_get(r, "visitors"));
 	put_steps(v, json_object_get(r, "steps"));
 	html(&v->html, "</section>");

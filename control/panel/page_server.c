@@ -1,6 +1,7 @@
 /* The server's page, for operators: where the whole job is, and every account. */
 #include "control/panel/parts.h"
 #include "control/panel/picture.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,9 +39,9 @@ static void put_clocks(struct visit *v, const json_t *status)
 		const json_t *c = json_object_get(all, clocks[i].clock);
 		if (!c)
 			continue;
-		put_fact(v, clocks[i].text, T_SINCE, str_of(c, "at"));
-		if (*str_of(c, "until"))
-			put_fact(v, i == 0 ? T_FREE_UNTIL : T_TIME_UNTIL, T_UNTIL, str_of(c, "until"));
+		put_fact(v, clocks[i].text, T_SINCE, member_text(c, "at"));
+		if (*member_text(c, "until"))
+			put_fact(v, i == 0 ? T_FREE_UNTIL : T_TIME_UNTIL, T_UNTIL, member_text(c, "until"));
 	}
 }
 
@@ -51,8 +52,8 @@ static void put_forecast(struct visit *v, const json_t *f)
 		put_fact(v, T_FORECAST, T_FORECAST_NONE, NULL);
 		return;
 	}
-	put_fact(v, T_FORECAST, T_FORECAST_AT, str_of(f, "finish"));
-	json_int_t n = json_integer_value(json_object_get(f, "billed-days"));
+	put_fact(v, T_FORECAST, T_FORECAST_AT, member_text(f, "finish"));
+	json_int_t n = member_int(f, "billed-days");
 	if (n <= 0)
 		return;
 	snprintf(days, sizeof(days), "%lld", (long long)n);
@@ -91,9 +92,9 @@ static void put_warnings(struct visit *v, const json_t *status)
 	const json_t *w;
 	size_t i;
 	json_array_foreach (json_object_get(status, "warnings"), i, w)
-		html(&v->html, "<p class=\"warning\">%s</p>", json_is_string(w) ? json_string_value(w) : str_of(w, "text"));
-	if (*str_of(status, "proxy-away"))
-		html(&v->html, "<p class=\"error\" role=\"alert\">%s</p>", str_of(status, "proxy-away"));
+		html(&v->html, "<p class=\"warning\">%s</p>", json_is_string(w) ? json_string_value(w) : member_text(w, "text"));
+	if (*member_text(status, "proxy-away"))
+		html(&v->html, "<p class=\"error\" role=\"alert\">%s</p>", member_text(status, "proxy-away"));
 }
 
 static void put_job(struct visit *v, const json_t *status)
@@ -109,8 +110,8 @@ static void put_job(struct visit *v, const json_t *status)
 		html(&v->html, "<div><dt>");
 		SAY(v, T_LEFT);
 		html(&v->html, "</dt><dd>");
-		put_duration(v, json_number_value(json_object_get(all, "left-s")));
-		put_uncounted(v, json_integer_value(json_object_get(all, "sizes-unknown")));
+		put_duration(v, member_real(all, "left-s"));
+		put_uncounted(v, member_int(all, "sizes-unknown"));
 		html(&v->html, "</dd></div>");
 	}
 	html(&v->html, "</dl>");
@@ -128,8 +129,8 @@ static void index_begin(struct index *x, const struct visit *v)
 	x->moves = by_account(json_object_get(visit_data(v, ASK_STATUS), "moves"), "account");
 	x->stragglers = json_object();
 	json_array_foreach (names, i, s) {
-		const char *account = str_of(s, "account");
-		json_int_t n = json_integer_value(json_object_get(x->stragglers, account));
+		const char *account = member_text(s, "account");
+		json_int_t n = member_int(x->stragglers, account);
 		json_object_set_new(x->stragglers, account, json_integer(n + 1));
 	}
 }
@@ -147,7 +148,7 @@ static void put_dns(struct visit *v, const json_t *check)
 	const json_t *f, *first = NULL;
 	size_t i, n = 0;
 	json_array_foreach (json_object_get(check, "findings"), i, f) {
-		if (strcmp(str_of(f, "kind"), "dns") == 0 && n++ == 0)
+		if (strcmp(member_text(f, "kind"), "dns") == 0 && n++ == 0)
 			first = f;
 	}
 	if (!check)
@@ -155,7 +156,7 @@ static void put_dns(struct visit *v, const json_t *check)
 	else if (!first)
 		SAY(v, T_BY_PROXY);
 	else
-		html(&v->html, "<span title=\"%s\">%s</span>", str_of(first, "name"), str_of(first, "found"));
+		html(&v->html, "<span title=\"%s\">%s</span>", member_text(first, "name"), member_text(first, "found"));
 	if (n > 1)
 		html(&v->html, " <span class=\"hint\">+%d</span>", (int)n - 1);
 }
@@ -166,7 +167,7 @@ static void put_verdict(struct visit *v, const json_t *check)
 	const json_t *f;
 	size_t i;
 	json_array_foreach (json_object_get(check, "findings"), i, f)
-		n[strcmp(str_of(f, "grade"), "stop") == 0 ? 0 : strcmp(str_of(f, "grade"), "warn") == 0 ? 1 : 2]++;
+		n[strcmp(member_text(f, "grade"), "stop") == 0 ? 0 : strcmp(member_text(f, "grade"), "warn") == 0 ? 1 : 2]++;
 	html(&v->html, "<span class=\"verdict %s\">", !check ? "none" : n[0] ? "stop" : n[1] ? "warn" : "inform");
 	SAY(v, !check ? T_NOT_CHECKED : n[0] ? T_VERDICT_STOP : n[1] ? T_VERDICT_WARN : T_VERDICT_GOOD);
 	html(&v->html, "</span>");
@@ -180,27 +181,27 @@ static void put_cell(struct visit *v, enum text label)
 static void put_row(struct visit *v, const struct index *x, const json_t *a)
 {
 	struct html *h = &v->html;
-	const char *name = str_of(a, "name");
+	const char *name = member_text(a, "name");
 	const json_t *check = json_object_get(x->checks, name), *move = json_object_get(x->moves, name);
-	json_int_t left = strcmp(str_of(a, "side"), "transit") == 0 ? json_integer_value(json_object_get(x->stragglers, name)) : 0;
+	json_int_t left = strcmp(member_text(a, "side"), "transit") == 0 ? member_int(x->stragglers, name) : 0;
 	html(h,
 	     "<tr role=\"row\"><td role=\"cell\" class=\"pick\"><input type=\"checkbox\" name=\"account\" value=\"%s\" id=\"a-%s\" "
 	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a id=\"l-%s\" href=\"/accounts/%s\">%s</a><span "
 	     "class=\"hint domains\">%s</span></th><td role=\"cell\" data-label=\"%s\">",
 	     name, name, name, name, name, name, json_string_value(json_array_get(json_object_get(a, "domains"), 0)), text(T_SIDE));
-	put_side(v, str_of(a, "side"));
+	put_side(v, member_text(a, "side"));
 	if (move) {
 		html(h, " <span class=\"hint\">");
-		SAY(v, step_text(str_of(move, "step")));
+		SAY(v, step_text(member_text(move, "step")));
 		html(h, "</span>");
 	}
 	put_cell(v, T_SIZE);
 	put_gb(v, a);
 	put_cell(v, T_TIME);
-	if (move && *str_of(move, "eta")) {
+	if (move && *member_text(move, "eta")) {
 		SAY(v, T_READY_AT);
 		html(h, " ");
-		put_time(v, str_of(move, "eta"));
+		put_time(v, member_text(move, "eta"));
 	} else
 		put_pause(v, a);
 	put_cell(v, T_DNS);

@@ -1,5 +1,7 @@
 #include "control/panel/parts.h"
 
+#include "lib/member.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +61,7 @@ const json_t *of_account(const json_t *list, const char *key, const char *accoun
 	const json_t *o;
 	size_t i;
 	json_array_foreach (list, i, o) {
-		if (strcmp(str_of(o, key), account) == 0)
+		if (strcmp(member_text(o, key), account) == 0)
 			return o;
 	}
 	return NULL;
@@ -70,8 +72,8 @@ json_t *by_account(const json_t *list, const char *key)
 	json_t *all = json_object(), *o;
 	size_t i;
 	json_array_foreach (list, i, o) {
-		if (!json_object_get(all, str_of(o, key)))
-			json_object_set(all, str_of(o, key), o);
+		if (!json_object_get(all, member_text(o, key)))
+			json_object_set(all, member_text(o, key), o);
 	}
 	return all;
 }
@@ -161,25 +163,25 @@ static void put_move(struct visit *v, const json_t *m)
 {
 	struct html *h = &v->html;
 	const json_t *percent = json_object_get(m, "percent");
-	int a = action_of(str_of(m, "kind"));
-	bool undo = strcmp(str_of(m, "direction"), "undo") == 0;
-	html(h, "<li><strong>%s</strong> <span>", str_of(m, "account"));
+	int a = action_of(member_text(m, "kind"));
+	bool undo = strcmp(member_text(m, "direction"), "undo") == 0;
+	html(h, "<li><strong>%s</strong> <span>", member_text(m, "account"));
 	SAY(v, a < 0 ? T_MOVING : action_text((enum action)a));
 	html(h, "</span> · <span>");
-	SAY(v, undo ? T_UNDOING : step_text(str_of(m, "step")));
+	SAY(v, undo ? T_UNDOING : step_text(member_text(m, "step")));
 	html(h, "</span>");
 	if (json_is_number(percent)) {
 		int p = (int)json_number_value(percent);
-		html(h, " <progress max=\"100\" value=\"%d\" aria-label=\"%s\">%d %%</progress> %d %%", p, str_of(m, "account"), p, p);
+		html(h, " <progress max=\"100\" value=\"%d\" aria-label=\"%s\">%d %%</progress> %d %%", p, member_text(m, "account"), p, p);
 	}
-	if (*str_of(m, "eta")) {
+	if (*member_text(m, "eta")) {
 		html(h, " · ");
 		SAY(v, T_READY_AT);
 		html(h, " ");
-		put_time(v, str_of(m, "eta"));
+		put_time(v, member_text(m, "eta"));
 	}
-	if (*str_of(m, "reason"))
-		html(h, "<p class=\"error\">%s</p>", str_of(m, "reason"));
+	if (*member_text(m, "reason"))
+		html(h, "<p class=\"error\">%s</p>", member_text(m, "reason"));
 	html(h, "</li>");
 }
 
@@ -209,13 +211,13 @@ void put_findings(struct visit *v, const json_t *findings)
 	html(h, "<ul class=\"findings\">");
 	json_array_foreach (findings, i, f) {
 		size_t g = 0;
-		while (g < 2 && strcmp(grades[g].grade, str_of(f, "grade")) != 0)
+		while (g < 2 && strcmp(grades[g].grade, member_text(f, "grade")) != 0)
 			g++;
 		html(h, "<li class=\"%s\"><span class=\"grade\">", grades[g].grade);
 		SAY(v, grades[g].text);
-		html(h, "</span> <strong>%s</strong> %s", str_of(f, "name"), str_of(f, "found"));
-		if (*str_of(f, "do"))
-			html(h, "<p class=\"todo\">%s</p>", str_of(f, "do"));
+		html(h, "</span> <strong>%s</strong> %s", member_text(f, "name"), member_text(f, "found"));
+		if (*member_text(f, "do"))
+			html(h, "<p class=\"todo\">%s</p>", member_text(f, "do"));
 		html(h, "</li>");
 	}
 	html(h, "</ul>");
@@ -223,8 +225,8 @@ void put_findings(struct visit *v, const json_t *findings)
 
 static enum text became(const json_t *o)
 {
-	const char *state = str_of(o, "state");
-	json_int_t exit = json_integer_value(json_object_get(o, "exit"));
+	const char *state = member_text(o, "state");
+	json_int_t exit = member_int(o, "exit");
 	return strcmp(state, "done") != 0 ? (strcmp(state, "queued") == 0 ? T_QUEUED : T_RUNNING)
 	       : exit == EXIT_DONE        ? T_DONE
 	       : exit == EXIT_UNDONE      ? T_UNDONE
@@ -243,19 +245,19 @@ void put_operations(struct visit *v, const json_t *operations, size_t max)
 	SAY(v, T_RECENT);
 	html(h, "</h2><ul class=\"recent\">");
 	json_array_foreach (operations, i, o) {
-		int a = action_of(str_of(o, "command"));
+		int a = action_of(member_text(o, "command"));
 		if (i == max)
 			break;
-		html(h, "<li><a href=\"/operations/%s\">", str_of(o, "operation"));
+		html(h, "<li><a href=\"/operations/%s\">", member_text(o, "operation"));
 		if (a >= 0)
 			SAY(v, action_text((enum action)a));
 		else
-			html(h, "%s", str_of(o, "command"));
-		html(h, " %s</a> <span>", str_of(o, "account"));
+			html(h, "%s", member_text(o, "command"));
+		html(h, " %s</a> <span>", member_text(o, "account"));
 		SAY(v, became(o));
 		html(h, "</span> <span class=\"hint\">");
-		put_time(v, str_of(o, "created"));
-		html(h, " · %s</span></li>", str_of(o, "token"));
+		put_time(v, member_text(o, "created"));
+		html(h, " · %s</span></li>", member_text(o, "token"));
 	}
 	html(h, "</ul></section>");
 }
@@ -295,7 +297,7 @@ void put_refusal(struct visit *v, const char *why)
 void put_price(struct visit *v, const json_t *price)
 {
 	static const char copied[] = " A rollback brings back";
-	const char *text = str_of(price, "text"), *way_back = strstr(text, " A rollback brings");
+	const char *text = member_text(price, "text"), *way_back = strstr(text, " A rollback brings");
 	char accepted[4096];
 	if (!*text)
 		return;

@@ -1,6 +1,7 @@
 #include "control/panel/picture.h"
 
 #include "control/panel/parts.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 
 static bool lives(const json_t *account, const char *side)
 {
-	return strcmp(str_of(account, "side"), side) == 0;
+	return strcmp(member_text(account, "side"), side) == 0;
 }
 
 static size_t count(const json_t *accounts, const char *side)
@@ -78,11 +79,11 @@ static void put_server(struct visit *v, const json_t *accounts, const json_t *mo
 	json_array_foreach (accounts, i, a) {
 		if (!lives(a, side) || k == PICTURE_DOTS)
 			continue;
-		bool moving = of_account(moves, "account", str_of(a, "name")) != NULL;
+		bool moving = of_account(moves, "account", member_text(a, "name")) != NULL;
 		if (n > PICTURE_NAMED)
 			put_dot(v, k++, moving);
 		else
-			put_chip(v, str_of(a, "name"), k++, moving);
+			put_chip(v, member_text(a, "name"), k++, moving);
 	}
 	html(h, "</svg></div>");
 }
@@ -96,7 +97,7 @@ static void tell_side(struct visit *v, const json_t *accounts, const char *side)
 	SAY(v, n == 0 ? T_NONE_ON : n == 1 ? T_ONE_ON : T_MANY_ON, text(side_text(side)), number);
 	json_array_foreach (accounts, i, a) {
 		if (n <= PICTURE_NAMED && lives(a, side))
-			html(&v->html, "%s%s", k++ ? ", " : ": ", str_of(a, "name"));
+			html(&v->html, "%s%s", k++ ? ", " : ": ", member_text(a, "name"));
 	}
 	html(&v->html, ". ");
 }

@@ -1,5 +1,7 @@
 #include "control/panel/visit.h"
 
+#include "lib/member.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,13 +60,7 @@ const json_t *visit_data(const struct visit *v, unsigned i)
 
 const char *visit_error(const struct visit *v, unsigned i)
 {
-	return v->answers[i].status < 400 ? NULL : str_of(v->answers[i].body, "detail");
-}
-
-const char *str_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
+	return v->answers[i].status < 400 ? NULL : member_text(v->answers[i].body, "detail");
 }
 
 /* ---- the frame ---- */

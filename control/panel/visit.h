@@ -58,8 +58,7 @@ bool visit_is_secure(const struct visit *v);     /* does the browser come by TLS
 const char *visit_cookie(const struct visit *v); /* its name */
 
 /* ---- pieces ---- */
-void put_seal(struct visit *v);                       /* hidden fields of a form */
-const char *str_of(const json_t *o, const char *key); /* "" where there is none */
+void put_seal(struct visit *v); /* hidden fields of a form */
 #define SAY(v, ...) html_say(&(v)->html, __VA_ARGS__)
 
 /* ---- the pages ---- */

@@ -2,6 +2,7 @@
 
 #include "control/db.h"
 #include "control/finding.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -29,7 +30,7 @@ int64_t scope_before(struct journal *j, const char *account)
 	int rc = j ? journal_last(j, account, REMOVED, &line, NULL) : -EIO;
 	if (rc < 0)
 		return rc == -ENOENT ? 0 : INT64_MAX;
-	int64_t id = json_integer_value(json_object_get(line, "id"));
+	int64_t id = member_int(line, "id");
 	json_decref(line);
 	return id;
 }
@@ -125,12 +126,6 @@ static json_t *clean_object(const struct scope *s, const char *of, const json_t 
 	return out;
 }
 
-static const char *string_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-	return text ? text : "";
-}
-
 /* An entry that says whose it is, or is of the time before this account. of: the member it stands in. */
 static bool is_anothers(const struct scope *s, const char *of, const json_t *o)
 {
@@ -148,9 +143,9 @@ static bool is_anothers(const struct scope *s, const char *of, const json_t *o)
 static bool finding_tells(const struct scope *s, const json_t *finding)
 {
 	static const char *const texts[] = {"name", "found", "do"};
-	bool tells = strcmp(string_of(finding, "kind"), "shared-certificate") == 0; /* with other accounts, whatever those are called */
+	bool tells = strcmp(member_text(finding, "kind"), "shared-certificate") == 0; /* with other accounts, whatever those are called */
 	for (size_t i = 0; !tells && i < sizeof(texts) / sizeof(*texts); i++) {
-		char *plain = names_plain(&s->names, string_of(finding, texts[i]));
+		char *plain = names_plain(&s->names, member_text(finding, texts[i]));
 		tells = !plain || names_tell(&s->names, plain, false);
 		free(plain);
 	}

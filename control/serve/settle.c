@@ -1,6 +1,7 @@
 #include "control/serve/settle.h"
 
 #include "lib/exits.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,6 @@ static bool is_move(const char *command)
 	return strcmp(command, "migrate") == 0 || strcmp(command, "rollback") == 0 || strcmp(command, "relocate") == 0;
 }
 
-static const char *text_of(const json_t *line, const char *key)
-{
-	const char *t = json_string_value(json_object_get(line, key));
-	return t ? t : "";
-}
-
 static bool is_asked_for(const struct settled *s, const char *account)
 {
 	json_t *name;
@@ -46,12 +41,12 @@ static bool is_asked_for(const struct settled *s, const char *account)
 static void take_move(struct settled *s, const json_t *line)
 {
 	char number[24], begins[40], to[16] = "";
-	const char *kind = s->o->command, *what = text_of(line, "what"), *account = text_of(line, "account");
+	const char *kind = s->o->command, *what = member_text(line, "what"), *account = member_text(line, "account");
 	size_t len = strlen(kind);
-	snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(json_object_get(line, "move")));
+	snprintf(number, sizeof(number), "%lld", (long long)member_int(line, "move"));
 	snprintf(begins, sizeof(begins), "%s begins: ", kind);
 	json_t *move = json_object_get(s->moves, number);
-	if (!move && strncmp(what, begins, strlen(begins)) == 0 && strstr(text_of(line, "who"), s->by) && is_asked_for(s, account)) {
+	if (!move && strncmp(what, begins, strlen(begins)) == 0 && strstr(member_text(line, "who"), s->by) && is_asked_for(s, account)) {
 		sscanf(what + strlen(begins), "%*15s -> %15s", to);
 		json_object_set_new(s->moves, number,
 				    json_pack("{s:s, s:s, s:s, s:s}", "account", account, "kind", kind, "state", "moving", "to", to));
@@ -66,7 +61,7 @@ static int end_of_moves(struct settled *s, json_t *answer, const char **error)
 	json_t *move, *list = json_array();
 	size_t begun = json_object_size(s->moves), asked = *s->o->account ? 1 : json_array_size(s->accounts);
 	json_object_foreach (s->moves, number, move) {
-		const char *state = text_of(move, "state");
+		const char *state = member_text(move, "state");
 		s->done += strcmp(state, "done") == 0;
 		s->undone += strcmp(state, "undone") == 0;
 		json_array_append(list, move);
@@ -92,8 +87,8 @@ static int end_of_moves(struct settled *s, json_t *answer, const char **error)
 
 static void take_other(struct settled *s, const json_t *line)
 {
-	if (strstr(text_of(line, "who"), s->by) && (!*s->o->account || strcmp(text_of(line, "account"), s->o->account) == 0) &&
-	    strncmp(text_of(line, "what"), "account", 7) == 0)
+	if (strstr(member_text(line, "who"), s->by) && (!*s->o->account || strcmp(member_text(line, "account"), s->o->account) == 0) &&
+	    strncmp(member_text(line, "what"), "account", 7) == 0)
 		s->own++;
 }
 
@@ -119,7 +114,7 @@ static bool walk(struct settled *s, struct journal *state)
 		if (page == PAGES || journal_after(state, account, false, place, PAGE, &lines, NULL) < 0)
 			return false;
 		json_array_foreach (lines, i, line) {
-			place = json_integer_value(json_object_get(line, "id"));
+			place = member_int(line, "id");
 			if (is_move(s->o->command))
 				take_move(s, line);
 			else

@@ -1,6 +1,7 @@
 /* token create|list|revoke: on the control host, by who may write serve's state; what they do is in the audit trail. */
 #include "control/app.h"
 #include "control/serve/token.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,8 +93,7 @@ enum exit_code cmd_token_create(struct app *a, char **words, int n, struct err *
 
 static const char *or_never(const json_t *o, const char *key)
 {
-	const char *text = json_string_value(json_object_get(o, key));
-	return text ? text : "never";
+	return member_text_or(o, key, "never");
 }
 
 enum exit_code cmd_token_list(struct app *a, char **words, int n, struct err *err)
@@ -113,8 +113,7 @@ enum exit_code cmd_token_list(struct app *a, char **words, int n, struct err *er
 	if (json_array_size(list))
 		out_line(&a->out, "%-24s %-9s %-24s %-21s %s", "name", "kind", "account", "expires", "last used");
 	json_array_foreach (list, i, t) {
-		const char *account = json_string_value(json_object_get(t, "account"));
-		out_line(&a->out, "%-24s %-9s %-24s %-21s %s", or_never(t, "name"), or_never(t, "kind"), account ? account : "-",
+		out_line(&a->out, "%-24s %-9s %-24s %-21s %s", or_never(t, "name"), or_never(t, "kind"), member_text_or(t, "account", "-"),
 			 or_never(t, "expires"), or_never(t, "used"));
 	}
 	if (json_array_size(list) == 0)

@@ -1,19 +1,15 @@
 #include "tests/unit/fake_dnsupdate.h"
 
+#include "lib/member.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
-
 static bool name_of(const char *cmd, const json_t *q, char *out, size_t cap)
 {
 	const json_t *a = json_object_get(q, "account");
-	snprintf(out, cap, "%s:%.20s", cmd, json_is_string(a) ? json_string_value(a) : text_of(a, "name"));
+	snprintf(out, cap, "%s:%.20s", cmd, json_is_string(a) ? json_string_value(a) : member_text(a, "name"));
 	return strcmp(cmd, "status") != 0 && strcmp(cmd, "classify") != 0;
 }
 
@@ -67,10 +63,10 @@ static json_t *zone(const struct fake_dnsupdate *f, const char *outcome, bool ch
 /* plan, push, undo. */
 static json_t *verb(struct fake_dnsupdate *f, bool plan, bool undo, const json_t *q)
 {
-	struct fake_zone *z = fake_zone(f, text_of(json_object_get(q, "account"), "name"));
-	bool there = !undo && strcmp(text_of(q, "to"), "client") != 0;
+	struct fake_zone *z = fake_zone(f, member_text(json_object_get(q, "account"), "name"));
+	bool there = !undo && strcmp(member_text(q, "to"), "client") != 0;
 	bool no = *f->no && !(plan && f->only_then), changes = z->pushed != there && !f->external && !no;
-	snprintf(f->wish, sizeof(f->wish), "%s", undo ? "undo" : text_of(q, "to"));
+	snprintf(f->wish, sizeof(f->wish), "%s", undo ? "undo" : member_text(q, "to"));
 	json_t *o = json_pack("{s:s, s:[], s:i, s:b, s:[], s:i}", "account", z->account, "zones", "changed", changes ? 2 : 0, "published",
 			      !*f->lag, "lagging", "exit", no ? 1 : 0);
 	if (!undo || z->pushed || no)
@@ -134,8 +130,8 @@ static int serve(struct fake_peer *p, const char *cmd, json_t *q, json_t **answe
 		return 0;
 	}
 	if (!plan)
-		f->wait = (int)json_integer_value(json_object_get(q, "wait"));
-	*answer = verb(f, plan, strcmp(cmd, "undo") == 0 || strcmp(text_of(q, "verb"), "undo") == 0, q);
+		f->wait = (int)member_int(q, "wait");
+	*answer = verb(f, plan, strcmp(cmd, "undo") == 0 || strcmp(member_text(q, "verb"), "undo") == 0, q);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "control/check_ask.h"
 #include "control/preflight_parts.h"
 #include "control/proxylink.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -51,13 +52,12 @@ static bool is_silent(struct fake *f, const char *domain, const char *scheme, co
 
 static json_t *answer_to_one(struct fake *f, const json_t *request, const char *side)
 {
-	const char *domain = preflight_text(request, "domain"), *path = preflight_text(request, "path");
+	const char *domain = member_text(request, "domain"), *path = member_text(request, "path");
 	bool transit = strcmp(side, "transit") == 0, root = !*path || strcmp(path, "/") == 0,
-	     bad = transit && is_of(domain, BAD) && root && strcmp(preflight_text(request, "scheme"), "http") == 0,
-	     silent = transit && is_silent(f, domain, preflight_text(request, "scheme"), path);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:s, s:n}", "domain", domain, "scheme",
-			 preflight_text(request, "scheme"), "path", *path ? path : "/", "listener", "web", "at", "198.51.100.10:80", "ok",
-			 !silent, "status",
+	     bad = transit && is_of(domain, BAD) && root && strcmp(member_text(request, "scheme"), "http") == 0,
+	     silent = transit && is_silent(f, domain, member_text(request, "scheme"), path);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:i, s:s, s:s, s:n}", "domain", domain, "scheme", member_text(request, "scheme"),
+			 "path", *path ? path : "/", "listener", "web", "at", "198.51.100.10:80", "ok", !silent, "status",
 			 silent ? 0
 			 : bad  ? 503
 			 : root ? 200
@@ -74,7 +74,7 @@ static json_t *answer_to(struct fake *f, const char *cmd, const json_t *fields)
 				 "listeners", "listener", "web", "port", 80, "source-transit", "transparent");
 	}
 	for (size_t i = json_array_size(requests); i > 0; i--) /* the last one first */
-		json_array_append_new(list, answer_to_one(f, json_array_get(requests, i - 1), preflight_text(fields, "side")));
+		json_array_append_new(list, answer_to_one(f, json_array_get(requests, i - 1), member_text(fields, "side")));
 	return json_pack("{s:o}", "answers", list);
 }
 
@@ -203,7 +203,7 @@ static size_t count(const json_t *findings, const char *kind, const char *grade)
 	const json_t *f;
 	size_t i, n = 0;
 	json_array_foreach (findings, i, f)
-		n += strcmp(preflight_text(f, "kind"), kind) == 0 && strcmp(preflight_text(f, "grade"), grade) == 0;
+		n += strcmp(member_text(f, "kind"), kind) == 0 && strcmp(member_text(f, "grade"), grade) == 0;
 	return n;
 }
 
@@ -218,7 +218,7 @@ static void test_many(void **state)
 	for (size_t i = 0; i < MANY; i++) {
 		char name[20];
 		snprintf(name, sizeof(name), "a%04zu", i);
-		assert_string_equal(preflight_text(json_array_get(accounts, i), "account"), name);
+		assert_string_equal(member_text(json_array_get(accounts, i), "account"), name);
 		assert_int_equal(count(findings_of(h, i), "twin-status", "stop"), i == BAD);
 		assert_int_equal(count(findings_of(h, i), "twin-away", "stop"), i == DOWN ? 2 : 0);
 		assert_int_equal(count(findings_of(h, i), "acme", "inform"), 1);

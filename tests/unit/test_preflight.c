@@ -2,6 +2,7 @@
 #include "control/finding.h"
 #include "control/preflight_names.h"
 #include "control/preflight_parts.h"
+#include "lib/member.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -41,8 +42,8 @@ static const char *kinds(const json_t *findings)
 	size_t i, at = 0;
 	text[0] = '\0';
 	json_array_foreach (findings, i, f)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s", i ? ", " : "", preflight_text(f, "grade"),
-				       preflight_text(f, "kind"));
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s %s", i ? ", " : "", member_text(f, "grade"),
+				       member_text(f, "kind"));
 	return text;
 }
 
@@ -312,7 +313,7 @@ static const char *judge(struct preflight_names *n, const struct acctset *s, siz
 	       *findings = json_array();
 	preflight_names_judge(n, findings, &s->defs[i], answers);
 	const char *k = kinds(findings);
-	snprintf(what, 1000, "%s", preflight_text(json_array_get(findings, 0), "found"));
+	snprintf(what, 1000, "%s", member_text(json_array_get(findings, 0), "found"));
 	json_decref(answers);
 	json_decref(findings);
 	return k;
@@ -382,7 +383,7 @@ static int unlink_it(const char *path, const struct stat *st, int flag, struct F
 
 static const char *found_of(const json_t *findings, size_t i)
 {
-	return preflight_text(json_array_get(findings, i), "found");
+	return member_text(json_array_get(findings, i), "found");
 }
 
 static void test_seen(void **state)
@@ -404,9 +405,9 @@ static void test_seen(void **state)
 	assert_string_equal(kinds(list), "inform seen, inform seen, inform seen, warn seen");
 	assert_non_null(strstr(found_of(list, 0),
 			       "Z, but for 2.0 hours while shunt-proxy did not run: by 3 ports, and by others that are not counted;"));
-	assert_string_equal(preflight_text(json_array_get(list, 1), "name"), "port 80 (http)");
+	assert_string_equal(member_text(json_array_get(list, 1), "name"), "port 80 (http)");
 	assert_string_equal(found_of(list, 1), "1 request in the last 14 days, the last at A");
-	assert_string_equal(preflight_text(json_array_get(list, 2), "name"), "port 993 (IMAP)");
+	assert_string_equal(member_text(json_array_get(list, 2), "name"), "port 993 (IMAP)");
 	assert_string_equal(found_of(list, 2), "412 connections in the last 14 days, the last at B");
 	assert_non_null(strstr(found_of(list, 3),
 			       "2 connections in the last 14 days, the last at C; no listener of shunt-proxy serves the account there"));
