@@ -2,13 +2,13 @@
 
 #include "control/check_ask.h"
 #include "control/kept.h"
+#include "lib/clock.h"
 #include "lib/member.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAMES_SHOWN 4   /* of a domain; --json has all */
 #define REFRESH_MS  200 /* of the progress line */
@@ -204,13 +204,6 @@ static enum exit_code sum_up(struct app *a, const struct sum *s, struct err *err
 }
 
 /* ---- one after the other ---- */
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static const char *phase_of(const struct check_links *links)
 {

@@ -2,21 +2,14 @@
 
 #include "control/homeward.h"
 #include "control/publish.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define PASSING_MS  10000
 #define NAMES_SHOWN 8
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- settling ---- */
 

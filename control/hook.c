@@ -3,6 +3,8 @@
  * and ends as the hook ended. A process that leaves the hook's group on purpose (setsid) is out of reach: it asked for it. */
 #include "control/hook.h"
 
+#include "lib/clock.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +18,6 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define STDERR_KEPT       800
@@ -40,13 +41,6 @@ void hook_output_done(struct hook_output *o)
 {
 	free(o->text);
 	*o = (struct hook_output){0};
-}
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* ---- the two children ---- */

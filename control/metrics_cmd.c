@@ -1,5 +1,6 @@
 /* metrics: everything that is asked, and the text that comes of it. */
 #include "control/metrics.h"
+#include "lib/clock.h"
 
 #include "config.h"
 
@@ -19,11 +20,9 @@ double metrics_time(const char *text)
 
 /* ---- asking, side by side ---- */
 
-static double mono_s(void)
+static double since(int64_t began_us)
 {
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	return (double)(mono_us() - began_us) / 1e6;
 }
 
 struct part {
@@ -36,21 +35,21 @@ struct part {
 
 static void ask_proxy(struct app *a, struct metrics_answers *m)
 {
-	double began = mono_s();
+	int64_t began = mono_us();
 	a->proxy->patience_ms = 0;
 	if (proxylink_ask(a->proxy, "status", NULL, METRICS_ASK_MS, &m->status, NULL) == 0) {
 		proxylink_ask(a->proxy, "metrics", NULL, METRICS_ASK_MS, &m->metrics, NULL); /* one of before does not know it */
 		proxylink_ask(a->proxy, "stragglers", json_pack("{s:i}", "limit", 1000), METRICS_ASK_MS, &m->stragglers, NULL);
 	}
-	m->proxy_s = mono_s() - began;
+	m->proxy_s = since(began);
 }
 
 static void ask_netctl(struct app *a, struct metrics_answers *m, enum side side)
 {
-	double began = mono_s();
+	int64_t began = mono_us();
 	if (a->netctl[side])
 		netctllink_ask(a->netctl[side], "status", NULL, METRICS_ASK_MS, &m->netctl[side], NULL, NULL);
-	m->netctl_s[side] = mono_s() - began;
+	m->netctl_s[side] = since(began);
 }
 
 static void ask_client(struct app *a, struct metrics_answers *m)
@@ -65,12 +64,12 @@ static void ask_transit(struct app *a, struct metrics_answers *m)
 
 static void ask_dns(struct app *a, struct metrics_answers *m)
 {
-	double began = mono_s();
+	int64_t began = mono_us();
 	if (a->dns && dns_status(a->dns, NULL, &m->dns, NULL) < 0) {
 		json_decref(m->dns);
 		m->dns = NULL;
 	}
-	m->dns_s = mono_s() - began;
+	m->dns_s = since(began);
 }
 
 static void *work(void *arg)

@@ -2,24 +2,17 @@
 
 #include "control/price.h"
 #include "control/steps.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define ETA_EVERY_MS     1000 /* to the proxy, and only when it changed */
 #define LEFT_MAX_S       86400
 #define WRITTEN_EVERY_MS 2000 /* to the journal: each is an fsync */
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void move_init(struct move *m, struct mover *with, struct move_row *row)
 {

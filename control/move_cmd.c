@@ -11,6 +11,7 @@
 #include "control/publish.h"
 #include "control/steps.h"
 #include "control/sync.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -355,13 +356,6 @@ static json_t *collect(struct child *c, const struct kind *k)
 		result(o, EXIT_STUCK, &err);
 	}
 	return o;
-}
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* All of them in one line. */

@@ -1,5 +1,6 @@
 #include "control/netctllink.h"
 
+#include "lib/clock.h"
 #include "lib/member.h"
 
 #include <errno.h>
@@ -85,13 +86,6 @@ int netctllink_ask(struct netctllink *l, const char *cmd, json_t *fields, int ti
 	else
 		json_decref(got);
 	return 0;
-}
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 int netctllink_wait(struct netctllink *l, json_t **status, struct err *err)

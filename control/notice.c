@@ -2,6 +2,7 @@
 
 #include "control/app.h"
 #include "control/status.h"
+#include "lib/clock.h"
 #include "lib/member.h"
 #include "lib/utf8.h"
 
@@ -13,13 +14,6 @@
 #define EVERY_MS  1000
 #define OLD_MS    5000 /* from then on it is said how old it is */
 #define LINES_MAX 300
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- telling ---- */
 
@@ -134,7 +128,7 @@ static void say(struct app *a, const char *line)
 bool notice_show(struct app *a, const json_t *status)
 {
 	const json_t *notice = json_object_get(status, "notice"), *said = json_object_get(notice, "said");
-	int64_t age = json_integer_value(json_object_get(notice, "age-ms"));
+	int64_t age = member_int(notice, "age-ms");
 	char line[300], ago[32];
 	size_t i;
 	json_t *l;

@@ -1,8 +1,9 @@
 #include "control/progress.h"
 
+#include "lib/clock.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REDRAW_MS 100
@@ -33,14 +34,12 @@ int64_t progress_left(double percent, int64_t elapsed_ms)
 void progress_show(struct progress *p, const char *account, const char *step, double percent, int64_t left_s)
 {
 	char text[200], took[32];
-	struct timespec ts;
 
 	if (!p->on)
 		return;
 	bool new_step = strcmp(step, p->step) != 0;
 	snprintf(p->step, sizeof(p->step), "%s", step);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	int64_t now = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	int64_t now = mono_ms();
 	if (!new_step && (p->many || now - p->last < REDRAW_MS))
 		return;
 	p->last = now;

@@ -1,5 +1,7 @@
 #include "control/proxylink.h"
 
+#include "lib/clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -78,13 +80,6 @@ bool proxylink_is_away(int rc)
 static bool broke(int rc)
 {
 	return rc == -EIO || rc == -ENOBUFS || rc == -ENOMEM;
-}
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static int connect_fresh(struct proxylink *l, struct err *err)

@@ -9,6 +9,7 @@
 #include "dnsupdate/rate.h"
 #include "dnsupdate/rest.h"
 #include "dnsupdate/secret.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -58,14 +59,6 @@ struct ad_call {
 	struct ad_writes todo;
 	size_t done;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- the line ---- */
 
@@ -120,7 +113,7 @@ static void on_answer(void *arg, const struct http_answer *a)
 	ad->request = NULL;
 	look_again(ad, 0);
 	if (a->end == HTTP_ANSWERED && a->status == 429) {
-		ad->not_before = now_ms() + (uint64_t)(pause < PAUSE_MAX_S ? pause : PAUSE_MAX_S) * 1000;
+		ad->not_before = (uint64_t)mono_ms() + (uint64_t)(pause < PAUSE_MAX_S ? pause : PAUSE_MAX_S) * 1000;
 		if (pause <= PAUSE_MAX_S && ++p->refusals < REFUSALS_MAX) { /* first in line again */
 			p->next = ad->line;
 			if (!p->next)
@@ -157,7 +150,7 @@ static void on_domains(struct ad_call *p, const struct http_answer *a);
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct ad *ad = arg;
-	uint64_t now = now_ms(), wait;
+	uint64_t now = (uint64_t)mono_ms(), wait;
 	struct ad_call *p;
 
 	(void)fd, (void)what;
@@ -280,7 +273,7 @@ static void on_domains(struct ad_call *p, const struct http_answer *a)
 	}
 	json_decref(p->ad->domains);
 	p->ad->domains = list;
-	p->ad->domains_at = now_ms();
+	p->ad->domains_at = (uint64_t)mono_ms();
 	with_domains(p);
 }
 
@@ -468,7 +461,7 @@ static int open_api(struct backend *b, struct err *err)
 static int eta(const struct backend *b, size_t n)
 {
 	const struct ad *ad = b->impl;
-	uint64_t now = now_ms(), ms = rate_eta(&ad->writes, n, now), pause = ad->not_before > now ? ad->not_before - now : 0;
+	uint64_t now = (uint64_t)mono_ms(), ms = rate_eta(&ad->writes, n, now), pause = ad->not_before > now ? ad->not_before - now : 0;
 
 	return (int)(((ms > pause ? ms : pause) + 999) / 1000);
 }

@@ -6,6 +6,7 @@
 #include "dnsupdate/judge.h"
 #include "dnsupdate/look_parts.h"
 #include "dnsupdate/parent.h"
+#include "lib/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,7 +62,7 @@ struct inquiry {
 	char target[RR_NAME_MAX]; /* the name of which the parent's servers are asked */
 	bool going_down;          /* said is what the zone above says; its own servers are to be asked now */
 	unsigned steps;
-	uint64_t began_ms;
+	int64_t began_ms;
 	struct parent parent; /* a copy */
 	size_t next_server;
 	struct witness witnesses[WITNESSES_MAX];
@@ -431,7 +432,7 @@ static void on_witness(void *arg, const struct answer *a, const struct err *err)
 	q->open--;
 	for (size_t i = 0; i < q->n_witnesses; i++)
 		useful += q->witnesses[i].said.saying != SAYS_USELESS;
-	if (useful + q->open < WITNESSES && (useful == 0 || look_now() - q->began_ms < ENOUGH_MS) && ask_another(q))
+	if (useful + q->open < WITNESSES && (useful == 0 || mono_ms() - q->began_ms < ENOUGH_MS) && ask_another(q))
 		return;
 	if (q->open == 0)
 		weigh(q);
@@ -549,7 +550,7 @@ static void run_next(struct inquiries *all)
 		q->next = NULL;
 		q->link = NULL;
 		q->running = true;
-		q->began_ms = look_now();
+		q->began_ms = mono_ms();
 		all->running++;
 		evtimer_assign(&q->deadline, q->l->base, on_deadline, q);
 		event_add(&q->deadline, &(struct timeval){.tv_sec = INQUIRY_MS / 1000});

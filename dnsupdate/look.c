@@ -2,6 +2,7 @@
  * one that was asked and stayed silent is not asked again for MUTE_MS, but for one question now and then that finds out. */
 #define CARES_NO_DEPRECATED /* 1.34 would have us use what 1.18 has not */
 #include "dnsupdate/look_parts.h"
+#include "lib/clock.h"
 
 #include "lib/cares.h"
 
@@ -36,18 +37,10 @@ struct look_server {
 	struct look_channel *channel; /* NULL: none is open */
 	struct look_list waiting;
 	size_t asked;
-	uint64_t heard_ms, used_ms;
-	uint64_t mute_ms; /* until then it is not asked; 0: it answers, as far as is known */
+	int64_t heard_ms, used_ms;
+	int64_t mute_ms; /* until then it is not asked; 0: it answers, as far as is known */
 	char trouble[120];
 };
-
-uint64_t look_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- lists ---- */
 
@@ -168,7 +161,7 @@ static struct look_server *server_of(struct looker *l, const struct addr *addr, 
 	s = calloc(1, sizeof *s);
 	if (!s)
 		return NULL;
-	*s = (struct look_server){.next = l->servers, .addr = at, .recursive = recursive, .used_ms = look_now()};
+	*s = (struct look_server){.next = l->servers, .addr = at, .recursive = recursive, .used_ms = mono_ms()};
 	l->servers = s;
 	if (!event_pending(&l->sweep, EV_TIMEOUT, NULL))
 		event_add(&l->sweep, &(struct timeval){.tv_sec = SWEEP_MS / 1000, .tv_usec = SWEEP_MS % 1000 * 1000});
@@ -192,9 +185,9 @@ static bool server_busy(const struct look_server *s)
 	return s->asked || s->waiting.first;
 }
 
-static void close_idle(struct looker *l, uint64_t idle_ms)
+static void close_idle(struct looker *l, int64_t idle_ms)
 {
-	uint64_t now = look_now();
+	int64_t now = mono_ms();
 
 	for (struct look_server **link = &l->servers, *s; (s = *link);) {
 		if (server_busy(s) || now - s->used_ms < idle_ms) {
@@ -359,7 +352,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *bytes, 
 	s->asked--;
 	l->n_asked--;
 	k->channel = NULL;
-	s->used_ms = look_now();
+	s->used_ms = mono_ms();
 	if (bytes) {
 		s->heard_ms = s->used_ms;
 		s->mute_ms = 0;
@@ -402,7 +395,7 @@ static void ask(struct look *k, struct look_server *s)
 	}
 	look_push(&l->asked, k);
 	k->channel = c;
-	k->sent_ms = look_now();
+	k->sent_ms = mono_ms();
 	c->asked++;
 	c->total++;
 	s->asked++;
@@ -414,7 +407,7 @@ static void ask(struct look *k, struct look_server *s)
 /* A server that stayed silent: one question goes out when its time is over, all others are answered here. */
 static void serve_mute(struct look_server *s)
 {
-	uint64_t now = look_now();
+	int64_t now = mono_ms();
 
 	if (s->waiting.first && now >= s->mute_ms) {
 		s->mute_ms = now + MUTE_MS;

@@ -2,6 +2,7 @@
  * remembered for its TTL, a minute at most. */
 #define CARES_NO_DEPRECATED /* 1.34 would have us use what 1.18 has not */
 #include "dnsupdate/look_parts.h"
+#include "lib/clock.h"
 
 #include "lib/cares.h"
 
@@ -71,7 +72,7 @@ static int read_conf(struct looker *l, struct err *err)
 	int rc = cares_open(&c, l->base, &(struct cares_opts){.lookups = "b"}, err);
 
 	l->conf_time = conf_time();
-	l->conf_looked_ms = look_now();
+	l->conf_looked_ms = mono_ms();
 	if (rc < 0)
 		return err_wrap(err, RESOLV_CONF);
 	if (ares_get_servers_ports(cares_channel(c), &servers) != ARES_SUCCESS)
@@ -95,7 +96,7 @@ static int read_conf(struct looker *l, struct err *err)
 
 void look_reread_resolvers(struct looker *l)
 {
-	uint64_t now = look_now();
+	int64_t now = mono_ms();
 	struct timespec t;
 	struct addr *old = l->resolvers;
 	size_t n = l->n_resolvers;
@@ -198,7 +199,7 @@ struct look_host {
 	struct look *v4, *v6; /* under way */
 	bool in_file;         /* the hosts file is being read */
 	struct look_list waiting;
-	uint64_t until_ms; /* for as long it is believed; 0: being asked for */
+	int64_t until_ms; /* for as long it is believed; 0: being asked for */
 	struct err err;
 };
 
@@ -276,7 +277,7 @@ static void host_ready(struct look_host *h)
 	if (h->n == 0 && !h->err.code)
 		err_set(&h->err, -ENOENT, "%s has no address", h->name);
 	ipv4_first(h);
-	h->until_ms = look_now() + (h->n ? keep * 1000ull : FAILED_MS);
+	h->until_ms = mono_ms() + (h->n ? keep * 1000ll : FAILED_MS);
 	while (h->waiting.first)
 		host_tell(h, h->waiting.first);
 }
@@ -462,7 +463,7 @@ struct look *look_addresses(struct looker *l, const char *name, look_addresses_f
 	k->kind = LOOK_ADDRESSES;
 	k->fn.addresses = fn;
 	k->arg = arg;
-	if (h->until_ms > look_now()) {
+	if (h->until_ms > mono_ms()) {
 		host_tell(h, k);
 		return k;
 	}

@@ -35,7 +35,7 @@ struct look {
 	bool up;            /* asked of the resolvers, one after the other */
 	size_t first, turn; /* the one to begin with; how many have been asked */
 	struct look_channel *channel;
-	uint64_t sent_ms;
+	int64_t sent_ms;
 	struct answer answer;
 	/* of a host */
 	struct addr *addrs;
@@ -56,7 +56,7 @@ struct looker {
 	size_t n_resolvers, good; /* good: the one to begin with */
 	bool configured;          /* else they are those of /etc/resolv.conf */
 	struct timespec conf_time;
-	uint64_t conf_looked_ms;
+	int64_t conf_looked_ms;
 	struct look_host *hosts;
 	size_t n_hosts;
 	struct cares *hosts_file;
@@ -66,7 +66,6 @@ struct looker {
 	} parents, inquiries;
 };
 
-uint64_t look_now(void); /* ms, monotonic */
 void look_kick(struct looker *l);
 void look_finish(struct look *k); /* it is told at the next turn */
 struct look *look_alloc(struct looker *l, const char *name);

@@ -4,6 +4,7 @@
 
 #include "dnsupdate/judge.h"
 #include "dnsupdate/look_parts.h"
+#include "lib/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ struct entry {
 	char at[RR_NAME_MAX]; /* the name that is asked for now */
 	struct ns ns[PARENT_NAMES];
 	size_t n_ns, open;
-	uint64_t until_ms; /* 0: being looked for */
+	int64_t until_ms; /* 0: being looked for */
 };
 
 struct parent_ask {
@@ -88,7 +89,7 @@ static void on_later(void *arg)
 
 static void ready(struct entry *e)
 {
-	e->until_ms = look_now() + (e->found.zone ? PARENT_KEEP_MS : PARENT_FAILED_MS);
+	e->until_ms = mono_ms() + (e->found.zone ? PARENT_KEEP_MS : PARENT_FAILED_MS);
 	for (struct parent_ask *a = e->asks; a; a = a->next)
 		if (!a->later)
 			a->later = look_later(e->all->l, on_later, a);
@@ -330,7 +331,7 @@ struct parent_ask *parent_find(struct looker *l, const char *name, parent_fn *fn
 	e->asks = a;
 	if (e->until_ms == 0)
 		return a;
-	told = e->until_ms > look_now() || (a->next && a->next->later); /* what others have not read yet may not be thrown away */
+	told = e->until_ms > mono_ms() || (a->next && a->next->later); /* what others have not read yet may not be thrown away */
 	if (told) {
 		a->later = look_later(l, on_later, a);
 		return a;

@@ -3,6 +3,7 @@
 #include "dnsupdate/verify.h"
 
 #include "dnsupdate/look_parts.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <event2/util.h>
@@ -272,7 +273,7 @@ static void server_done(struct watch *w)
 	struct verify *v = w->v;
 	bool gone = false;
 
-	w->sighting->after_ms = (int64_t)look_now() - v->began_ms;
+	w->sighting->after_ms = mono_ms() - v->began_ms;
 	w->sighting->trouble[0] = '\0';
 	v->left--;
 	v->gone = &gone;
@@ -382,7 +383,7 @@ struct verify *verify_start(struct looker *l, const struct rrset *expected, size
 
 	if (!v)
 		return NULL;
-	*v = (struct verify){.l = l, .wait_ms = wait_ms, .fn = fn, .arg = arg, .began_ms = (int64_t)look_now()};
+	*v = (struct verify){.l = l, .wait_ms = wait_ms, .fn = fn, .arg = arg, .began_ms = mono_ms()};
 	evtimer_assign(&v->end, l->base, on_end, v);
 	v->expected = calloc(n_expected ? n_expected : 1, sizeof *v->expected);
 	v->watches = calloc(servers->n ? servers->n : 1, sizeof *v->watches);

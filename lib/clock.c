@@ -3,11 +3,31 @@
 #include <stdio.h>
 #include <time.h>
 
-int64_t now_ms(void)
+static int64_t us_of(clockid_t clock)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t now_ms(void)
+{
+	return us_of(CLOCK_REALTIME) / 1000;
+}
+
+int64_t mono_ms(void)
+{
+	return us_of(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t mono_us(void)
+{
+	return us_of(CLOCK_MONOTONIC);
+}
+
+int64_t mono_coarse_ms(void)
+{
+	return us_of(CLOCK_MONOTONIC_COARSE) / 1000;
 }
 
 char *time_text(int64_t ms, char out[TIME_TEXT_MAX])

@@ -1,4 +1,5 @@
 /* The asking side: lines over a wire, one deadline per request, no event loop. */
+#include "lib/clock.h"
 #include "lib/ctl_parts.h"
 
 #include <errno.h>
@@ -163,7 +164,7 @@ static const char *id_of(unsigned n, char out[ID_MAX])
 
 static int64_t deadline_of(int timeout_ms)
 {
-	return ctl_now_ms() + (timeout_ms > 0 ? timeout_ms : 0);
+	return mono_ms() + (timeout_ms > 0 ? timeout_ms : 0);
 }
 
 int ctl_request(struct ctl_client *c, const char *cmd, json_t *fields, int timeout_ms, json_t **answer, enum ctl_code *code,

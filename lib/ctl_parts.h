@@ -71,7 +71,6 @@ struct ctl_wire {
 	int cancel_fd;          /* readable: waiting ends; -1 is none */
 	struct tls_stream *tls; /* NULL on a Unix socket */
 };
-int64_t ctl_now_ms(void);
 /* On failure w is closed; err says what was tried. timeout_ms does not count the search for a name's addresses. */
 int ctl_wire_dial(struct ctl_wire *w, const char *address, const struct tls *tls, int timeout_ms, struct err *err);
 void ctl_wire_close(struct ctl_wire *w);

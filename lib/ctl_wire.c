@@ -1,4 +1,5 @@
 /* The asking side's way to the server: a Unix socket, or TLS over TCP. All waiting is done here, in wait_for(). */
+#include "lib/clock.h"
 #include "lib/ctl_parts.h"
 
 #include "lib/log.h"
@@ -22,18 +23,11 @@
 #define KEEP_IDLE_S 5
 #define KEEP_EACH_S 2
 
-int64_t ctl_now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* 0 when the server is ready, -ETIMEDOUT, or -EINTR: the caller wants no more of it. */
 static int wait_for(const struct ctl_wire *w, short events, int64_t deadline, struct err *err)
 {
 	for (;;) {
-		int64_t left = deadline - ctl_now_ms();
+		int64_t left = deadline - mono_ms();
 		struct pollfd p[2] = {{.fd = w->fd, .events = events}, {.fd = w->cancel_fd, .events = POLLIN}};
 		int n = poll(p, 2, left > 0 ? (int)left : 0);
 		if (n > 0)
@@ -54,7 +48,7 @@ static int system_error(int error, struct err *err)
 
 static int dial_unix(struct ctl_wire *w, const char *address, int timeout_ms, struct err *err)
 {
-	int64_t deadline = ctl_now_ms() + timeout_ms;
+	int64_t deadline = mono_ms() + timeout_ms;
 	struct sockaddr_un sa;
 	int rc = ctl_unix_address(&sa, address, err);
 	if (rc < 0)
@@ -66,7 +60,7 @@ static int dial_unix(struct ctl_wire *w, const char *address, int timeout_ms, st
 	while (connect(w->fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		if (errno == EINTR)
 			continue;
-		if (errno != EAGAIN || ctl_now_ms() >= deadline)
+		if (errno != EAGAIN || mono_ms() >= deadline)
 			return err_errno(err, errno == EAGAIN ? -ETIMEDOUT : -errno, "%s", sa.sun_path);
 		poll(NULL, 0, 10);
 	}
@@ -156,11 +150,11 @@ static int dial_tls(struct ctl_wire *w, const char *address, const struct tls *t
 	if (!tls)
 		return err_set(err, -EINVAL, "%s: found no certificates to use there, expected those of the section tls", address);
 	int rc = find(&found, host, port, err);
-	int64_t deadline = ctl_now_ms() + timeout_ms;
+	int64_t deadline = mono_ms() + timeout_ms;
 	for (const struct addrinfo *a = found; a && left < TRIES_MAX; a = a->ai_next)
 		left++;
 	for (const struct addrinfo *a = found; left > 0; a = a->ai_next, left--) {
-		int64_t now = ctl_now_ms(); /* each address gets its share: the first ones may be those that nobody answers at */
+		int64_t now = mono_ms(); /* each address gets its share: the first ones may be those that nobody answers at */
 		ctl_wire_close(w);
 		rc = connect_to(w, a, now + (deadline - now) / left, err);
 		if (rc == 0)

@@ -3,12 +3,13 @@
  * earlier slot comes round the entry is filed again. So a connection that re-arms at every request touches the lists hardly ever. */
 #include "lib/loop.h"
 
+#include "lib/clock.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WHEEL 1024 /* ticks, a power of two: 51 s a lap */
@@ -29,11 +30,8 @@ struct loop {
 
 uint64_t loop_now(const struct loop *l)
 {
-	struct timespec ts;
-
 	(void)l;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)mono_coarse_ms();
 }
 
 static uint32_t tick_now(const struct loop *l)

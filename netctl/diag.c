@@ -1,5 +1,7 @@
 #include "netctl/diag.h"
 
+#include "lib/clock.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -9,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ALIVE         (~(1u << TCP_LISTEN | 1u << TCP_TIME_WAIT | 1u << TCP_CLOSE) & ((1u << 12) - 1)) /* states of tcp_states.h */
@@ -377,24 +378,16 @@ static int look(struct reset *r, struct err *err)
 	return rc;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int diag_reset(const struct diag_want *want, diag_judge *judge, void *arg, unsigned half_open_ms, struct err *err)
 {
 	struct reset r = {.want = want, .judge = judge, .arg = arg, .first = true};
-	int64_t end = now_ms() + half_open_ms;
+	int64_t end = mono_ms() + half_open_ms;
 	int rc = look(&r, err);
 
 	r.first = false;
 	while (rc == 0 && r.waiting > 0 && !r.last) {
 		poll(NULL, 0, LOOK_AGAIN_MS);
-		r.last = now_ms() >= end;
+		r.last = mono_ms() >= end;
 		rc = look(&r, err);
 	}
 	free(r.early.sock);

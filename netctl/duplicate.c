@@ -1,5 +1,6 @@
 #include "netctl/duplicate.h"
 
+#include "lib/clock.h"
 #include "netctl/wire.h"
 
 #include <assert.h>
@@ -20,14 +21,6 @@ struct search {
 	size_t n;
 	struct in6_addr source; /* our link-local address; :: for none */
 };
-
-static int64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void find_source(struct search *s, const char *dev)
 {
@@ -135,7 +128,7 @@ static int listen_now(struct search *s, struct err *err)
 static void wait_until(struct search *s, int64_t until)
 {
 	struct pollfd fds[WIRES];
-	int64_t left = until - now_us();
+	int64_t left = until - mono_us();
 	struct timespec t = {left / 1000000, left % 1000000 * 1000};
 
 	for (int i = 0; i < WIRES; i++)
@@ -155,14 +148,14 @@ static int64_t due_us(const struct search *s, size_t k, unsigned interval_ms)
 
 static int run(struct search *s, unsigned probes, unsigned interval_ms, struct err *err)
 {
-	int64_t began = now_us(), end = began + (int64_t)probes * interval_ms * 1000;
+	int64_t began = mono_us(), end = began + (int64_t)probes * interval_ms * 1000;
 	size_t asked = 0, questions = s->n * probes;
 	char text[ADDR_TEXT_MAX];
 	int rc = 0;
 
-	while (rc == 0 && (asked < questions || now_us() < end)) {
+	while (rc == 0 && (asked < questions || mono_us() < end)) {
 		int64_t next = asked < questions ? began + due_us(s, asked, interval_ms) : end;
-		if (asked < questions && now_us() >= next) {
+		if (asked < questions && mono_us() >= next) {
 			const struct addr *a = &s->list[asked++ % s->n].addr;
 			rc = ask(s, a, err);
 			if (rc < 0)

@@ -1,5 +1,7 @@
 #include "netctl/hook.h"
 
+#include "lib/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,14 +13,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static char *environment(json_t *addresses)
 {
@@ -72,7 +66,7 @@ static bool listen_to(int fd, int64_t end, char *words, size_t cap)
 	size_t have = 0;
 
 	for (;;) {
-		int64_t left = end - now_ms();
+		int64_t left = end - mono_ms();
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		ssize_t n;
 
@@ -112,7 +106,7 @@ int hook_run(const char *program, json_t *addresses, int timeout_s, char *words,
 		close(pipes[0]);
 		return err_errno(err, rc, "cannot run %s", program);
 	}
-	in_time = listen_to(pipes[0], now_ms() + timeout_s * 1000LL, words, cap);
+	in_time = listen_to(pipes[0], mono_ms() + timeout_s * 1000LL, words, cap);
 	close(pipes[0]);
 	if (!in_time)
 		kill(-pid, SIGKILL);

@@ -1,5 +1,6 @@
 #include "netctl/journal.h"
 
+#include "lib/clock.h"
 #include "lib/jsonfile.h"
 
 #include <ctype.h>
@@ -12,7 +13,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JOURNAL_VERSION 1
@@ -107,16 +107,12 @@ const char *journal_dir(const struct journal *j)
 
 int journal_lock(struct journal *j, int wait_ms, struct err *err)
 {
-	struct timespec now;
-	int64_t end;
+	int64_t end = mono_ms() + wait_ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	end = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + wait_ms;
 	while (flock(j->lock, LOCK_EX | (wait_ms < 0 ? 0 : LOCK_NB)) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_errno(err, -errno, "cannot lock %s", j->path);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (wait_ms >= 0 && (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 >= end)
+		if (wait_ms >= 0 && mono_ms() >= end)
 			return err_set(err, -EWOULDBLOCK, "another shunt-netctl is changing this host's network (lock %s/lock)", j->path);
 		if (wait_ms >= 0)
 			poll(NULL, 0, 10);

@@ -2,6 +2,7 @@
  * nft opens its input by name (/dev/stdin), which works with those and with pipes, but not with sockets. */
 #include "netctl/nft.h"
 
+#include "lib/clock.h"
 #include "lib/member.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ERROR_KEPT 700
@@ -104,14 +104,6 @@ static int spawn(const char *program, char *const argv[], const int fds[3], pid_
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return -rc;
-}
-
-static int64_t mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* 0 with its status, -ETIMEDOUT after it was killed, else -errno. */

@@ -5,6 +5,7 @@
  * Not kept by an undo: the order of addresses. A primary IPv4 address that was taken away comes back as the last of its prefix, secondary;
  * and what was left of a lifetime counts anew from then. A primary address takes its secondaries along, unless
  * net.ipv4.conf.*.promote_secondaries is set: then the op is refused. */
+#include "lib/clock.h"
 #include "lib/member.h"
 #include "netctl/op_net.h"
 
@@ -172,10 +173,9 @@ static int dad_failed(const json_t *one, struct err *err)
 static int await_dad(struct world *w, const json_t *canon, struct err *err)
 {
 	const struct timespec nap = {.tv_nsec = POLL_MS * 1000000L};
-	struct timespec start, now;
+	int64_t start = mono_ms();
 	json_t *found;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (;;) {
 		int rc = still_there(w, canon, &found, err);
 		if (rc < 0)
@@ -189,8 +189,7 @@ static int await_dad(struct world *w, const json_t *canon, struct err *err)
 		json_decref(found);
 		if (rc < 0 || !dad)
 			return rc;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 >= DAD_MS)
+		if (mono_ms() - start >= DAD_MS)
 			return err_set(err, -ETIMEDOUT, "duplicate address detection has not ended in %d s (is %s up, and connected?)",
 				       DAD_MS / 1000, op_string(canon, "dev"));
 		nanosleep(&nap, NULL);

@@ -1,5 +1,6 @@
 #include "proxy/alive.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/notify.h"
 
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SLACK_MS 10 /* timers and the coarse clock are off by a few ms; a renewal must not be left to the next beat for that */
@@ -154,18 +154,10 @@ static int tell(int fd, bool renew)
 	return rc;
 }
 
-static int64_t wall_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static void become(struct alive *a, bool alive)
 {
 	if (a->alive != alive)
-		a->since_ms = wall_ms();
+		a->since_ms = now_ms();
 	a->alive = alive;
 }
 
@@ -268,7 +260,7 @@ int alive_new(struct alive **out, unsigned n_workers, bool intercept, uint64_t n
 	memset(a, 0, sizeof *a + n_workers * sizeof *a->beats);
 	a->n_workers = n_workers;
 	a->fd = -1;
-	a->since_ms = wall_ms();
+	a->since_ms = now_ms();
 	pthread_mutex_init(&a->lock, NULL);
 	for (unsigned i = 0; i < n_workers; i++) {
 		atomic_init(&a->beats[i].at, now);

@@ -1,5 +1,6 @@
 #include "proxy/end.h"
 
+#include "lib/clock.h"
 #include "proxy/pipes.h"
 #include "proxy/worker.h"
 
@@ -8,7 +9,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 void end_init(struct end *e, int fd, bool nagle)
@@ -18,13 +18,10 @@ void end_init(struct end *e, int fd, bool nagle)
 
 void end_took(struct end *e)
 {
-	struct timespec ts;
-
 	e->moved = true;
 	if (!e->sent)
 		return;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	e->sent->last_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	e->sent->last_ms = (uint64_t)now_ms();
 	if (!e->sent->first_ms)
 		e->sent->first_ms = e->sent->last_ms;
 }

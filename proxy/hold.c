@@ -1,5 +1,6 @@
 #include "proxy/hold.h"
 
+#include "lib/clock.h"
 #include "proxy/alive.h"
 
 #include <errno.h>
@@ -10,10 +11,7 @@
 
 uint64_t wall_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return (uint64_t)now_ms();
 }
 
 json_t *json_time(uint64_t ms)

@@ -1,24 +1,18 @@
 #include "proxy/pipes.h"
 
+#include "lib/clock.h"
+
 #include <assert.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 struct pipes {
 	struct pipe *idle; /* last in, first out: its pages are the warm ones */
 	unsigned n_idle, n_lent, cap;
-	uint64_t refused_until_ms; /* 0: the kernel has not refused lately */
+	int64_t refused_until_ms; /* 0: the kernel has not refused lately */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 struct pipes *pipes_new(unsigned cap)
 {
@@ -83,13 +77,13 @@ struct pipe *pipes_get(struct pipes *p)
 			return NULL;
 		/* Asking again at once would cost four calls per read of a busy connection. */
 		if (p->refused_until_ms) {
-			if (now_ms() < p->refused_until_ms)
+			if (mono_coarse_ms() < p->refused_until_ms)
 				return NULL;
 			p->refused_until_ms = 0;
 		}
 		pipe = pipe_open();
 		if (!pipe) {
-			p->refused_until_ms = now_ms() + PIPES_PAUSE_MS;
+			p->refused_until_ms = mono_coarse_ms() + PIPES_PAUSE_MS;
 			return NULL;
 		}
 	}

@@ -28,14 +28,6 @@ struct seenfile {
 	bool failed;
 };
 
-static uint64_t mono_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 uint64_t seenfile_since(const struct seenfile *f, const struct account *a, uint64_t now_ms)
 {
 	uint64_t since = f->since_ms > a->seen_since ? f->since_ms : a->seen_since, days = SEEN_DAYS * SEEN_DAY_MS;
@@ -154,11 +146,11 @@ static void commit(struct seenfile *f)
 /* True: it is written. */
 static bool go_on_writing(struct seenfile *f, size_t batch)
 {
-	uint64_t began = mono_us();
+	int64_t began = mono_us();
 
 	for (; f->accounts && f->at < f->n && batch; batch--)
 		put_account(f, f->accounts[f->at++]);
-	f->took_us += mono_us() - began;
+	f->took_us += (uint64_t)(mono_us() - began);
 	if (f->accounts && f->at < f->n)
 		return false;
 	if (f->accounts)

@@ -3,6 +3,7 @@
  * of a length that no wildcard has are not even hashed, which makes names of a hundred labels as cheap as others. */
 #include "proxy/table.h"
 
+#include "lib/clock.h"
 #include "lib/index.h"
 #include "proxy/accepted.h"
 
@@ -75,14 +76,6 @@ static void file_def(struct table *t, uint32_t i)
 		index_put(&t->by_port, &d->ports[k], sizeof d->ports[k], i, NULL);
 }
 
-static uint64_t mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* One that we meet on the transit server was switched there before our time: what it has accepted is counted from now on. */
 static struct account *account_of(const struct acctdef *d, const struct table *old, unsigned n_workers)
 {
@@ -92,7 +85,7 @@ static struct account *account_of(const struct acctdef *d, const struct table *o
 		return account_ref(a);
 	a = account_new(d->name, d->side, d->gate, n_workers);
 	if (a && d->side == SIDE_TRANSIT)
-		accepted_begin(a, mono_ms(), false);
+		accepted_begin(a, (uint64_t)mono_coarse_ms(), false);
 	return a;
 }
 

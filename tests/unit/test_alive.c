@@ -1,4 +1,5 @@
 /* The sign of life: the bytes of the batch, and that a kernel takes it, lets it run out, and lacks it after a withdrawal. */
+#include "lib/clock.h"
 #include "proxy/alive.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -54,14 +54,6 @@ static void the_bytes(void **state)
 
 /* ---- with a kernel ---- */
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static int nft(const char *what)
 {
 	char command[512];
@@ -83,11 +75,11 @@ static int elements(void)
 	return (strstr(text, "ipv4 timeout 800ms") != NULL) + (strstr(text, "ipv6 timeout 800ms") != NULL);
 }
 
-static void wait_for_none(uint64_t limit_ms)
+static void wait_for_none(int64_t limit_ms)
 {
-	uint64_t end = now_ms() + limit_ms;
+	int64_t end = mono_ms() + limit_ms;
 
-	while (elements() && now_ms() < end)
+	while (elements() && mono_ms() < end)
 		;
 	assert_int_equal(elements(), 0);
 }
@@ -98,7 +90,7 @@ static bool is_there(uint64_t now)
 {
 	int found = elements();
 
-	if (found != 2 && now_ms() - now >= 700)
+	if (found != 2 && (uint64_t)mono_ms() - now >= 700)
 		return false;
 	assert_int_equal(found, 2);
 	return true;
@@ -106,7 +98,7 @@ static bool is_there(uint64_t now)
 
 static void wait_until(uint64_t when)
 {
-	while (now_ms() < when)
+	while ((uint64_t)mono_ms() < when)
 		usleep(2000);
 }
 
@@ -135,7 +127,7 @@ static struct alive *new_alive(unsigned workers, uint64_t now)
 
 static void the_kernel_takes_it(void **state)
 {
-	uint64_t now = now_ms();
+	uint64_t now = (uint64_t)mono_ms();
 	struct alive *a;
 	struct alive_state s;
 	unsigned beats = 0;
@@ -151,7 +143,7 @@ static void the_kernel_takes_it(void **state)
 	assert_int_equal(nft("add table inet shunt_intercept; add set inet shunt_intercept alive { type nf_proto; flags timeout; }"), 0);
 	for (int seen = 0; seen < 8;) { /* longer than one element would last */
 		wait_until(now + ALIVE_BEAT_MS);
-		now = now_ms();
+		now = (uint64_t)mono_ms();
 		alive_beat(a, 0, true, now);
 		beats++;
 		s = alive_state(a, now);
@@ -162,10 +154,10 @@ static void the_kernel_takes_it(void **state)
 	assert_int_equal(s.renewed, beats);
 	assert_int_equal(s.failed, 1);
 	wait_for_none(20000); /* nobody renews it: the kernel lets it run out */
-	assert_false(alive_state(a, now_ms()).alive);
+	assert_false(alive_state(a, (uint64_t)mono_ms()).alive);
 	do {
 		wait_until(now + ALIVE_BEAT_MS);
-		now = now_ms();
+		now = (uint64_t)mono_ms();
 		alive_beat(a, 0, true, now);
 	} while (!is_there(now));
 	alive_withdraw(a, now);

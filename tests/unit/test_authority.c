@@ -1,6 +1,7 @@
 /* A small world of mocks: the resolver, the servers of "example." and of the root, and the provider's two. Each case says what is
  * different in it. */
 #include "dnsupdate/authority.h"
+#include "lib/clock.h"
 
 #include "dnsupdate/judge.h"
 #include "tests/unit/fake_dns.h"
@@ -71,14 +72,6 @@ struct world {
 	struct fake_line table[EXTRA + BASE + 1];
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void world_init(struct world *w, const struct fake_line *extra, const char *resolver)
 {
 	size_t n = 0;
@@ -104,8 +97,8 @@ static void world_done(struct world *w)
 
 static void run_until(struct world *w, const unsigned *times, unsigned wanted)
 {
-	for (uint64_t end = now_ms() + 60000; *times < wanted;) {
-		if (now_ms() > end)
+	for (int64_t end = mono_ms() + 60000; *times < wanted;) {
+		if (mono_ms() > end)
 			fail_msg("waited 60 s for %u results and got %u", wanted, *times);
 		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 20000});
 		event_base_loop(w->base, EVLOOP_ONCE);
@@ -388,7 +381,7 @@ static void test_many_with_one_parent(void **state)
 	};
 	struct result r = {0};
 	struct world w;
-	uint64_t began = now_ms();
+	int64_t began = mono_ms();
 
 	(void)state;
 	world_init(&w, extra, RESOLVER);
@@ -399,7 +392,7 @@ static void test_many_with_one_parent(void **state)
 		assert_non_null(inquiry_start(w.l, name, NULL, nameservers, 2, on_verdict, &r));
 	}
 	run_until(&w, &r.times, 3000);
-	print_message("3000 domains in %d ms\n", (int)(now_ms() - began));
+	print_message("3000 domains in %d ms\n", (int)(mono_ms() - began));
 	for (size_t k = 0; w.table[k].at; k++)
 		if (strcmp(w.table[k].at, RESOLVER) == 0 && w.table[k].qname)
 			assert_true(w.table[k].asked <= 1);
@@ -425,7 +418,7 @@ static void test_silence(void **state)
 	struct result mute = {0}, late = {0};
 	struct looker *nobody;
 	struct world w;
-	uint64_t began = now_ms();
+	int64_t began = mono_ms();
 
 	(void)state;
 	world_init(&w, extra, RESOLVER);
@@ -436,12 +429,12 @@ static void test_silence(void **state)
 	run_until(&w, &mute.times, 3000);
 	assert_int_equal(mute.verdict, VERDICT_UNKNOWN);
 	assert_string_equal(mute.why, "no resolver answers: 127.0.0.101 does not answer");
-	assert_true(now_ms() - began < 30000); /* one after the other they would take minutes */
+	assert_true(mono_ms() - began < 30000); /* one after the other they would take minutes */
 	assert_true(w.table[0].asked < 250);
 	run_until(&w, &late.times, 1);
 	assert_int_equal(late.verdict, VERDICT_UNKNOWN);
 	assert_string_equal(late.why, "no verdict within 8 s: no answer came to the servers of example.");
-	assert_true(now_ms() - began >= 7900 && now_ms() - began < 40000);
+	assert_true(mono_ms() - began >= 7900 && mono_ms() - began < 40000);
 	look_free(nobody);
 	world_done(&w);
 }

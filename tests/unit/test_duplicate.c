@@ -1,4 +1,5 @@
 /* Who answers, who asks for the same, who does not count: with a real kernel at the other end. */
+#include "lib/clock.h"
 #include "netctl/duplicate.h"
 
 #include "netctl/wire.h"
@@ -20,14 +21,6 @@
 static void set(struct duplicate *d, const char *text)
 {
 	assert_true(addr_parse(&d->addr, text));
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static void find(struct duplicate *list, size_t n)
@@ -235,10 +228,10 @@ static void many_stations_of_one_address(void **state)
 
 static int timed_find(struct duplicate *list, size_t n)
 {
-	int64_t began = now_ms();
+	int64_t began = mono_ms();
 
 	find(list, n);
-	return (int)(now_ms() - began);
+	return (int)(mono_ms() - began);
 }
 
 /* 250 of each family, each second one in use: all found, in the time one takes. */

@@ -1,5 +1,6 @@
 /* The servers are mocks (fake_dns.h), for they must fall silent, cut, forge and refuse. */
 #include "dnsupdate/look.h"
+#include "lib/clock.h"
 
 #include "tests/unit/fake_dns.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,14 +33,6 @@ struct world {
 	struct looker *l;
 	struct fake_dns *dns;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void hear(void *arg, const struct answer *a, const struct err *err)
 {
@@ -91,8 +83,8 @@ static void world_done(struct world *w)
 
 static void run_until(struct world *w, const unsigned *times, unsigned wanted)
 {
-	for (uint64_t end = now_ms() + 60000; *times < wanted;) {
-		if (now_ms() > end)
+	for (int64_t end = mono_ms() + 60000; *times < wanted;) {
+		if (mono_ms() > end)
 			fail_msg("waited 60 s for %u answers and got %u", wanted, *times);
 		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 20000});
 		event_base_loop(w->base, EVLOOP_ONCE);
@@ -212,7 +204,7 @@ static void test_many_and_a_dead_server(void **state)
 	struct heard good = {0}, dead = {0}, late = {0};
 	struct addr live = at("127.0.0.2"), mute = at("127.0.0.3");
 	struct world w;
-	uint64_t began = now_ms();
+	int64_t began = mono_ms();
 	unsigned asked;
 
 	(void)state;
@@ -231,13 +223,13 @@ static void test_many_and_a_dead_server(void **state)
 	run_until(&w, &dead.times, 1000);
 	assert_int_equal(dead.answers, 0);
 	assert_string_equal(dead.error, "127.0.0.3 does not answer");
-	assert_true(now_ms() - began < 30000); /* one after the other they would take minutes */
+	assert_true(mono_ms() - began < 30000); /* one after the other they would take minutes */
 	asked = table[1].asked;
 	assert_true(asked <= 2 * 64 + 2);
-	began = now_ms();
+	began = mono_ms();
 	look_at(w.l, &mute, "late.test.", RR_A, hear, &late);
 	run_until(&w, &late.times, 1);
-	assert_true(now_ms() - began < 2 * LOOK_TIMEOUT_MS); /* and no try was waited for, the second of which takes as long as that */
+	assert_true(mono_ms() - began < 2 * LOOK_TIMEOUT_MS); /* and no try was waited for, the second of which takes as long as that */
 	assert_int_equal(table[1].asked, asked);
 	world_done(&w);
 }
@@ -372,7 +364,7 @@ static void test_resolv_conf(void **state)
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	assert_true(dprintf(fd, "nameserver 127.0.0.5\n") > 0);
-	for (uint64_t end = now_ms() + 30000; table[1].asked == 0 && now_ms() < end;) {
+	for (int64_t end = mono_ms() + 30000; table[1].asked == 0 && mono_ms() < end;) {
 		look_up(w.l, "a.test.", RR_A, hear, &h);
 		run_until(&w, &h.times, h.times + 1);
 	}

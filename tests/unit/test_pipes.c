@@ -1,3 +1,4 @@
+#include "lib/clock.h"
 #include "proxy/pipes.h"
 
 #include <errno.h>
@@ -121,13 +122,6 @@ static void test_keeps_a_bounded_number(void **state)
 	pipes_free(p);
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void test_refusal_pauses_then_recovers(void **state)
 {
 	(void)state;
@@ -138,7 +132,7 @@ static void test_refusal_pauses_then_recovers(void **state)
 	none = was;
 	none.rlim_cur = 0; /* no new descriptor at all */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	uint64_t start = now_ms();
+	int64_t start = mono_ms();
 	assert_null(pipes_get(p));
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	assert_null(pipes_get(p)); /* could be had again, but the pool pauses */
@@ -146,10 +140,10 @@ static void test_refusal_pauses_then_recovers(void **state)
 	assert_ptr_equal(kept, pipes_get(p)); /* what is idle is lent all the same */
 
 	struct pipe *pipe = NULL;
-	while (!(pipe = pipes_get(p)) && now_ms() < start + 20000)
+	while (!(pipe = pipes_get(p)) && mono_ms() < start + 20000)
 		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 	assert_non_null(pipe);
-	assert_true(now_ms() - start >= PIPES_PAUSE_MS - 20); /* the pool reads a coarse clock */
+	assert_true(mono_ms() - start >= PIPES_PAUSE_MS - 20); /* the pool reads a coarse clock */
 	pipes_put(p, pipe);
 	pipes_put(p, kept);
 	pipes_free(p);

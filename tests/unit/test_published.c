@@ -1,6 +1,7 @@
 /* The whole way with real servers: Unbound resolves from a root of our own, Knot serves root and "example." and, a second one, is the
  * provider; BIND is somebody else's name server. */
 #include "dnsupdate/verify.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,14 +21,6 @@
 static char dir[64];
 static pid_t children[4];
 static size_t n_children;
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- the servers ---- */
 
@@ -188,8 +180,8 @@ struct world {
 
 static void run(struct world *w)
 {
-	for (uint64_t end = now_ms() + 60000; !w->over;) {
-		if (now_ms() > end)
+	for (int64_t end = mono_ms() + 60000; !w->over;) {
+		if (mono_ms() > end)
 			fail_msg("waited 60 s");
 		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 10000});
 		event_base_loop(w->base, EVLOOP_ONCE);
@@ -213,8 +205,8 @@ static void wait_for(const char *at, const char *zone)
 	char *resolvers[] = {(char *)(uintptr_t)at};
 
 	assert_true(addr_parse(&server, at));
-	for (uint64_t end = now_ms() + 60000; !w.up;) {
-		if (now_ms() > end) {
+	for (int64_t end = mono_ms() + 60000; !w.up;) {
+		if (mono_ms() > end) {
 			shell("cat %s/log >&2", dir);
 			fail_msg("waited 60 s for %s at %s", zone, at);
 		}

@@ -1,4 +1,5 @@
 /* The name server here is a mock, for it must do wrong: fall silent, fail, change its mind, send rubbish. */
+#include "lib/clock.h"
 #include "proxy/resolve.h"
 
 #include <arpa/inet.h>
@@ -31,7 +32,7 @@ struct zone_name {
 	enum mood mood;
 	unsigned asked; /* for A or AAAA */
 	unsigned turn;  /* by which the addresses are rotated */
-	uint64_t last_ms;
+	int64_t last_ms;
 };
 
 struct world {
@@ -42,13 +43,6 @@ struct world {
 	struct zone_name *zone; /* ends with a NULL name */
 	struct resolver *r;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- the mock ---- */
 
@@ -131,7 +125,7 @@ static void on_question(int fd, short what, void *arg)
 	memcpy(out, in, n);
 	if (z) {
 		z->asked++;
-		z->last_ms = now_ms();
+		z->last_ms = mono_ms();
 		rcode = z->mood == NXDOMAIN ? 3 : z->mood == SERVFAIL ? 2 : z->mood == REFUSED ? 5 : 0;
 		if (z->mood == SILENT)
 			return;
@@ -209,9 +203,9 @@ static int tear_down(void **state)
 
 #define WAIT_FOR(w, cond)                                                 \
 	do {                                                              \
-		uint64_t end_ = now_ms() + 20000;                         \
+		int64_t end_ = mono_ms() + 20000;                         \
 		while (!(cond)) {                                         \
-			if (now_ms() > end_)                              \
+			if (mono_ms() > end_)                             \
 				fail_msg("waited in vain for %s", #cond); \
 			event_base_loop((w)->base, EVLOOP_ONCE);          \
 		}                                                         \
@@ -330,11 +324,11 @@ static void test_ttl(void **state)
 		WAIT_FOR(w, h[i].times);
 		zone[i].a[0] = "192.0.2.9";
 	}
-	uint64_t first = zone[0].last_ms;
+	int64_t first = zone[0].last_ms;
 	WAIT_FOR(w, h[0].times == 2 && h[2].times == 2 && h[3].times == 2); /* the CNAME's TTL counts too */
 	assert_string_equal(h[0].text, "192.0.2.9");
-	assert_true(zone[0].last_ms - first >= 950);                 /* not before its time */
-	unsigned seconds = (unsigned)(now_ms() - first + 50) / 1000; /* 1, unless this process had no processor meanwhile */
+	assert_true(zone[0].last_ms - first >= 950);                  /* not before its time */
+	unsigned seconds = (unsigned)(mono_ms() - first + 50) / 1000; /* 1, unless this process had no processor meanwhile */
 	assert_in_range(zone[0].asked, 2, 1 + seconds);
 	assert_true(zone[2].asked <= 2 + seconds); /* 0 is not a storm */
 	assert_int_equal(zone[1].asked, 1);
@@ -608,7 +602,7 @@ static int new_resolv_conf(void)
 		return 3;
 	if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0 || dprintf(fd, "nameserver 127.0.0.53\n") < 0)
 		return 2;
-	for (uint64_t end = now_ms() + 30000; !h.times && now_ms() < end;)
+	for (int64_t end = mono_ms() + 30000; !h.times && mono_ms() < end;)
 		event_base_loop(w.base, EVLOOP_ONCE);
 	resolver_free(w.r);
 	event_free(w.readable);

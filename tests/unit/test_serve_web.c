@@ -1,6 +1,7 @@
 /* The HTTP of serve at its door: what is no request, what is too much, what is too slow, and memory that runs out where TLS is to begin.
  * The clients are a thread of plain sockets. */
 #include "control/serve/web.h"
+#include "lib/clock.h"
 #include "tests/unit/certs.h"
 
 #include <arpa/inet.h>
@@ -238,30 +239,23 @@ static void test_head(void **state)
 
 /* ---- limits ---- */
 
-static int64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void in_time(struct world *w, const char *head, const char *piece)
 {
-	int64_t began = now();
+	int64_t began = mono_ms();
 	struct timeval brief = {.tv_usec = 50000};
 	char text[10];
 	int fd = dial(w);
 	ssize_t n = -1;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof(brief));
 	say(fd, head);
-	while (n < 0 && now() - began < 10000) {
+	while (n < 0 && mono_ms() - began < 10000) {
 		say(fd, piece);
 		n = recv(fd, text, sizeof(text), 0);
 		if (n < 0 && errno != EAGAIN)
 			n = 0; /* closed while we spoke */
 	}
 	MUST(n == 0);
-	MUST(now() - began >= 250 && now() - began < 8000);
+	MUST(mono_ms() - began >= 250 && mono_ms() - began < 8000);
 	close(fd);
 }
 
@@ -273,10 +267,10 @@ static void slow_client(struct world *w)
 	in_time(w, "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n");
 	MUST(w->asked == 0);
 	int fd = dial(w); /* idle behind an answer */
-	int64_t began = now();
+	int64_t began = mono_ms();
 	say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
 	MUST(strstr(hear(fd), "good\n"));
-	MUST(now() - began >= 250 && now() - began < 8000);
+	MUST(mono_ms() - began >= 250 && mono_ms() - began < 8000);
 }
 
 static void test_slow(void **state)
