@@ -553,16 +553,6 @@ static enum exit_code run(struct app *a, const struct command *c, char **words, 
 	return x;
 }
 
-/* --json holds for usage errors too, wherever it stands. */
-static bool wants_json(int argc, char **argv)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--json") == 0)
-			return true;
-	}
-	return false;
-}
-
 int cmd_main(int argc, char **argv)
 {
 	struct app a = {.sigfd = -1};
@@ -572,7 +562,7 @@ int cmd_main(int argc, char **argv)
 	int n = 0;
 	enum exit_code x = EXIT_USAGE;
 
-	out_init(&a.out, wants_json(argc, argv));
+	out_init(&a.out, out_wants_json(argc, argv));
 	if (cmd_parse(argc, argv, &a.opt, &c, &words, &n, &err) < 0)
 		goto out;
 	if (a.opt.version) {

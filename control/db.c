@@ -173,24 +173,27 @@ const char *db_text(sqlite3_stmt *st, int col)
 	return t ? (const char *)t : "";
 }
 
-int db_number(sqlite3 *db, const char *sql, int64_t *value, struct err *err)
+int db_number(sqlite3 *db, int64_t *value, struct err *err, const char *sql, const char *types, ...)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = db_query(db, &st, err, sql, "");
+	va_list ap;
+	va_start(ap, types);
+	int rc = prepare(db, &st, err, sql, types, ap);
+	va_end(ap);
 	if (rc < 0)
 		return rc;
 	rc = db_next(db, st, err);
 	if (rc == 1)
 		*value = sqlite3_column_int64(st, 0);
 	sqlite3_finalize(st);
-	return rc < 0 ? rc : 0;
+	return rc == 1 ? 0 : rc < 0 ? rc : -ENOENT;
 }
 
 static int upgrade(sqlite3 *db, int id, int latest, int (*step)(sqlite3 *db, int64_t from, struct err *err), struct err *err)
 {
 	int64_t version = 0;
 	char sql[80];
-	int rc = db_number(db, "PRAGMA user_version", &version, err); /* here: another process may just have done it */
+	int rc = db_number(db, &version, err, "PRAGMA user_version", ""); /* here: another process may just have done it */
 	if (rc == 0 && version > latest)
 		rc = err_set(err, -EPROTONOSUPPORT,
 			     "version %lld was written by a newer shunt, this one knows up to %d: install the newer one",

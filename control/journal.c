@@ -209,9 +209,9 @@ static int trusted(const char *path, struct err *err)
 static int check(sqlite3 *db, unsigned flags, struct err *err)
 {
 	int64_t id = 0, version = 0;
-	int rc = db_number(db, "PRAGMA application_id", &id, err);
+	int rc = db_number(db, &id, err, "PRAGMA application_id", "");
 	if (rc == 0)
-		rc = db_number(db, "PRAGMA user_version", &version, err);
+		rc = db_number(db, &version, err, "PRAGMA user_version", "");
 	if (rc < 0)
 		return rc;
 	if (id != APPLICATION_ID)
@@ -324,22 +324,19 @@ void journal_rollback(struct journal *j)
 	j->depth = 0;
 }
 
-static int one_time(struct journal *j, const char *sql, const char *name, int64_t *at, struct err *err)
+int journal_end(struct journal *j, bool own, int rc, struct err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(j->db, &st, err, sql, "s", name);
-	if (rc < 0)
+	if (!own)
 		return rc;
-	rc = db_next(j->db, st, err);
-	if (rc == 1)
-		*at = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return rc == 1 ? 0 : rc < 0 ? rc : -ENOENT;
+	if (rc == 0)
+		return journal_commit(j, err);
+	journal_rollback(j);
+	return rc;
 }
 
 int journal_clock(struct journal *j, const char *name, int64_t *at, struct err *err)
 {
-	return one_time(j, "SELECT at FROM clocks WHERE name = ?", name, at, err);
+	return db_number(j->db, at, err, "SELECT at FROM clocks WHERE name = ?", "s", name);
 }
 
 int journal_clock_start(struct journal *j, const char *name, struct err *err)
@@ -356,7 +353,7 @@ int journal_clock_stop(struct journal *j, const char *name, struct err *err)
 int journal_mark(struct journal *j, const char *name, int64_t *at, struct err *err)
 {
 	int64_t unused;
-	return one_time(j, "SELECT at FROM marks WHERE name = ?", name, at ? at : &unused, err);
+	return db_number(j->db, at ? at : &unused, err, "SELECT at FROM marks WHERE name = ?", "s", name);
 }
 
 int journal_set_mark(struct journal *j, const char *name, bool on, struct err *err)
@@ -387,7 +384,7 @@ int journal_marks(struct journal *j, const char *prefix, json_t **out, struct er
 int journal_pending(struct journal *j, bool *pending, struct err *err)
 {
 	int64_t at;
-	int rc = one_time(j, "SELECT at FROM marks WHERE name = ?", "push", &at, err);
+	int rc = db_number(j->db, &at, err, "SELECT at FROM marks WHERE name = ?", "s", "push");
 	*pending = rc == 0;
 	return rc == -ENOENT ? 0 : rc;
 }

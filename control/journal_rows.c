@@ -289,13 +289,7 @@ int journal_move_begin(struct journal *j, struct move_row *m, struct err *err)
 		snprintf(what, sizeof(what), "%s begins: %s -> %s", m->kind, side_name(m->from), side_name(m->to));
 		rc = journal_note(j, m->account, m->id, what, NULL, err);
 	}
-	if (!own)
-		return rc;
-	if (rc < 0) {
-		journal_rollback(j);
-		return rc;
-	}
-	return journal_commit(j, err);
+	return journal_end(j, own, rc, err);
 }
 
 int journal_move_put(struct journal *j, struct move_row *m, const char *what, const json_t *evidence, struct err *err)
@@ -315,13 +309,7 @@ int journal_move_put(struct journal *j, struct move_row *m, const char *what, co
 	free(text);
 	if (rc == 0)
 		rc = journal_note(j, m->account, m->id, what, evidence, err);
-	if (!own)
-		return rc;
-	if (rc < 0) {
-		journal_rollback(j);
-		return rc;
-	}
-	return journal_commit(j, err);
+	return journal_end(j, own, rc, err);
 }
 
 int journal_move_progress(struct journal *j, const struct move_row *m, struct err *err)

@@ -160,13 +160,7 @@ int journal_note(struct journal *j, const char *account, int64_t move, const cha
 	struct line l = {.at = now_ms(), .move = move, .who = who, .account = account, .what = what, .evidence = text};
 	rc = append(j, &l, err);
 	free(text);
-	if (!own)
-		return rc;
-	if (rc < 0) {
-		journal_rollback(j);
-		return rc;
-	}
-	return journal_commit(j, err);
+	return journal_end(j, own, rc, err);
 }
 
 /* ---- reading ---- */
@@ -217,15 +211,7 @@ int journal_after(struct journal *j, const char *account, bool by_count, int64_t
 
 int journal_count(struct journal *j, const char *account, int64_t upto, int64_t *count, struct err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(j->db, &st, err, "SELECT count(*) FROM journal WHERE account = ? AND id <= ?", "si", account, upto);
-	if (rc < 0)
-		return rc;
-	rc = db_next(j->db, st, err);
-	if (rc == 1)
-		*count = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return rc < 0 ? rc : 0;
+	return db_number(j->db, count, err, "SELECT count(*) FROM journal WHERE account = ? AND id <= ?", "si", account, upto);
 }
 
 int journal_last(struct journal *j, const char *account, const char *what, json_t **out, struct err *err)
@@ -285,17 +271,13 @@ static int step(struct walk *w, sqlite3_stmt *st, struct err *err)
 /* Whoever takes away what keeps lines from being changed has had a reason, and could have cut off the end so that nothing else shows it. */
 static int verify_guards(struct journal *j, struct err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(j->db, &st, err,
-			  "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN "
-			  "('journal_no_delete', 'journal_no_update', 'trail_head_no_delete', 'trail_head_forward')",
-			  "");
-	if (rc == 0)
-		rc = db_next(j->db, st, err);
-	bool all = rc == 1 && sqlite3_column_int64(st, 0) == 4;
-	sqlite3_finalize(st);
-	if (rc < 0 || all)
-		return rc < 0 ? rc : 0;
+	int64_t n = 0;
+	int rc = db_number(j->db, &n, err,
+			   "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name IN "
+			   "('journal_no_delete', 'journal_no_update', 'trail_head_no_delete', 'trail_head_forward')",
+			   "");
+	if (rc < 0 || n == 4)
+		return rc;
 	return err_set(
 		err, -EBADMSG,
 		"the lines fit, but what keeps them from being changed (triggers of the database) was removed: that none is missing at "

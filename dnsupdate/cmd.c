@@ -189,14 +189,6 @@ static int check_words(const struct command **c, int argc, char **argv, const st
 	return 0;
 }
 
-static bool wants_json(int argc, char **argv)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			return true;
-	return false;
-}
-
 static enum exit_code run(const struct command *c, const struct options *o, char **words, int n, struct out *out, struct err *err)
 {
 	struct conf *conf;
@@ -232,7 +224,7 @@ int cmd_main(int argc, char **argv)
 
 	if (rc > 0)
 		return EXIT_DONE;
-	out_init(&out, wants_json(argc, argv));
+	out_init(&out, out_wants_json(argc, argv));
 	if (rc == 0)
 		rc = check_words(&c, argc, argv, &o, &err);
 	return out_finish(&out, rc < 0 ? EXIT_USAGE : run(c, &o, argv + optind + 1, argc - optind - 1, &out, &err), &err);

@@ -1,6 +1,7 @@
 #include "dnsupdate/journal.h"
 
 #include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/jsonfile.h"
 
 #include <ctype.h>
@@ -25,34 +26,6 @@ struct journal {
 };
 
 /* ---- the directory ---- */
-
-/* With the one above, where there is none: a host that was not set up by `make install` and its hints. */
-static int make_directory(const char *dir, struct err *err)
-{
-	struct stat st;
-	int fd;
-
-	if (mkdir(dir, 0700) < 0 && errno == ENOENT) {
-		char *above = strdup(dir), *slash = above ? strrchr(above, '/') : NULL;
-
-		if (slash && slash != above) {
-			*slash = '\0';
-			mkdir(above, 0755);
-		}
-		free(above);
-	}
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_errno(err, -errno, "cannot make the journal's directory %s", dir);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_errno(err, -errno, "cannot open the journal's directory %s", dir);
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & (S_IRWXG | S_IRWXO))) {
-		close(fd);
-		return err_set(err, -EPERM,
-			       "%s: found a directory that is open to others, expected one of this user's alone (chown, chmod 0700)", dir);
-	}
-	return fd;
-}
 
 /* Where it was there already, another process may have made it a moment ago: it is on disk when we have put it there ourselves. An account
  * of a thousand zones writes into one directory three thousand times. */
@@ -93,7 +66,9 @@ int journal_open(struct journal **out, const char *dir, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	}
 	j->locks = -1;
-	j->dir = rc = make_directory(dir, err);
+	j->dir = rc =
+		file_private_dir(dir, S_IRWXG | S_IRWXO,
+				 "found a directory that is open to others, expected one of this user's alone (chown, chmod 0700)", err);
 	if (rc >= 0)
 		j->locks = rc = open_inner(j, LOCKS, true, err);
 	if (rc < 0) {

@@ -2,9 +2,9 @@
  * one that was asked and stayed silent is not asked again for MUTE_MS, but for one question now and then that finds out. */
 #define CARES_NO_DEPRECATED /* 1.34 would have us use what 1.18 has not */
 #include "dnsupdate/look_parts.h"
-#include "lib/clock.h"
 
 #include "lib/cares.h"
+#include "lib/clock.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -489,7 +489,7 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 
 /* ---- the interface ---- */
 
-struct look *look_ask(struct looker *l, const struct addr *server, bool recursive, const char *name, uint16_t type, look_fn *fn, void *arg)
+static struct look *question(struct looker *l, const char *name, uint16_t type, look_fn *fn, void *arg)
 {
 	struct look *k = look_alloc(l, name);
 
@@ -499,6 +499,15 @@ struct look *look_ask(struct looker *l, const struct addr *server, bool recursiv
 	k->fn.answer = fn;
 	k->arg = arg;
 	k->type = type;
+	return k;
+}
+
+struct look *look_ask(struct looker *l, const struct addr *server, bool recursive, const char *name, uint16_t type, look_fn *fn, void *arg)
+{
+	struct look *k = question(l, name, type, fn, arg);
+
+	if (!k)
+		return NULL;
 	if (!look_address_usable(server)) {
 		char at[ADDR_TEXT_MAX];
 
@@ -516,14 +525,10 @@ struct look *look_at(struct looker *l, const struct addr *server, const char *na
 
 struct look *look_up(struct looker *l, const char *name, uint16_t type, look_fn *fn, void *arg)
 {
-	struct look *k = look_alloc(l, name);
+	struct look *k = question(l, name, type, fn, arg);
 
 	if (!k)
 		return NULL;
-	k->kind = LOOK_QUESTION;
-	k->fn.answer = fn;
-	k->arg = arg;
-	k->type = type;
 	k->up = true;
 	look_reread_resolvers(l);
 	k->first = l->n_resolvers ? l->good % l->n_resolvers : 0;

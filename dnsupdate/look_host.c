@@ -2,9 +2,9 @@
  * remembered for its TTL, a minute at most. */
 #define CARES_NO_DEPRECATED /* 1.34 would have us use what 1.18 has not */
 #include "dnsupdate/look_parts.h"
-#include "lib/clock.h"
 
 #include "lib/cares.h"
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <stdlib.h>

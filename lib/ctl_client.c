@@ -1,6 +1,7 @@
 /* The asking side: lines over a wire, one deadline per request, no event loop. */
-#include "lib/clock.h"
 #include "lib/ctl_parts.h"
+
+#include "lib/clock.h"
 
 #include <errno.h>
 #include <stdio.h>

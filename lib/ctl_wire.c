@@ -1,7 +1,7 @@
 /* The asking side's way to the server: a Unix socket, or TLS over TCP. All waiting is done here, in wait_for(). */
-#include "lib/clock.h"
 #include "lib/ctl_parts.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/tls.h"
 

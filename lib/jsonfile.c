@@ -1,5 +1,6 @@
 #include "lib/jsonfile.h"
 
+#include "lib/file.h"
 #include "lib/index.h"
 
 #include <errno.h>
@@ -159,21 +160,6 @@ static int open_fresh(int dir, char fresh[FRESH_MAX])
 	return -EEXIST;
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int replace(int dir, const char *name, const char *text, size_t len, bool lasting)
 {
 	char fresh[FRESH_MAX];
@@ -181,7 +167,7 @@ static int replace(int dir, const char *name, const char *text, size_t len, bool
 
 	if (fd < 0)
 		return fd;
-	rc = write_all(fd, text, len);
+	rc = file_write_all(write, fd, text, len);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	if (close(fd) < 0 && rc == 0)

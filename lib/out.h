@@ -13,6 +13,7 @@ struct out {
 	FILE *to;       /* of the lines; borrowed; NULL: standard output */
 	json_t *object; /* owned; grows until out_finish() */
 };
+bool out_wants_json(int argc, char **argv); /* --json holds for usage errors too, wherever it stands before a "--" */
 void out_init(struct out *o, bool json);
 void out_line(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* without its newline */
 void out_set(struct out *o, const char *key, json_t *value);                              /* takes value */

@@ -311,14 +311,6 @@ static enum exit_code run(const struct command *c, const struct options *o, cons
 	return x;
 }
 
-static bool wants_json(int argc, char **argv)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			return true;
-	return false;
-}
-
 int cmd_main(int argc, char **argv)
 {
 	struct options o = {.file = CONF_DEFAULT_FILE, .confirm = -1};
@@ -330,7 +322,7 @@ int cmd_main(int argc, char **argv)
 
 	if (rc > 0)
 		return EXIT_DONE;
-	out_init(&out, wants_json(argc, argv));
+	out_init(&out, out_wants_json(argc, argv));
 	if (rc == 0)
 		rc = check_words(&c, argc, argv, given, &err);
 	return out_finish(&out, rc < 0 ? EXIT_USAGE : run(c, &o, optind + 1 < argc ? argv[optind + 1] : NULL, &out, &err), &err);

@@ -1,6 +1,7 @@
 #include "netctl/journal.h"
 
 #include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/jsonfile.h"
 
 #include <ctype.h>
@@ -35,35 +36,6 @@ static bool is_name(const char *plan)
 	return n > 0 && n <= NAME_MAX_LEN;
 }
 
-static int make_directory(const char *dir, struct err *err)
-{
-	struct stat st;
-	int fd;
-
-	if (mkdir(dir, 0700) < 0 &&
-	    errno == ENOENT) { /* nor the directory for it: a host that was not set up by `make install` and its hints */
-		char *above = strdup(dir), *slash = above ? strrchr(above, '/') : NULL;
-
-		if (slash && slash != above) {
-			*slash = '\0';
-			mkdir(above, 0755);
-		}
-		free(above);
-	}
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return err_errno(err, -errno, "cannot make the journal's directory %s", dir);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return err_errno(err, -errno, "cannot open the journal's directory %s", dir);
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-		close(fd);
-		return err_set(err, -EPERM,
-			       "%s: found a directory that others may write, expected one of this user's alone (chown root, chmod 0700)",
-			       dir);
-	}
-	return fd;
-}
-
 int journal_open(struct journal **out, const char *dir, struct err *err)
 {
 	struct journal *j = calloc(1, sizeof *j);
@@ -73,7 +45,9 @@ int journal_open(struct journal **out, const char *dir, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	}
 	j->lock = -1;
-	j->dir = make_directory(dir, err);
+	j->dir = file_private_dir(dir, S_IWGRP | S_IWOTH,
+				  "found a directory that others may write, expected one of this user's alone (chown root, chmod 0700)",
+				  err);
 	/* Not O_CLOEXEC: should this process be killed while nft is at work for it, nft holds the lock until it has ended; else what it
 	 * still does could come after its undo. Programs that may last longer are started without it. */
 	if (j->dir >= 0)

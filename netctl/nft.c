@@ -3,6 +3,7 @@
 #include "netctl/nft.h"
 
 #include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/member.h"
 
 #include <errno.h>
@@ -21,18 +22,6 @@
 #include <unistd.h>
 
 #define ERROR_KEPT 700
-
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : 0;
-}
 
 /* Returns new, the caller's to free(); NULL when memory is out or it is too long. */
 static char *read_all(int fd)
@@ -180,7 +169,9 @@ static int run(char *const argv[], const char *input, char **out, struct err *er
 	for (int i = 0; i < 3 && rc == 0; i++)
 		rc = (fds[i] = memory_file()) < 0 ? fds[i] : 0;
 	if (rc == 0)
-		rc = write_all(fds[0], input, strlen(input));
+		rc = file_write_all(write, fds[0], input, strlen(input));
+	if (rc == 0 && lseek(fds[0], 0, SEEK_SET) < 0)
+		rc = -errno;
 	if (rc == 0)
 		rc = spawn(program, argv, fds, &pid);
 	if (rc < 0) {

@@ -1,8 +1,9 @@
 /* One socket, one request at a time, its answer read to the end before the next. An exchange that broke off leaves answers behind: their
  * sequence number is not ours any more, and they are passed over. */
-#include "lib/member.h"
 #include "netctl/nl_impl.h"
 #include "netctl/op.h"
+
+#include "lib/member.h"
 
 #include <errno.h>
 #include <linux/fib_rules.h>

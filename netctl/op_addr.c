@@ -5,9 +5,10 @@
  * Not kept by an undo: the order of addresses. A primary IPv4 address that was taken away comes back as the last of its prefix, secondary;
  * and what was left of a lifetime counts anew from then. A primary address takes its secondaries along, unless
  * net.ipv4.conf.*.promote_secondaries is set: then the op is refused. */
+#include "netctl/op_net.h"
+
 #include "lib/clock.h"
 #include "lib/member.h"
-#include "netctl/op_net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

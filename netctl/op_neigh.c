@@ -1,7 +1,8 @@
 /* The kind neigh: a permanent entry; "nud":"stale" puts back what the kernel had learnt, to be used and asked for again. "absent" takes
  * permanent ones alone: the others are the kernel's. */
-#include "lib/member.h"
 #include "netctl/op_net.h"
+
+#include "lib/member.h"
 
 #include <errno.h>
 #include <string.h>

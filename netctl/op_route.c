@@ -2,8 +2,9 @@
  * among them: "prepend", "append", or "new": only where there is none. "absent" takes the routes that have every member the op names.
  * One that is there with all the op names, whoever made it, is left as it is.
  * Not kept by an undo: the place of one amid three or more of the same key; what was left of a lifetime counts anew. */
-#include "lib/member.h"
 #include "netctl/op_net.h"
+
+#include "lib/member.h"
 
 #include <errno.h>
 #include <string.h>

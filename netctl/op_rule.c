@@ -3,8 +3,9 @@
  * "copies" restores as many equal ones as there were. The last rule `from all lookup local` of a family is not taken: the host would be
  * deaf. local-rule: `from all lookup local` at this priority and at no other, the new one first. "absent": where the kernel has it, at 0.
  * Not kept by an undo: the place of a rule amid others of the same priority (it becomes the last). */
-#include "lib/member.h"
 #include "netctl/op_net.h"
+
+#include "lib/member.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>

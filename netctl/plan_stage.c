@@ -1,9 +1,9 @@
-#include "lib/member.h"
 #include "netctl/plan_parts.h"
 
 #include "lib/kill.h"
 
 #include "lib/log.h"
+#include "lib/member.h"
 
 #include "config.h"
 

@@ -1,12 +1,12 @@
 #include "netctl/serve.h"
 
-#include "lib/member.h"
 #include "netctl/act.h"
 #include "netctl/echo.h"
 
 #include "lib/ctl.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/member.h"
 #include "lib/notify.h"
 #include "lib/tls.h"
 

@@ -7,11 +7,10 @@
 #include "proxy/accepted.h"
 #include "proxy/control_impl.h"
 #include "proxy/counts.h"
-#include "proxy/fetch.h"
 #include "proxy/greet.h"
 #include "proxy/hold.h"
-#include "proxy/probe.h"
 #include "proxy/prove.h"
+#include "proxy/round.h"
 #include "proxy/straggler.h"
 #include "proxy/worker.h"
 
@@ -112,6 +111,19 @@ const char *want_string(struct ctl_call *call, const json_t *req, const char *ke
 	if (!s)
 		ctl_fail(call, CTL_USAGE, "found no \"%s\", expected a string", key);
 	return s;
+}
+
+bool want_side(struct ctl_call *call, const json_t *req, enum side *out)
+{
+	const char *word = want_string(call, req, "side");
+
+	if (!word)
+		return false;
+	if (!side_parse(out, word)) {
+		ctl_fail(call, CTL_USAGE, "\"side\": found %s, expected client or transit", LOG_QUOTED(word, strlen(word)));
+		return false;
+	}
+	return true;
 }
 
 /* An optional number. False: it was wrong, and the call has been answered. */
@@ -225,8 +237,7 @@ static void cmd_hold(struct proxy *p, struct ctl_call *call, json_t *req)
 		hold_end(p, h);
 		return;
 	}
-	probes_end(p, a, account_side(a)); /* they too are bytes that no fence must let through */
-	fetches_end(p, a, account_side(a));
+	rounds_end(p, a, account_side(a)); /* they too are bytes that no fence must let through */
 	if (query(p, call, a, 0, fresh ? hold_and_tell : just_tell, held) < 0)
 		no_memory(call);
 }
@@ -324,15 +335,10 @@ static void switched(struct query *q, const struct tally *sum)
 static void cmd_switch(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	struct account *a = want_account(p, call, req);
-	const char *word;
 	enum side side;
 
-	if (!a || !(word = want_string(call, req, "side")))
+	if (!a || !want_side(call, req, &side))
 		return;
-	if (!side_parse(&side, word)) {
-		ctl_fail(call, CTL_USAGE, "\"side\": found %s, expected client or transit", LOG_QUOTED(word, strlen(word)));
-		return;
-	}
 	if (account_side(a) != side && account_gate(a) != GATE_FENCED) {
 		ctl_fail(call, CTL_REFUSED, "account %s is %s: hold, drain and fence it first", a->name, gate_name(account_gate(a)));
 		return;
@@ -493,8 +499,7 @@ int control_open(struct proxy *p, struct err *err)
 
 void control_close(struct proxy *p)
 {
-	probes_end(p, NULL, SIDE_CLIENT);
-	fetches_end(p, NULL, SIDE_CLIENT);
+	rounds_end(p, NULL, SIDE_CLIENT);
 	proves_end(p);
 	greets_end(p);
 	ctl_close(p->ctl_tls);

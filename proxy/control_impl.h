@@ -9,6 +9,7 @@
 
 /* These answer the call themselves where the request is wrong. */
 const char *want_string(struct ctl_call *call, const json_t *req, const char *key);
+bool want_side(struct ctl_call *call, const json_t *req, enum side *out); /* by "side" */
 bool want_number(struct ctl_call *call, const json_t *req, const char *key, json_int_t dflt, json_int_t max, uint64_t *out);
 struct account *want_account(struct proxy *p, struct ctl_call *call, const json_t *req); /* by "name" */
 struct account *want_account_as(struct proxy *p, struct ctl_call *call, const json_t *req, const char *key);

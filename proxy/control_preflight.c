@@ -180,16 +180,10 @@ static size_t read_wishes(struct ctl_call *call, const json_t *req, struct fetch
 }
 
 /* Of an account; false: it was answered. */
-static bool want_side(struct ctl_call *call, const json_t *req, const struct account *a, enum side *side)
+static bool want_open_side(struct ctl_call *call, const json_t *req, const struct account *a, enum side *side)
 {
-	const char *word = want_string(call, req, "side");
-
-	if (!word)
+	if (!want_side(call, req, side))
 		return false;
-	if (!side_parse(side, word)) {
-		ctl_fail(call, CTL_USAGE, "\"side\": found %s, expected client or transit", LOG_QUOTED(word, strlen(word)));
-		return false;
-	}
 	/* Neither side: behind the fence the old one is whichever the switch has left, and nothing of ours may reach it either. */
 	if (account_gate(a) != GATE_OPEN) {
 		ctl_fail(call, CTL_REFUSED, "account %s is %s: nothing is asked of it now", a->name, gate_name(account_gate(a)));
@@ -207,7 +201,7 @@ void cmd_fetch(struct proxy *p, struct ctl_call *call, json_t *req)
 	size_t n = 0;
 	int rc = -ENOMEM;
 
-	if (!a || (wishes && (!want_side(call, req, a, &side) || !(n = read_wishes(call, req, wishes))))) {
+	if (!a || (wishes && (!want_open_side(call, req, a, &side) || !(n = read_wishes(call, req, wishes))))) {
 		free(wishes);
 		free(q);
 		return;

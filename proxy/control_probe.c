@@ -44,16 +44,11 @@ static void done(void *arg, const struct probe_result *results, size_t n, size_t
 void cmd_probe(struct proxy *p, struct ctl_call *call, json_t *req)
 {
 	struct account *a = want_account(p, call, req);
-	const char *word;
 	struct asked *q;
 	enum side side;
 
-	if (!a || !(word = want_string(call, req, "side")))
+	if (!a || !want_side(call, req, &side))
 		return;
-	if (!side_parse(&side, word)) {
-		ctl_fail(call, CTL_USAGE, "\"side\": found %s, expected client or transit", LOG_QUOTED(word, strlen(word)));
-		return;
-	}
 	if (account_gate(a) != GATE_OPEN && account_side(a) == side) {
 		ctl_fail(call, CTL_REFUSED, "account %s is %s on that side: nothing goes there", a->name, gate_name(account_gate(a)));
 		return;

@@ -4,6 +4,7 @@
  *   crc {...}                  added since */
 #include "proxy/countfile.h"
 
+#include "lib/file.h"
 #include "proxy/crcline.h"
 
 #include <errno.h>
@@ -114,21 +115,6 @@ void countfile_begin(struct countfile *f)
 	countfile_put(f, json_pack("{si}", "shunt-counts", FORMAT));
 }
 
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* The new file's descriptor, or -errno. */
 static int replace(struct countfile *f)
 {
@@ -138,7 +124,7 @@ static int replace(struct countfile *f)
 	fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, f->text, f->len);
+	rc = file_write_all(write, fd, f->text, f->len);
 	if (rc == 0 && rename(f->temp, f->path) < 0)
 		rc = -errno;
 	if (rc < 0) {
@@ -200,7 +186,7 @@ int countfile_add(struct countfile *f, json_t *o, struct err *err)
 	line = crcline_of(o, &crc, &len);
 	if (!line)
 		return no_memory(err);
-	rc = write_all(f->fd, line, len);
+	rc = file_write_all(write, f->fd, line, len);
 	free(line);
 	if (rc == 0 && fdatasync(f->fd) < 0)
 		rc = -errno;

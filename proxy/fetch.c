@@ -3,6 +3,7 @@
 #include "proxy/asking.h"
 #include "proxy/listener.h"
 #include "proxy/probe.h"
+#include "proxy/round.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,12 +23,7 @@ struct fetch {
 };
 
 struct fetch_set {
-	struct proxy *proxy;
-	struct fetch_set *next, **link; /* in p->fetches */
-	struct account *account;        /* a reference */
-	enum side side;
-	size_t n, next_up, running;
-	bool beginning;
+	struct round round; /* first */
 	fetch_done_fn *done;
 	void *arg;
 	struct fetch_wish wishes[FETCHES_MAX];
@@ -43,7 +39,7 @@ static struct fetch *fetch_of(struct asking *a)
 
 static void set_free(struct fetch_set *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->round.n; i++) {
 		struct fetch *f = &s->fetches[i];
 
 		asking_end(&f->asking);
@@ -52,25 +48,21 @@ static void set_free(struct fetch_set *s)
 		if (f->listener)
 			listener_unref(f->listener);
 	}
-	*s->link = s->next;
-	if (s->next)
-		s->next->link = s->link;
-	account_unref(s->account);
+	round_close(&s->round);
 	free(s);
 }
 
-static void tell(struct fetch_set *s)
+static void tell(struct round *r, bool is_ended)
 {
-	struct fetch_facts *facts = calloc(s->n + 1, sizeof *facts);
+	struct fetch_set *s = (struct fetch_set *)r;
+	struct fetch_facts *facts = is_ended ? NULL : calloc(s->round.n + 1, sizeof *facts);
 
-	for (size_t i = 0; facts && i < s->n; i++)
+	for (size_t i = 0; facts && i < s->round.n; i++)
 		facts[i] = s->fetches[i].facts; /* its certificate stays the fetch's */
-	s->done(s->arg, s->wishes, facts, s->n);
+	s->done(s->arg, is_ended ? NULL : s->wishes, facts, is_ended ? 0 : s->round.n);
 	free(facts);
 	set_free(s);
 }
-
-static void begin_some(struct fetch_set *s);
 
 /* May free the set. */
 static void over(struct fetch *f, bool ok)
@@ -81,9 +73,8 @@ static void over(struct fetch *f, bool ok)
 	free(f->answer.buf);
 	f->answer.buf = NULL;
 	f->facts.ok = ok;
-	f->facts.ms = (unsigned)(loop_now(s->proxy->loop) - f->began);
-	s->running--;
-	begin_some(s);
+	f->facts.ms = (unsigned)(loop_now(s->round.proxy->loop) - f->began);
+	round_over(&s->round);
 }
 
 static void fails(struct fetch *f, const char *why)
@@ -106,7 +97,7 @@ static void on_late(struct asking *a)
 	struct fetch *f = fetch_of(a);
 	char text[PROBE_SAID_MAX];
 
-	quiet_late(&a->proxy->quiet, &a->at, f->set->account, a->state == ASKING_CONNECTS, loop_now(a->proxy->loop));
+	quiet_late(&a->proxy->quiet, &a->at, f->set->round.account, a->state == ASKING_CONNECTS, loop_now(a->proxy->loop));
 	snprintf(text, sizeof text, "%s within %d s", a->state == ASKING_OPEN ? "no whole answer" : asking_late_text(a), FETCH_MS / 1000);
 	fails(f, text);
 }
@@ -128,7 +119,7 @@ static void read_answer(struct fetch *f)
 		}
 		verdict = fetch_feed(a, n > 0 ? (size_t)n : 0, n <= 0, &f->facts); /* what is missing is seen in what has come */
 	}
-	quiet_answered(&f->set->proxy->quiet, &f->facts.at);
+	quiet_answered(&f->set->round.proxy->quiet, &f->facts.at);
 	over(f, verdict > 0);
 }
 
@@ -183,31 +174,18 @@ static void on_ready(struct asking *a)
 	read_answer(fetch_of(a));
 }
 
-static void begin(struct fetch *f)
+static void begin(struct round *r, size_t i)
 {
-	struct fetch_set *s = f->set;
+	struct fetch_set *s = (struct fetch_set *)r;
+	struct fetch *f = &s->fetches[i];
 
-	s->running++;
-	f->began = loop_now(s->proxy->loop);
+	f->began = loop_now(s->round.proxy->loop);
 	if (addr_family(&f->facts.at) == AF_UNSPEC)
 		over(f, false); /* said tells why already */
-	else if (quiet_is(&s->proxy->quiet, &f->facts.at, f->began))
+	else if (quiet_is(&s->round.proxy->quiet, &f->facts.at, f->began))
 		fails(f, "it has answered nobody for some seconds");
 	else
 		asking_begin(&f->asking, FETCH_MS);
-}
-
-/* A fetch that ends at once comes back here, so only the outermost goes on; it also tells. */
-static void begin_some(struct fetch_set *s)
-{
-	if (s->beginning)
-		return;
-	s->beginning = true;
-	while (s->next_up < s->n && s->running < FETCH_AT_ONCE)
-		begin(&s->fetches[s->next_up++]);
-	s->beginning = false;
-	if (s->running == 0)
-		tell(s);
 }
 
 /* ---- where to ask ---- */
@@ -229,6 +207,7 @@ static void pick_place(void *arg, struct listener *l, const struct addr *came_to
 	k->came_to[tls] = *came_to;
 }
 
+static const struct round_ops round_ops = {begin, tell};
 static const struct asking_ops ops = {on_open, on_ready, on_failed, on_late};
 
 static void prepare(struct fetch_set *s, struct fetch *f, const struct fetch_wish *wish, const struct pick *k)
@@ -237,12 +216,12 @@ static void prepare(struct fetch_set *s, struct fetch *f, const struct fetch_wis
 	const char *why = "no listener serves it";
 	struct way way;
 
-	*f = (struct fetch){.set = s, .wish = wish, .asking = {.proxy = s->proxy, .side = s->side, .ops = &ops, .fd = -1}};
+	*f = (struct fetch){.set = s, .wish = wish, .asking = {.proxy = s->round.proxy, .side = s->round.side, .ops = &ops, .fd = -1}};
 	if (l) {
 		f->listener = listener_ref(l);
 		f->facts.listener = l->conf->name;
 		f->facts.came_to = k->came_to[wish->tls];
-		if (listener_way(&way, l, s->side, &f->facts.came_to, &f->facts.came_to, LISTENER_MAIN, &why)) {
+		if (listener_way(&way, l, s->round.side, &f->facts.came_to, &f->facts.came_to, LISTENER_MAIN, &why)) {
 			f->facts.at = way_at(&way, 0);
 			f->asking.listener = l;
 			f->asking.came_to = f->facts.came_to;
@@ -262,39 +241,21 @@ int fetch_start(struct proxy *p, struct account *a, enum side side, const struct
 	struct pick k = {0};
 	size_t sets = 0;
 
-	for (s = p->fetches; s; s = s->next)
-		sets++;
+	for (const struct round *r = p->rounds; r; r = r->next)
+		sets += r->ops == &round_ops;
 	if (sets >= FETCH_SETS)
 		return -EBUSY;
 	s = calloc(1, sizeof *s);
 	if (!s)
 		return -ENOMEM;
-	s->proxy = p;
-	s->account = account_ref(a);
-	s->side = side;
+	round_open(&s->round, p, a, side, FETCH_AT_ONCE, &round_ops);
 	s->done = done;
 	s->arg = arg;
-	s->next = p->fetches;
-	s->link = &p->fetches;
-	if (s->next)
-		s->next->link = &s->next;
-	p->fetches = s;
 	probe_places(p, table_def(p->table, a), pick_place, &k);
-	for (; s->n < n && s->n < FETCHES_MAX; s->n++) {
-		s->wishes[s->n] = wishes[s->n];
-		prepare(s, &s->fetches[s->n], &s->wishes[s->n], &k);
+	for (; s->round.n < n && s->round.n < FETCHES_MAX; s->round.n++) {
+		s->wishes[s->round.n] = wishes[s->round.n];
+		prepare(s, &s->fetches[s->round.n], &s->wishes[s->round.n], &k);
 	}
-	begin_some(s);
+	round_begin(&s->round);
 	return 0;
-}
-
-void fetches_end(struct proxy *p, const struct account *a, enum side side)
-{
-	for (struct fetch_set *s = p->fetches, *next; s; s = next) {
-		next = s->next;
-		if (a && (s->account != a || s->side != side))
-			continue;
-		s->done(s->arg, NULL, NULL, 0);
-		set_free(s);
-	}
 }

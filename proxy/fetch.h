@@ -7,7 +7,7 @@
  * A set is what is asked at once of one account and side: at most FETCHES_MAX, FETCH_AT_ONCE at a time, FETCH_MS each; of all sets together
  * there are FETCH_SETS at most, so that memory, descriptors and the time of the main thread are bounded.
  * A back end that has answered nobody for a while is not waited for by each (quiet.h).
- * Ownership: the set is the proxy's (p->fetches) until its callback has run. Threads: the main one. */
+ * Ownership: the set is the proxy's (p->rounds, round.h) until its callback has run. Threads: the main one. */
 #include "lib/acctdef.h"
 #include "lib/conf.h"
 #include "proxy/chunk.h"
@@ -53,8 +53,6 @@ typedef void fetch_done_fn(void *arg, const struct fetch_wish *wishes, const str
 /* wishes are copied. done runs once, maybe before it returns. -ENOMEM; -EBUSY: too many sets: it never runs. */
 int fetch_start(struct proxy *p, struct account *a, enum side side, const struct fetch_wish *wishes, size_t n, fetch_done_fn *done,
 		void *arg);
-/* Of this account and side (NULL: all): not one byte more goes there. */
-void fetches_end(struct proxy *p, const struct account *a, enum side side);
 
 /* An answer as it comes; pure. buf has FETCH_MAX bytes and is the caller's; zeroed else. */
 struct fetch_answer {

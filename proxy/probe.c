@@ -4,6 +4,7 @@
 #include "proxy/listener.h"
 #include "proxy/pp.h"
 #include "proxy/probe_door.h"
+#include "proxy/round.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,13 +30,9 @@ struct probe {
 };
 
 struct probe_set {
-	struct proxy *proxy;
-	struct probe_set *next, **link; /* in p->probes */
-	struct account *account;        /* a reference */
-	enum side side;
+	struct round round;        /* first */
 	char name[DOMAIN_MAX + 1]; /* the exact domain; "": none */
-	size_t n, left_out, next_up, running;
-	bool beginning;
+	size_t left_out;
 	probe_done_fn *done;
 	void *arg;
 	struct probe probes[PROBE_MAX];
@@ -50,24 +47,22 @@ static struct probe *probe_of(struct asking *a)
 
 static void set_free(struct probe_set *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->round.n; i++) {
 		struct probe *b = &s->probes[i];
 
 		asking_end(&b->asking);
 		free(b->answer);
 		listener_unref(b->listener);
 	}
-	*s->link = s->next;
-	if (s->next)
-		s->next->link = s->link;
-	account_unref(s->account);
+	round_close(&s->round);
 	free(s);
 }
 
-static void tell(struct probe_set *s)
+static void tell(struct round *round, bool is_ended)
 {
-	struct probe_result *r = calloc(s->n + 1, sizeof *r);
-	size_t n = r ? s->n : 0;
+	struct probe_set *s = (struct probe_set *)round;
+	struct probe_result *r = is_ended ? NULL : calloc(s->round.n + 1, sizeof *r);
+	size_t n = r ? s->round.n : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct probe *b = &s->probes[i];
@@ -83,12 +78,10 @@ static void tell(struct probe_set *s)
 					     ""};
 		memcpy(r[i].said, b->said, sizeof r[i].said);
 	}
-	s->done(s->arg, r, n, s->left_out); /* r is not NULL for none: it has room for one */
+	s->done(s->arg, r, n, is_ended ? 0 : s->left_out); /* r is not NULL for none: it has room for one */
 	free(r);
 	set_free(s);
 }
-
-static void begin_some(struct probe_set *s);
 
 /* May free the set. */
 static void over(struct probe *b, bool ok)
@@ -99,9 +92,8 @@ static void over(struct probe *b, bool ok)
 	free(b->answer);
 	b->answer = NULL;
 	b->ok = ok;
-	b->ms = (unsigned)(loop_now(s->proxy->loop) - b->began);
-	s->running--;
-	begin_some(s);
+	b->ms = (unsigned)(loop_now(s->round.proxy->loop) - b->began);
+	round_over(&s->round);
 }
 
 static void fails(struct probe *b, const char *why)
@@ -237,30 +229,19 @@ static const struct asking_ops ops = {on_open, on_ready, on_failed, on_late};
 
 /* ---- a set ---- */
 
-static void begin(struct probe *b)
+static void begin(struct round *r, size_t i)
 {
-	struct probe_set *s = b->set;
+	struct probe_set *s = (struct probe_set *)r;
+	struct probe *b = &s->probes[i];
 
-	s->running++;
-	b->began = loop_now(s->proxy->loop);
+	b->began = loop_now(s->round.proxy->loop);
 	if (addr_family(&b->asking.at) == AF_UNSPEC)
 		over(b, false); /* said tells why already */
 	else
 		asking_begin(&b->asking, PROBE_MS);
 }
 
-/* A probe that ends at once comes back here, so only the outermost goes on; it also tells. */
-static void begin_some(struct probe_set *s)
-{
-	if (s->beginning)
-		return;
-	s->beginning = true;
-	while (s->next_up < s->n && s->running < PROBE_AT_ONCE)
-		begin(&s->probes[s->next_up++]);
-	s->beginning = false;
-	if (s->running == 0)
-		tell(s);
-}
+static const struct round_ops round_ops = {begin, tell};
 
 /* ---- what is to be asked ---- */
 
@@ -369,18 +350,19 @@ static void add(void *arg, struct listener *l, const struct addr *dst)
 	struct way way;
 	bool in_tls = false;
 
-	if (listener_way(&way, l, s->side, dst, dst, LISTENER_MAIN, &why))
+	if (listener_way(&way, l, s->round.side, dst, dst, LISTENER_MAIN, &why))
 		to = way_at(&way, 0);
-	if (s->n == PROBE_MAX) {
+	if (s->round.n == PROBE_MAX) {
 		s->left_out++;
 		return;
 	}
-	struct probe *b = &s->probes[s->n++];
+	struct probe *b = &s->probes[s->round.n++];
 	*b = (struct probe){
 		.set = s,
 		.listener = listener_ref(l),
 		.name = l->conf->protocol == PROTOCOL_TCP ? "" : s->name,
-		.asking = {.proxy = s->proxy, .listener = l, .side = s->side, .came_to = *dst, .at = to, .ops = &ops, .fd = -1}};
+		.asking = {
+			.proxy = s->round.proxy, .listener = l, .side = s->round.side, .came_to = *dst, .at = to, .ops = &ops, .fd = -1}};
 	b->door = door_of(l->conf->protocol, l->conf->port, &in_tls);
 	b->asking.name = in_tls ? b->name : NULL;
 	if (addr_family(&to) == AF_UNSPEC)
@@ -404,29 +386,11 @@ int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_f
 
 	if (!s)
 		return -ENOMEM;
-	s->proxy = p;
-	s->account = account_ref(a);
-	s->side = side;
+	round_open(&s->round, p, a, side, PROBE_AT_ONCE, &round_ops);
 	s->done = done;
 	s->arg = arg;
-	s->next = p->probes;
-	s->link = &p->probes;
-	if (s->next)
-		s->next->link = &s->next;
-	p->probes = s;
 	take_name(s, d);
 	probe_places(p, d, add, s);
-	begin_some(s);
+	round_begin(&s->round);
 	return 0;
-}
-
-void probes_end(struct proxy *p, const struct account *a, enum side side)
-{
-	for (struct probe_set *s = p->probes, *next; s; s = next) {
-		next = s->next;
-		if (a && (s->account != a || s->side != side))
-			continue;
-		s->done(s->arg, NULL, 0, 0);
-		set_free(s);
-	}
 }

@@ -12,7 +12,7 @@
  * Which listeners: http and tls for accounts with a domain or an address of their own, tcp for those whose port or address it is. At which
  * addresses: the account's own, else the first pair's of each family that is not another account's.
  * A set is what is asked for one account: at most PROBE_MAX, PROBE_AT_ONCE at a time, PROBE_MS each.
- * Ownership: the set is the proxy's (p->probes) until its callback has run. Threads: the main one. */
+ * Ownership: the set is the proxy's (p->rounds, round.h) until its callback has run. Threads: the main one. */
 #include "lib/acctdef.h"
 #include "lib/conf.h"
 #include "proxy/probe_tls.h"
@@ -49,5 +49,3 @@ struct probe_result {
 typedef void probe_done_fn(void *arg, const struct probe_result *results, size_t n, size_t left_out);
 /* done runs once, maybe before it returns. results NULL: it was ended, or memory was out. -ENOMEM: it never runs. */
 int probe_start(struct proxy *p, struct account *a, enum side side, probe_done_fn *done, void *arg);
-/* Of this account and side (NULL: all): not one byte more goes there. */
-void probes_end(struct proxy *p, const struct account *a, enum side side);

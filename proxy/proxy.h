@@ -20,14 +20,13 @@
 struct alive;
 struct counts;
 struct ctl_server;
-struct fetch_set;
 struct greet;
 struct hold;
 struct intercept;
 struct listener;
-struct probe_set;
 struct probe_tls_shared;
 struct prove;
+struct round;
 struct seenfile;
 struct tls;
 struct worker;
@@ -66,9 +65,8 @@ struct proxy {
 	struct ctl_server *ctl, *ctl_tls;   /* of this host, and of others */
 	struct tls *tls;                    /* for the latter */
 	struct hold *holds;                 /* accounts that are held, and what their holds have seen (control.c) */
-	struct probe_set *probes;           /* questions to back ends that are not answered yet (probe.h) */
+	struct round *rounds;               /* questions to back ends that are not answered yet (round.h) */
 	struct probe_tls_shared *probe_tls; /* of their connections; NULL: there was none yet */
-	struct fetch_set *fetches;          /* likewise, for what they answer (fetch.h) */
 	struct quiet quiet;                 /* back ends that do not answer them */
 	struct prove *proves;               /* likewise, for whom they see (prove.h) */
 	struct greet *greets;               /* likewise, for whether they expect a PROXY header (greet.h) */

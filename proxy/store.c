@@ -6,6 +6,7 @@
  *   {"change": "alice", "side": "transit", "gate": "fenced"}      since then, one per change */
 #include "proxy/store.h"
 
+#include "lib/file.h"
 #include "lib/index.h"
 #include "lib/log.h"
 #include "proxy/crcline.h"
@@ -136,21 +137,6 @@ bool store_wants_save(const struct store *s)
 
 /* ---- writing ---- */
 
-static int write_all(const struct store *s, int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = s->ops.write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 struct out {
 	const struct store *s;
 	int fd, rc;
@@ -163,7 +149,7 @@ struct out {
 static void flush_out(struct out *o)
 {
 	if (o->rc == 0)
-		o->rc = write_all(o->s, o->fd, o->buf, o->len);
+		o->rc = file_write_all(o->s->ops.write, o->fd, o->buf, o->len);
 	o->len = 0;
 }
 
@@ -181,7 +167,7 @@ static void put_line(struct out *o, json_t *object)
 		flush_out(o);
 	if (len > OUT_BUF) {
 		if (o->rc == 0)
-			o->rc = write_all(o->s, o->fd, line, len);
+			o->rc = file_write_all(o->s->ops.write, o->fd, line, len);
 	} else {
 		memcpy(o->buf + o->len, line, len);
 		o->len += len;
@@ -271,7 +257,7 @@ int store_change(struct store *s, const char *account, enum side side, enum gate
 	line = crcline_of(json_pack("{ss ss ss}", "change", account, "side", side_name(side), "gate", gate_name(gate)), &crc, &len);
 	if (!line)
 		return err_set(err, -ENOMEM, "out of memory");
-	rc = write_all(s, s->fd, line, len);
+	rc = file_write_all(s->ops.write, s->fd, line, len);
 	if (rc == 0 && s->ops.fdatasync(s->fd) < 0)
 		rc = -errno;
 	free(line);

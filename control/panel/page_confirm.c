@@ -1,9 +1,9 @@
 /* Before and at the click: first a page with what would happen, how long, and at what price (the command's dry run); its button is the
  * consent. Each such page has a key of its own, so that two clicks on it are one operation. */
 #include "control/panel/parts.h"
-#include "lib/member.h"
 
 #include "lib/hex.h"
+#include "lib/member.h"
 
 #include <stdio.h>
 #include <stdlib.h>

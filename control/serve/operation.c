@@ -32,23 +32,10 @@ int operation_identify(struct operation *o, struct err *err)
 	return hex_random(o->id, OPERATION_ID_MAX - 1, err);
 }
 
-static int count_of(struct store *s, int64_t token, int64_t *n, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = db_query(s->db, &st, err, "SELECT count(*) FROM operations WHERE token = ?", "i", token);
-	if (rc < 0)
-		return rc;
-	rc = db_next(s->db, st, err);
-	if (rc == 1)
-		*n = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return rc < 0 ? rc : 0;
-}
-
 static int make_room(struct store *s, int64_t token, struct err *err)
 {
 	int64_t n = 0;
-	int rc = count_of(s, token, &n, err);
+	int rc = db_number(s->db, &n, err, "SELECT count(*) FROM operations WHERE token = ?", "i", token);
 	if (rc < 0 || n < OPERATIONS_KEPT)
 		return rc;
 	rc = db_run(s->db, err,

@@ -14,13 +14,9 @@
 
 int64_t state_account(struct journal *j, const char *account)
 {
-	sqlite3_stmt *st = NULL;
 	int64_t id = 0;
-	if (!j || db_query(j->db, &st, NULL, "SELECT id FROM accounts WHERE name = ?", "s", account) < 0)
-		return 0;
-	if (db_next(j->db, st, NULL) == 1)
-		id = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
+	if (j)
+		db_number(j->db, &id, NULL, "SELECT id FROM accounts WHERE name = ?", "s", account);
 	return id;
 }
 

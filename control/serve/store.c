@@ -59,9 +59,9 @@ static int step(sqlite3 *db, int64_t from, struct err *err)
 static int upgrade(sqlite3 *db, struct err *err)
 {
 	int64_t id = 0, version = 0;
-	int rc = db_number(db, "PRAGMA user_version", &version, err); /* first: both are written at once */
+	int rc = db_number(db, &version, err, "PRAGMA user_version", ""); /* first: both are written at once */
 	if (rc == 0)
-		rc = db_number(db, "PRAGMA application_id", &id, err);
+		rc = db_number(db, &id, err, "PRAGMA application_id", "");
 	if (rc == 0 && version && id != APPLICATION_ID)
 		rc = err_set(err, -EBADMSG, "this is not a file of shunt serve");
 	return rc == 0 ? db_upgrade(db, APPLICATION_ID, STORE_VERSION, step, err) : rc;
