@@ -1,5 +1,7 @@
 #include "tests/unit/fake_dns.h"
 
+#include "lib/clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -291,4 +293,14 @@ void fake_dns_answer(struct answer *out, const struct fake_line *line)
 		fail_msg("%s", err.text);
 	free(bytes);
 	ldns_pkt_free(q);
+}
+
+void fake_dns_until(struct event_base *base, const unsigned *times, unsigned wanted)
+{
+	for (int64_t end = mono_ms() + 60000; *times < wanted;) {
+		if (mono_ms() > end)
+			fail_msg("waited 60 s for %u results and got %u", wanted, *times);
+		event_base_loopexit(base, &(struct timeval){.tv_usec = 10000});
+		event_base_loop(base, EVLOOP_ONCE);
+	}
 }

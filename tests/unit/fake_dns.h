@@ -28,5 +28,7 @@ int fake_dns_namespace(void **state); /* for cmocka, as group setup: a namespace
 /* Serves all addresses that the table names; the table is read at each question, so it may be changed. */
 struct fake_dns *fake_dns_new(struct event_base *base, struct fake_line *table);
 void fake_dns_free(struct fake_dns *d);
+/* Runs the loop until *times, which counts results, is what is wanted; the test fails after 60 s. */
+void fake_dns_until(struct event_base *base, const unsigned *times, unsigned wanted);
 /* What such a line answers to its qname and qtype, parsed. */
 void fake_dns_answer(struct answer *out, const struct fake_line *line);

@@ -1,6 +1,8 @@
 #include "tests/unit/move_world.h"
 
 #include "control/db.h"
+#include "tests/unit/accounts.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -58,20 +60,13 @@ bool ran(struct world *w, const char *what)
 
 struct journal *open_db(struct world *w)
 {
-	struct journal *j = NULL;
-	struct err err = {0};
-	if (journal_open(&j, w->state, 0, &w->who, &err) < 0)
-		fail_msg("%s", err.text);
-	return j;
+	return accounts_open(w->state, &w->who);
 }
 
 int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	struct err err = {0};
-	struct acctdef d = {0};
-	strcpy(w->dir, "/tmp/shunt-move.XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	place_make(w->dir, "shunt-move");
 	snprintf(w->state, sizeof(w->state), "%s/shunt.db", w->dir);
 	for (int i = 0; i < 4; i++)
 		write_hook(w, i);
@@ -87,11 +82,7 @@ int setup(void **state)
 	fake_add(w->proxy, "alice", SIDE_CLIENT);
 	who_am_i(&w->who);
 	struct journal *j = open_db(w);
-	json_t *o = json_pack("{s:s, s:[s]}", "name", "alice", "domains", "alice.example");
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	json_decref(o);
-	assert_int_equal(journal_account_put(j, &d, &err), 0);
-	acctdef_done(&d);
+	accounts_put_named(j, "alice", SIDE_CLIENT);
 	journal_close(j);
 	*state = w;
 	return 0;
@@ -100,9 +91,7 @@ int setup(void **state)
 int teardown(void **state)
 {
 	struct world *w = *state;
-	char cmd[100];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", w->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(w->dir);
 	fake_free(w->proxy);
 	if (w->dns)
 		fake_dnsupdate_free(w->dns);

@@ -1,7 +1,7 @@
 /* What the new side has accepted: counted from a switch on, by method and outcome, by listener, bounded, added up, and never zero where it
  * is unknown. */
 #include "proxy/accepted.h"
-#include "proxy/table.h"
+#include "tests/unit/tables.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,25 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct table *table_of(const char *json, const struct table *old)
-{
-	struct acctset set = {0};
-	json_t *list = json_loads(json, 0, NULL), *one;
-	struct table *t;
-	size_t i;
-
-	assert_non_null(list);
-	json_array_foreach (list, i, one) {
-		struct acctdef d;
-
-		assert_int_equal(acctdef_from_json(&d, one, NULL), 0);
-		assert_int_equal(acctset_add(&set, &d), 0);
-	}
-	json_decref(list);
-	assert_int_equal(table_new(&t, &set, old, 2, NULL), 0);
-	return t;
-}
 
 static const char both[] = "[{\"name\": \"alice\", \"domains\": [\"alice.example\"]},"
 			   " {\"name\": \"bob\", \"domains\": [\"bob.example\"], \"side\": \"transit\"}]";

@@ -95,16 +95,6 @@ static void world_done(struct world *w)
 	event_base_free(w->base);
 }
 
-static void run_until(struct world *w, const unsigned *times, unsigned wanted)
-{
-	for (int64_t end = mono_ms() + 60000; *times < wanted;) {
-		if (mono_ms() > end)
-			fail_msg("waited 60 s for %u results and got %u", wanted, *times);
-		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 20000});
-		event_base_loop(w->base, EVLOOP_ONCE);
-	}
-}
-
 static void on_verdict(void *arg, const struct delegation *d)
 {
 	struct result *r = arg;
@@ -358,7 +348,7 @@ static void test_verdicts(void **state)
 		world_init(&w, c->extra, RESOLVER);
 		assert_non_null(inquiry_start(w.l, c->domain, c->hosted, nameservers, 2, on_verdict, &r));
 		assert_int_equal(r.times, 0);
-		run_until(&w, &r.times, 1);
+		fake_dns_until(w.base, &r.times, 1);
 		if (r.verdict != c->verdict || strcmp(r.cut, c->cut) != 0 || !strstr(r.why, c->why))
 			fail_msg("%s: found %s of %s because \"%s\" (%s), expected %s of %s because \"%s\"", c->name,
 				 verdict_text(r.verdict), r.cut, r.why, r.ns, verdict_text(c->verdict), c->cut, c->why);
@@ -391,7 +381,7 @@ static void test_many_with_one_parent(void **state)
 		snprintf(name, sizeof name, "d%d.example", i);
 		assert_non_null(inquiry_start(w.l, name, NULL, nameservers, 2, on_verdict, &r));
 	}
-	run_until(&w, &r.times, 3000);
+	fake_dns_until(w.base, &r.times, 3000);
 	print_message("3000 domains in %d ms\n", (int)(mono_ms() - began));
 	for (size_t k = 0; w.table[k].at; k++)
 		if (strcmp(w.table[k].at, RESOLVER) == 0 && w.table[k].qname)
@@ -426,12 +416,12 @@ static void test_silence(void **state)
 	inquiry_start(w.l, "alice.example", NULL, nameservers, 2, on_verdict, &late);
 	for (int i = 0; i < 3000; i++)
 		assert_non_null(inquiry_start(nobody, "alice.example", NULL, nameservers, 2, on_verdict, &mute));
-	run_until(&w, &mute.times, 3000);
+	fake_dns_until(w.base, &mute.times, 3000);
 	assert_int_equal(mute.verdict, VERDICT_UNKNOWN);
 	assert_string_equal(mute.why, "no resolver answers: 127.0.0.101 does not answer");
 	assert_true(mono_ms() - began < 30000); /* one after the other they would take minutes */
 	assert_true(w.table[0].asked < 250);
-	run_until(&w, &late.times, 1);
+	fake_dns_until(w.base, &late.times, 1);
 	assert_int_equal(late.verdict, VERDICT_UNKNOWN);
 	assert_string_equal(late.why, "no verdict within 8 s: no answer came to the servers of example.");
 	assert_true(mono_ms() - began >= 7900 && mono_ms() - began < 40000);
@@ -461,7 +451,7 @@ static void test_cancel(void **state)
 		world_init(&w, (struct fake_line[]){steps[i], {0}}, RESOLVER);
 		for (int k = 0; k < 300; k++)
 			q[k] = inquiry_start(w.l, "alice.example", NULL, nameservers, 2, on_verdict, &never);
-		run_until(&w, &w.table[0].asked, 1);
+		fake_dns_until(w.base, &w.table[0].asked, 1);
 		for (int k = 299; k >= 0; k -= 2)
 			inquiry_cancel(q[k]);
 		event_base_loop(w.base, EVLOOP_NONBLOCK);
@@ -537,7 +527,7 @@ static void test_muster(void **state)
 	zone_order(&z);
 	assert_non_null(muster_start(w.l, &z, &d, &primary, on_muster, &m));
 	assert_int_equal(m.times, 0);
-	run_until(&w, &m.times, 1);
+	fake_dns_until(w.base, &m.times, 1);
 	assert_int_equal(m.list.n, sizeof expected / sizeof *expected);
 	for (size_t i = 0; i < m.list.n; i++) {
 		char text[ADDR_TEXT_MAX];

@@ -5,6 +5,8 @@
 #include "control/preflight_parts.h"
 #include "control/proxylink.h"
 #include "lib/member.h"
+#include "tests/unit/accounts.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -143,8 +145,7 @@ static int setup(void **state)
 {
 	struct house *h = calloc(1, sizeof(*h));
 	struct err err = {0};
-	strcpy(h->dir, "/tmp/shunt-check.XXXXXX");
-	assert_non_null(mkdtemp(h->dir));
+	place_make(h->dir, "shunt-check");
 	snprintf(h->state, sizeof(h->state), "%s/shunt.db", h->dir);
 	h->conf.control = (struct conf_control){.present = true, .state = h->state, .expires_days = 14};
 	h->app = (struct app){.conf = &h->conf, .sigfd = -1};
@@ -153,17 +154,13 @@ static int setup(void **state)
 	assert_int_equal(journal_open(&h->app.db, h->state, 0, &h->app.who, &err), 0);
 	assert_int_equal(journal_begin(h->app.db, &err), 0);
 	for (int i = 0; i < MANY; i++) {
-		struct acctdef d = {0};
 		char name[20], domain[40];
 		snprintf(name, sizeof(name), "a%04d", i);
 		snprintf(domain, sizeof(domain), "a%d.example", i);
 		json_t *o = json_pack("{s:s, s:[s, s]}", "name", name, "domains", domain, "*.a.example");
 		if (i)
 			json_array_remove(json_object_get(o, "domains"), 1);
-		assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-		assert_int_equal(journal_account_put(h->app.db, &d, &err), 0);
-		json_decref(o);
-		acctdef_done(&d);
+		accounts_put(h->app.db, o);
 	}
 	assert_int_equal(journal_commit(h->app.db, &err), 0);
 	*state = h;
@@ -173,11 +170,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct house *h = *state;
-	char cmd[100];
 	app_close(&h->app);
 	json_decref(h->app.out.object);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", h->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(h->dir);
 	free(h);
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* By what accounts are known: kept in step with them, also for those of a file from before there was such a table. */
 #include "control/claims.h"
 #include "control/db.h"
+#include "tests/unit/accounts.h"
+#include "tests/unit/place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,22 +22,8 @@ struct place {
 
 static void open_again(struct place *p)
 {
-	struct err err = {0};
 	journal_close(p->db);
-	if (journal_open(&p->db, p->path, 0, &p->who, &err) < 0)
-		fail_msg("%s", err.text);
-}
-
-static void put(struct place *p, const char *json)
-{
-	struct acctdef d;
-	struct err err = {0};
-	json_t *o = json_loads(json, 0, NULL);
-	assert_non_null(o);
-	if (acctdef_from_json(&d, o, &err) < 0 || journal_account_put(p->db, &d, &err) < 0)
-		fail_msg("%s: %s", json, err.text);
-	acctdef_done(&d);
-	json_decref(o);
+	p->db = accounts_open(p->path, &p->who);
 }
 
 static int64_t id_of(struct place *p, const char *name)
@@ -50,15 +38,18 @@ static int64_t id_of(struct place *p, const char *name)
 static int set_up(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
-	strcpy(p->dir, "/tmp/test_claims.XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
+	place_make(p->dir, "test_claims");
 	snprintf(p->path, sizeof(p->path), "%s/shunt.db", p->dir);
 	who_am_i(&p->who);
 	open_again(p);
-	put(p, "{\"name\":\"alice\",\"domains\":[\"alice.example\",\"*.alice.example\"],\"logins\":[\"*@alice.example\"]}");
-	put(p, "{\"name\":\"Bob\",\"domains\":[\"bob.example\",\"www.alice.example\"],\"addresses\":[\"192.0.2.11\",\"2001:DB8::11\"],"
-	       "\"logins\":[\"Bobftp\",\"sales@bob.example\"],\"ports\":[8300],\"databases_gb\":2}");
-	put(p, "{\"name\":\"c\",\"domains\":[\"*.carol.example\"]}");
+	accounts_put(p->db,
+		     json_loads("{\"name\":\"alice\",\"domains\":[\"alice.example\",\"*.alice.example\"],\"logins\":[\"*@alice.example\"]}",
+				0, NULL));
+	accounts_put(p->db, json_loads("{\"name\":\"Bob\",\"domains\":[\"bob.example\",\"www.alice.example\"],\"addresses\":[\"192.0.2."
+				       "11\",\"2001:DB8::11\"],"
+				       "\"logins\":[\"Bobftp\",\"sales@bob.example\"],\"ports\":[8300],\"databases_gb\":2}",
+				       0, NULL));
+	accounts_put(p->db, json_loads("{\"name\":\"c\",\"domains\":[\"*.carol.example\"]}", 0, NULL));
 	*state = p;
 	return 0;
 }
@@ -66,12 +57,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct place *p = *state;
-	char command[100];
 	journal_close(p->db);
-	snprintf(command, sizeof(command), "rm -rf %s", p->dir);
-	int rc = system(command);
+	place_remove(p->dir);
 	free(p);
-	return rc;
+	return 0;
 }
 
 static void is(struct place *p, enum claim_kind kind, const char *word, enum claim_whose wanted)
@@ -132,7 +121,7 @@ static void test_nearest(void **state)
 static void test_in_step(void **state)
 {
 	struct place *p = *state;
-	put(p, "{\"name\":\"Bob\",\"domains\":[\"bob2.example\"]}");
+	accounts_put(p->db, json_loads("{\"name\":\"Bob\",\"domains\":[\"bob2.example\"]}", 0, NULL));
 	is(p, CLAIM_OF_DOMAIN, "bob2.example", CLAIM_ANOTHERS);
 	is(p, CLAIM_OF_DOMAIN, "bob.example", CLAIM_NOBODYS);
 	is(p, CLAIM_OF_LOGIN, "bobftp", CLAIM_NOBODYS);
@@ -147,7 +136,7 @@ static void test_in_step(void **state)
 	assert_int_equal(journal_account_remove(p->db, "Bob", NULL), 0);
 	is(p, CLAIM_OF_DOMAIN, "bob2.example", CLAIM_NOBODYS);
 	is(p, CLAIM_OF_NAME, "bob", CLAIM_NOBODYS);
-	put(p, "{\"name\":\"carol\",\"domains\":[\"alice.example\"]}"); /* what both have is her own */
+	accounts_put(p->db, json_loads("{\"name\":\"carol\",\"domains\":[\"alice.example\"]}", 0, NULL)); /* what both have is her own */
 	is(p, CLAIM_OF_DOMAIN, "alice.example", CLAIM_OWN);
 }
 
@@ -161,7 +150,7 @@ static void test_older_file(void **state)
 		    "DROP TABLE claims; PRAGMA user_version = 3",
 		    &err) < 0)
 		fail_msg("%s", err.text);
-	put(p, "{\"name\":\"carol\",\"domains\":[\"carol.example\"]}");
+	accounts_put(p->db, json_loads("{\"name\":\"carol\",\"domains\":[\"carol.example\"]}", 0, NULL));
 	open_again(p);
 	test_kinds(state);
 	is(p, CLAIM_OF_DOMAIN, "carol.example", CLAIM_ANOTHERS);

@@ -1,11 +1,9 @@
 /* Commands on one account, with a zone-server in memory: what one of them does while another is under way. */
 #include "dnsupdate/report.h"
-
 #include "lib/loop.h"
-
+#include "tests/unit/place.h"
 #include "tests/unit/zonetext.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -183,15 +181,7 @@ struct stand {
 	char said[1100];
 };
 
-static void write_key(const char *path)
-{
-	static const char key[] = "key \"redir.\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"; };\n";
-	int fd = open(path, O_WRONLY | O_CREAT, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, key, sizeof(key) - 1), sizeof(key) - 1);
-	close(fd);
-}
+static const char key[] = "key \"redir.\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"; };\n";
 
 /* Nobody says whose the domain is (127.0.0.1:9 is closed): then it counts as ours. */
 static void configure(struct stand *s)
@@ -229,11 +219,10 @@ static int up(void **state)
 	struct err err;
 
 	assert_non_null(s);
-	strcpy(s->dir, "/tmp/test_dns_job.XXXXXX");
-	assert_non_null(mkdtemp(s->dir));
+	place_make(s->dir, "test_dns_job");
 	snprintf(s->journal, sizeof(s->journal), "%s/journal", s->dir);
 	snprintf(s->key, sizeof(s->key), "%s/key", s->dir);
-	write_key(s->key);
+	place_put(s->dir, "key", key, sizeof(key) - 1);
 	configure(s);
 	assert_int_equal(loop_new(&s->loop, &err), 0);
 	if (dns_open(&s->dns, &s->conf, s->loop, &err) < 0)
@@ -241,25 +230,6 @@ static int up(void **state)
 	replace_backend(s);
 	*state = s;
 	return 0;
-}
-
-static void empty(const char *dir)
-{
-	DIR *d = opendir(dir);
-	char path[400];
-
-	assert_non_null(d);
-	for (struct dirent *e; (e = readdir(d));) {
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (e->d_type == DT_DIR)
-			empty(path);
-		else
-			unlink(path);
-	}
-	closedir(d);
-	rmdir(dir);
 }
 
 static int down(void **state)
@@ -270,7 +240,7 @@ static int down(void **state)
 	zone_done(&s->primary.zone);
 	loop_free(s->loop);
 	conf_done(&s->conf);
-	empty(s->dir);
+	place_remove(s->dir);
 	free(s);
 	return 0;
 }

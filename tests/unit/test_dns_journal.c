@@ -1,6 +1,7 @@
 /* The journal of shunt-dnsupdate: what was written comes back; what is not whole, not ours or in another's place is refused and named, and
  * hides no other; a zone's lock is one, among processes and within one. */
 #include "dnsupdate/journal.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +25,7 @@ static int setup(void **state)
 {
 	struct place *p = calloc(1, sizeof *p);
 
-	strcpy(p->dir, "/tmp/shunt-dns.XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
+	place_make(p->dir, "shunt-dns");
 	assert_int_equal(journal_open(&p->j, p->dir, NULL), 0);
 	*state = p;
 	return 0;
@@ -34,40 +34,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char cmd[100];
-
 	journal_close(p->j);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", p->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(p->dir);
 	free(p);
 	return 0;
-}
-
-static void put(struct place *p, const char *file, const char *text, size_t len)
-{
-	char path[400];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", p->dir, file);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, len), len);
-	close(fd);
-}
-
-static size_t get(struct place *p, const char *file, char *text, size_t cap)
-{
-	char path[400];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", p->dir, file);
-	fd = open(path, O_RDONLY);
-	assert_true(fd >= 0);
-	n = read(fd, text, cap);
-	assert_true(n > 0 && (size_t)n < cap);
-	close(fd);
-	return (size_t)n;
 }
 
 static void an_entry(struct entry *e, const char *account, const char *zone)
@@ -142,11 +112,11 @@ static void damage_is_refused(void **state)
 	size_t len;
 
 	write_one(p, "alice", "alice.example.");
-	len = get(p, "alice/alice.example", text, sizeof text);
+	len = place_get(p->dir, "alice/alice.example", text, sizeof text);
 	for (size_t n = 0; n < len; n += n < 20 || n + 20 > len ? 1 : 7) {
 		if (n == len - 1 && text[n] == '\n')
 			continue;
-		put(p, "alice/alice.example", text, n);
+		place_put(p->dir, "alice/alice.example", text, n);
 		assert_int_equal(journal_read(p->j, "alice", "alice.example.", &found, &err), -EBADMSG);
 		assert_non_null(strstr(err.text, "alice/alice.example: "));
 		assert_non_null(strstr(err.text, "not guessed"));
@@ -156,7 +126,7 @@ static void damage_is_refused(void **state)
 
 		memcpy(bad, text, len);
 		bad[bit / 8] ^= (char)(1 << bit % 8);
-		put(p, "alice/alice.example", bad, len);
+		place_put(p->dir, "alice/alice.example", bad, len);
 		rc = journal_read(p->j, "alice", "alice.example.", &found, &err);
 		assert_true(rc == 0 || rc == -EBADMSG); /* a blank for another */
 		if (rc == 0) {
@@ -167,12 +137,12 @@ static void damage_is_refused(void **state)
 	}
 	/* a good one in another place: of another account, of another zone */
 	write_one(p, "bob", "bob.example.");
-	put(p, "bob/bob.example", text, len);
+	place_put(p->dir, "bob/bob.example", text, len);
 	assert_int_equal(journal_read(p->j, "bob", "bob.example.", &found, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "which has another place"));
-	put(p, "bob/alice.example", text, len);
+	place_put(p->dir, "bob/alice.example", text, len);
 	assert_int_equal(journal_read(p->j, "bob", "alice.example.", &found, &err), -EBADMSG);
-	put(p, "alice/other.example", text, len);
+	place_put(p->dir, "alice/other.example", text, len);
 	assert_int_equal(journal_read(p->j, "alice", "other.example.", &found, &err), -EBADMSG);
 }
 
@@ -201,7 +171,7 @@ static void names_are_names(void **state)
 	write_one(p, "alice", "0/25.2.0.192.in-addr.arpa.");
 	assert_int_equal(journal_read(p->j, "alice", "0/25.2.0.192.in-addr.arpa.", &found, &err), 0);
 	entry_done(&found);
-	assert_true(get(p, "alice/0%2F25.2.0.192.in-addr.arpa", (char[4096]){0}, 4096) > 0);
+	assert_true(place_get(p->dir, "alice/0%2F25.2.0.192.in-addr.arpa", (char[4096]){0}, 4096) > 0);
 	/* as long as names are */
 	memset(zone, 'a', sizeof zone);
 	for (size_t i = 60; i < 240; i += 60)
@@ -232,7 +202,7 @@ static void all_in_order(void **state)
 	write_one(p, "alice", "alice.example.");
 	write_one(p, "bob", "bob.example.");
 	write_one(p, "alice", "a.example.");
-	put(p, "alice/.new-1-0", "{", 1); /* what a crash left of a write */
+	place_put(p->dir, "alice/.new-1-0", "{", 1); /* what a crash left of a write */
 	assert_int_equal(journal_all(p->j, NULL, &all, &err), 0);
 	assert_int_equal(all.n, 5);
 	for (size_t i = 0; i < 5; i++) {
@@ -245,7 +215,7 @@ static void all_in_order(void **state)
 	assert_string_equal(all.entries[0].zone, "bob.example.");
 	entry_list_done(&all);
 	/* one that is damaged hides no other */
-	put(p, "alice/alice.example", "{", 1);
+	place_put(p->dir, "alice/alice.example", "{", 1);
 	assert_int_equal(journal_all(p->j, NULL, &all, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "alice/alice.example: "));
 	assert_int_equal(all.n, 4);

@@ -1,10 +1,9 @@
 /* The line in which work waits: so much of it at a time, what is urgent first, and what merely waits for others in nobody's way. */
 #include "dnsupdate/dns.h"
-
 #include "lib/loop.h"
+#include "tests/unit/place.h"
 
 #include <event2/event.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,15 +39,7 @@ static void turn(struct stand *s)
 	event_base_loop(loop_base(s->loop), EVLOOP_NONBLOCK);
 }
 
-static void write_key(const char *path)
-{
-	static const char key[] = "key \"redir.\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"; };\n";
-	int fd = open(path, O_WRONLY | O_CREAT, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, key, sizeof(key) - 1), sizeof(key) - 1);
-	close(fd);
-}
+static const char key[] = "key \"redir.\" { algorithm hmac-sha256; secret \"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\"; };\n";
 
 static int up(void **state)
 {
@@ -56,12 +47,11 @@ static int up(void **state)
 	struct err err;
 
 	assert_non_null(s);
-	strcpy(s->dir, "/tmp/test_dns_line.XXXXXX");
-	assert_non_null(mkdtemp(s->dir));
+	place_make(s->dir, "test_dns_line");
 	snprintf(s->journal, sizeof(s->journal), "%s/journal", s->dir);
 	snprintf(s->locks, sizeof(s->locks), "%s/.locks", s->journal);
 	snprintf(s->key, sizeof(s->key), "%s/key", s->dir);
-	write_key(s->key);
+	place_put(s->dir, "key", key, sizeof(key) - 1);
 	s->server = (struct conf_zone_server){.backend = BACKEND_RFC2136, .key_file = s->key};
 	strcpy(s->address, "127.0.0.1");
 	s->resolvers[0] = s->server.address.text = s->address;

@@ -4,8 +4,10 @@
 #include "control/homeward.h"
 #include "control/network.h"
 #include "control/publish.h"
+#include "tests/unit/accounts.h"
 #include "tests/unit/fake_dnsupdate.h"
 #include "tests/unit/fake_netctl.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -26,20 +28,11 @@ struct house {
 
 static void put(struct house *h, const char *name, enum side side, int domains)
 {
-	struct err err = {0};
-	struct acctdef d = {0};
-	char domain[80];
-	json_t *o = json_pack("{s:s, s:[]}", "name", name, "domains");
-	for (int i = 0; i < domains; i++) {
-		snprintf(domain, sizeof(domain), "d%d.%s.example", i, name);
-		json_array_append_new(json_object_get(o, "domains"), json_string(domain));
-	}
+	json_t *o = json_pack("{s:s, s:[], s:s}", "name", name, "domains", "side", side_name(side));
+	for (int i = 0; i < domains; i++)
+		json_array_append_new(json_object_get(o, "domains"), json_sprintf("d%d.%s.example", i, name));
 	json_array_append_new(json_object_get(o, "domains"), json_sprintf("%s.example", name));
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	d.side = side;
-	assert_int_equal(journal_account_put(h->app.db, &d, &err), 0);
-	json_decref(o);
-	acctdef_done(&d);
+	accounts_put(h->app.db, o);
 }
 
 /* alice is on the client server, bob on the transit server. */
@@ -47,8 +40,7 @@ static int setup(void **state)
 {
 	struct house *h = calloc(1, sizeof(*h));
 	struct err err = {0};
-	strcpy(h->dir, "/tmp/shunt-dnsdebt.XXXXXX");
-	assert_non_null(mkdtemp(h->dir));
+	place_make(h->dir, "shunt-dnsdebt");
 	snprintf(h->state, sizeof(h->state), "%s/shunt.db", h->dir);
 	h->conf.control = (struct conf_control){.present = true, .state = h->state};
 	h->conf.dns.wait = 4;
@@ -68,12 +60,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct house *h = *state;
-	char cmd[100];
 	app_close(&h->app);
 	json_decref(h->app.out.object);
 	fake_dnsupdate_free(h->dns);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", h->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(h->dir);
 	free(h);
 	return 0;
 }
@@ -139,12 +129,7 @@ static void test_others_are_told(void **state)
 {
 	struct house *h = *state;
 	struct err err = {0};
-	struct acctdef d = {0};
-	json_t *o = json_pack("{s:s, s:[s]}", "name", "carol", "domains", "shop.bob.example");
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	assert_int_equal(journal_account_put(h->app.db, &d, &err), 0);
-	json_decref(o);
-	acctdef_done(&d);
+	accounts_put(h->app.db, json_pack("{s:s, s:[s]}", "name", "carol", "domains", "shop.bob.example"));
 	owe(h, "bob");
 	assert_int_equal(dnsdebt_settle(&h->app, NULL, false, &err), EXIT_DONE);
 	assert_string_equal(h->dns->others, "shop.bob.example ");

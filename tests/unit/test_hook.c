@@ -1,5 +1,6 @@
 /* Hooks as real processes: what they see, what of their words is kept, and that none of them outlives its end, ours included. */
 #include "control/hook.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -25,8 +26,7 @@ struct bench {
 static int setup(void **state)
 {
 	struct bench *b = calloc(1, sizeof(*b));
-	strcpy(b->dir, "/tmp/shunt-hook.XXXXXX");
-	assert_non_null(mkdtemp(b->dir));
+	place_make(b->dir, "shunt-hook");
 	snprintf(b->path, sizeof(b->path), "%s/hook", b->dir);
 	*state = b;
 	return 0;
@@ -35,9 +35,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct bench *b = *state;
-	char cmd[100];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", b->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(b->dir);
 	free(b);
 	return 0;
 }

@@ -3,6 +3,8 @@
 #include "control/db.h"
 #include "control/journal.h"
 #include "control/lock.h"
+#include "tests/unit/accounts.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +28,7 @@ struct place {
 static int setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
-	strcpy(p->dir, "/tmp/shunt-journal.XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
+	place_make(p->dir, "shunt-journal");
 	snprintf(p->path, sizeof(p->path), "%s/state/shunt.db", p->dir);
 	who_am_i(&p->who);
 	*state = p;
@@ -37,34 +38,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char cmd[100];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", p->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(p->dir);
 	free(p);
 	return 0;
-}
-
-static struct journal *open_ok(struct place *p)
-{
-	struct journal *j = NULL;
-	struct err err = {0};
-	if (journal_open(&j, p->path, 0, &p->who, &err) < 0)
-		fail_msg("%s", err.text);
-	return j;
-}
-
-static void put_account(struct journal *j, const char *name, enum side side)
-{
-	struct err err = {0};
-	struct acctdef d = {0};
-	char domain[80];
-	snprintf(domain, sizeof(domain), "%s.example", name);
-	json_t *o = json_pack("{s:s, s:[s]}", "name", name, "domains", domain);
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	d.side = side;
-	assert_int_equal(journal_account_put(j, &d, &err), 0);
-	json_decref(o);
-	acctdef_done(&d);
 }
 
 static void test_made_private(void **state)
@@ -72,8 +48,8 @@ static void test_made_private(void **state)
 	struct place *p = *state;
 	struct stat st;
 	char dir[80], lock[120];
-	struct journal *j = open_ok(p);
-	put_account(j, "alice", SIDE_CLIENT);
+	struct journal *j = accounts_open(p->path, &p->who);
+	accounts_put_named(j, "alice", SIDE_CLIENT);
 	journal_close(j);
 	assert_int_equal(stat(p->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
@@ -83,7 +59,7 @@ static void test_made_private(void **state)
 	snprintf(lock, sizeof(lock), "%s.lock", p->path);
 	assert_int_equal(stat(lock, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	j = open_ok(p);
+	j = accounts_open(p->path, &p->who);
 	struct account_row row;
 	struct err err;
 	assert_int_equal(journal_account(j, "alice", &row, &err), 0);
@@ -200,8 +176,8 @@ static void test_damage_is_refused(void **state)
 		struct err err = {0};
 		struct stat before, after;
 		setup((void **)&p);
-		j = open_ok(p);
-		put_account(j, "alice", SIDE_TRANSIT);
+		j = accounts_open(p->path, &p->who);
+		accounts_put_named(j, "alice", SIDE_TRANSIT);
 		journal_close(j);
 		cases[i].damage(p->path);
 		assert_int_equal(lstat(p->path, &before), 0);
@@ -227,8 +203,8 @@ static void test_older_version_is_brought_up(void **state)
 	assert_int_equal(mkdir(dir, 0700), 0);
 	sql(p->path, "PRAGMA application_id = 1936225646; PRAGMA user_version = 0; CREATE TABLE old(x)");
 	chmod(p->path, 0600);
-	struct journal *j = open_ok(p);
-	put_account(j, "alice", SIDE_CLIENT);
+	struct journal *j = accounts_open(p->path, &p->who);
+	accounts_put_named(j, "alice", SIDE_CLIENT);
 	journal_close(j);
 }
 
@@ -238,21 +214,21 @@ static void test_uncommitted_is_gone(void **state)
 	struct acctset set;
 	struct err err;
 	int status;
-	journal_close(open_ok(p));
+	journal_close(accounts_open(p->path, &p->who));
 	pid_t pid = fork();
 	if (pid == 0) {
-		struct journal *j = open_ok(p);
+		struct journal *j = accounts_open(p->path, &p->who);
 		journal_begin(j, &err);
-		put_account(j, "alice", SIDE_CLIENT);
+		accounts_put_named(j, "alice", SIDE_CLIENT);
 		kill(getpid(), SIGKILL);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	assert_int_equal(journal_accounts(j, &set, &err), 0);
 	assert_int_equal(set.n, 0);
 	assert_int_equal(journal_begin(j, &err), 0);
-	put_account(j, "bob", SIDE_CLIENT);
+	accounts_put_named(j, "bob", SIDE_CLIENT);
 	journal_rollback(j);
 	assert_int_equal(journal_accounts(j, &set, &err), 0);
 	assert_int_equal(set.n, 0);
@@ -263,7 +239,7 @@ static void test_trail_is_append_only(void **state)
 {
 	struct place *p = *state;
 	struct err err;
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	json_t *list;
 	assert_int_equal(journal_note(j, "alice", 0, "something", NULL, &err), 0);
 	assert_int_not_equal(db_exec(j->db, "DELETE FROM journal", &err), 0);
@@ -284,11 +260,11 @@ static void test_moves(void **state)
 {
 	struct place *p = *state;
 	struct err err;
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	struct account_row account;
 	struct move_rows open;
 	struct acctset set;
-	put_account(j, "alice", SIDE_CLIENT);
+	accounts_put_named(j, "alice", SIDE_CLIENT);
 	assert_int_equal(journal_account(j, "alice", &account, &err), 0);
 	struct move_row m = {.account = "alice", .kind = "migrate", .account_id = account.id, .to = SIDE_TRANSIT, .step = "preparing"};
 	struct move_row second = {.account = "alice", .kind = "migrate", .account_id = account.id, .to = SIDE_TRANSIT, .step = "preparing"};
@@ -312,7 +288,7 @@ static void test_moves(void **state)
 	m.fenced = false;
 	assert_int_equal(journal_move_put(j, &m, "done", NULL, &err), 0);
 	assert_int_equal(journal_account_side(j, "alice", SIDE_TRANSIT, &err), 0);
-	put_account(j, "alice", SIDE_CLIENT); /* new data: the side stays */
+	accounts_put_named(j, "alice", SIDE_CLIENT); /* new data: the side stays */
 	assert_int_equal(journal_accounts(j, &set, &err), 0);
 	assert_int_equal(set.defs[0].side, SIDE_TRANSIT);
 	assert_int_equal(set.defs[0].gate, GATE_OPEN);
@@ -333,7 +309,7 @@ static void test_clocks_and_marks(void **state)
 {
 	struct place *p = *state;
 	struct err err;
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	int64_t first, again;
 	bool pending;
 	assert_int_equal(journal_clock(j, "start", &first, &err), -ENOENT);
@@ -357,7 +333,7 @@ static void test_lock_ends_with_its_owner(void **state)
 	struct err err;
 	int status, ready[2];
 	char c;
-	journal_close(open_ok(p));
+	journal_close(accounts_open(p->path, &p->who));
 	assert_int_equal(locks_open(&mine, p->path, &err), 0);
 	assert_int_equal(pipe(ready), 0);
 	pid_t pid = fork();

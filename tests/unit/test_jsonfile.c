@@ -1,6 +1,7 @@
 /* A file of jsonfile comes back as it was written or is refused, with the file and what was found in it named; and whatever hinders a
  * write, the old object stays. */
 #include "lib/jsonfile.h"
+#include "tests/unit/place.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,8 +34,7 @@ static int setup(void **state)
 	struct place *p = calloc(1, sizeof *p);
 
 	assert_non_null(p);
-	strcpy(p->path, "/tmp/test_jsonfile.XXXXXX");
-	assert_non_null(mkdtemp(p->path));
+	place_make(p->path, "test_jsonfile");
 	p->dir = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(p->dir >= 0);
 	*state = p;
@@ -44,34 +44,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char cmd[100];
-
 	close(p->dir);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", p->path);
-	assert_int_equal(system(cmd), 0);
+	place_remove(p->path);
 	free(p);
 	return 0;
-}
-
-static void put(struct place *p, const char *name, const char *text, size_t len)
-{
-	int fd = openat(p->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, len), len);
-	close(fd);
-}
-
-static size_t get(struct place *p, const char *name, char *text, size_t cap)
-{
-	int fd = openat(p->dir, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	assert_true(fd >= 0);
-	n = read(fd, text, cap);
-	assert_true(n > 0);
-	close(fd);
-	return (size_t)n;
 }
 
 static json_t *an_object(const char *text, size_t numbers)
@@ -174,15 +150,15 @@ static void damage_is_refused(void **state)
 	size_t len;
 
 	assert_int_equal(jsonfile_write(p->dir, "a", p->path, object, MOST, NULL), 0);
-	len = get(p, "a", text, sizeof text);
+	len = place_get(p->path, "a", text, sizeof text);
 	for (size_t n = 0; n < len; n++) {
-		put(p, "a", text, n);
+		place_put(p->path, "a", text, n);
 		refused(p, "a", -EBADMSG, "found no JSON");
 	}
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		memcpy(bad, text, len);
 		bad[bit / 8] ^= (char)(1 << bit % 8);
-		put(p, "a", bad, len);
+		place_put(p->path, "a", bad, len);
 		if (jsonfile_read(p->dir, "a", p->path, MOST, &found, NULL) != 0)
 			refused(p, "a", -EBADMSG, ": found ");
 		else
@@ -211,11 +187,11 @@ static void strange_files_are_refused(void **state)
 	char much[MOST + 1];
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		put(p, "a", cases[i].text, strlen(cases[i].text));
+		place_put(p->path, "a", cases[i].text, strlen(cases[i].text));
 		refused(p, "a", -EBADMSG, cases[i].words);
 	}
 	memset(much, ' ', sizeof much);
-	put(p, "a", much, sizeof much);
+	place_put(p->path, "a", much, sizeof much);
 	refused(p, "a", -EFBIG, "found 4097 bytes, expected at most 4096");
 	write_one(p, "b", "whole");
 	assert_int_equal(symlinkat("b", p->dir, "link"), 0);
@@ -236,7 +212,7 @@ static void a_link_is_not_written_through(void **state)
 	struct place *p = *state;
 	struct stat st;
 
-	put(p, "theirs", "as it was", 9);
+	place_put(p->path, "theirs", "as it was", 9);
 	assert_int_equal(symlinkat("theirs", p->dir, "a"), 0);
 	write_one(p, "a", "new");
 	assert_true(says(p, "a", "new"));
@@ -284,7 +260,7 @@ static void left_overs_are_in_nobodys_way(void **state)
 
 	for (unsigned n = 0; n < 3; n++) {
 		snprintf(name, sizeof name, ".new-%ld-%u", (long)getpid(), n);
-		put(p, name, "{", 1);
+		place_put(p->path, name, "{", 1);
 	}
 	write_one(p, "a", "new");
 	assert_true(says(p, "a", "new"));
@@ -306,13 +282,13 @@ static void left_overs_are_swept(void **state)
 	snprintf(dead, sizeof dead, ".new-%ld-0", (long)pid);
 	snprintf(fresh, sizeof fresh, ".new-%ld-1", (long)pid);
 	snprintf(mine, sizeof mine, ".new-%ld-0", (long)getpid());
-	put(p, dead, "{", 1);
-	put(p, fresh, "{", 1);
-	put(p, mine, "{", 1);
+	place_put(p->path, dead, "{", 1);
+	place_put(p->path, fresh, "{", 1);
+	place_put(p->path, mine, "{", 1);
 	assert_int_equal(utimensat(p->dir, dead, long_ago, 0), 0);
 	assert_int_equal(utimensat(p->dir, mine, long_ago, 0), 0);
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-		put(p, others[i], "{", 1);
+		place_put(p->path, others[i], "{", 1);
 		assert_int_equal(utimensat(p->dir, others[i], long_ago, 0), 0);
 		jsonfile_sweep(p->dir, others[i]);
 	}

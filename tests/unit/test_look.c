@@ -81,16 +81,6 @@ static void world_done(struct world *w)
 	event_base_free(w->base);
 }
 
-static void run_until(struct world *w, const unsigned *times, unsigned wanted)
-{
-	for (int64_t end = mono_ms() + 60000; *times < wanted;) {
-		if (mono_ms() > end)
-			fail_msg("waited 60 s for %u answers and got %u", wanted, *times);
-		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 20000});
-		event_base_loop(w->base, EVLOOP_ONCE);
-	}
-}
-
 static struct addr at(const char *text)
 {
 	struct addr a;
@@ -141,7 +131,7 @@ static void test_answers(void **state)
 
 		assert_non_null(look_at(w.l, &server, cases[i].name, RR_A, hear, &h));
 		assert_int_equal(h.times, 0); /* never from inside */
-		run_until(&w, &h.times, 1);
+		fake_dns_until(w.base, &h.times, 1);
 		if (!h.answers)
 			fail_msg("%s: %s", cases[i].name, h.error);
 		assert_int_equal(h.rcode, cases[i].rcode);
@@ -183,7 +173,7 @@ static void test_errors(void **state)
 		struct addr server = at(cases[i].server);
 
 		assert_non_null(look_at(w.l, &server, cases[i].name, RR_A, hear, &h));
-		run_until(&w, &h.times, 1);
+		fake_dns_until(w.base, &h.times, 1);
 		assert_int_equal(h.answers, 0);
 		if (!strstr(h.error, cases[i].error))
 			fail_msg("%s at %s: found \"%s\", expected \"%s\"", cases[i].name, cases[i].server, h.error, cases[i].error);
@@ -216,11 +206,11 @@ static void test_many_and_a_dead_server(void **state)
 		assert_non_null(look_at(w.l, &mute, name, RR_A, hear, &dead));
 		assert_non_null(look_at(w.l, &live, name, RR_A, hear, &good));
 	}
-	run_until(&w, &good.times, 1000);
+	fake_dns_until(w.base, &good.times, 1000);
 	assert_int_equal(good.answers, 1000);
 	assert_int_equal(dead.times, 0); /* before the other one was given up */
 	assert_true(table[0].ports >= 5);
-	run_until(&w, &dead.times, 1000);
+	fake_dns_until(w.base, &dead.times, 1000);
 	assert_int_equal(dead.answers, 0);
 	assert_string_equal(dead.error, "127.0.0.3 does not answer");
 	assert_true(mono_ms() - began < 30000); /* one after the other they would take minutes */
@@ -228,7 +218,7 @@ static void test_many_and_a_dead_server(void **state)
 	assert_true(asked <= 2 * 64 + 2);
 	began = mono_ms();
 	look_at(w.l, &mute, "late.test.", RR_A, hear, &late);
-	run_until(&w, &late.times, 1);
+	fake_dns_until(w.base, &late.times, 1);
 	assert_true(mono_ms() - began < 2 * LOOK_TIMEOUT_MS); /* and no try was waited for, the second of which takes as long as that */
 	assert_int_equal(table[1].asked, asked);
 	world_done(&w);
@@ -252,13 +242,13 @@ static void test_cancel(void **state)
 		k[i] = look_at(w.l, &mute, "a.test.", RR_A, hear, &never);
 	waiting = look_addresses(w.l, "host.test.", hear_addresses, &never);
 	look_at(w.l, &live, "a.test.", RR_A, hear, &h);
-	run_until(&w, &h.times, 1);
+	fake_dns_until(w.base, &h.times, 1);
 	for (int i = 0; i < 100; i++)
 		look_cancel(k[i]);
 	look_cancel(waiting);
 	look_cancel(NULL);
 	look_at(w.l, &live, "a.test.", RR_A, hear, &h);
-	run_until(&w, &h.times, 2);
+	fake_dns_until(w.base, &h.times, 2);
 	for (int i = 0; i < 50; i++) /* in line, under way, and done: look_free() ends all */
 		look_at(w.l, i % 2 ? &live : &mute, "a.test.", RR_A, hear, &never);
 	event_base_loop(w.base, EVLOOP_NONBLOCK);
@@ -277,7 +267,7 @@ static void test_free_in_callback(void **state)
 	world_init(&w, table, RESOLVERS("127.0.0.2"));
 	h.free_it = w.l;
 	look_at(w.l, &live, "a.test.", RR_A, hear, &h);
-	run_until(&w, &h.times, 1);
+	fake_dns_until(w.base, &h.times, 1);
 	w.l = NULL;
 	world_done(&w);
 }
@@ -302,15 +292,15 @@ static void test_resolvers(void **state)
 	assert_int_equal(look_resolvers(w.l, &list), 4);
 	assert_string_equal(addr_text_port(&list[3], text), "[::1]:53");
 	look_up(w.l, "www.test.", RR_A, hear, &h);
-	run_until(&w, &h.times, 1);
+	fake_dns_until(w.base, &h.times, 1);
 	assert_int_equal(h.answers, 1);
 	assert_int_equal(h.rcode, RCODE_NOERROR);
 	assert_int_equal(table[2].recursive, 1);
 	look_up(w.l, "www.test.", RR_A, hear, &h); /* begins with the one that answered */
-	run_until(&w, &h.times, 2);
+	fake_dns_until(w.base, &h.times, 2);
 	assert_int_equal(table[0].asked, 1);
 	look_up(w.l, "broken.test.", RR_A, hear, &h); /* all fail, and what one of them said is told */
-	run_until(&w, &h.times, 3);
+	fake_dns_until(w.base, &h.times, 3);
 	assert_int_equal(h.answers, 3);
 	assert_int_equal(h.rcode, RCODE_SERVFAIL);
 	world_done(&w);
@@ -359,14 +349,14 @@ static void test_resolv_conf(void **state)
 	world_init(&w, table, NULL, 0);
 	assert_int_equal(look_resolvers(w.l, &list), 0); /* nobody configured them */
 	look_up(w.l, "a.test.", RR_A, hear, &h);
-	run_until(&w, &h.times, 1);
+	fake_dns_until(w.base, &h.times, 1);
 	assert_int_equal(h.rcode, RCODE_SERVFAIL);
 	assert_int_equal(ftruncate(fd, 0), 0);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	assert_true(dprintf(fd, "nameserver 127.0.0.5\n") > 0);
 	for (int64_t end = mono_ms() + 30000; table[1].asked == 0 && mono_ms() < end;) {
 		look_up(w.l, "a.test.", RR_A, hear, &h);
-		run_until(&w, &h.times, h.times + 1);
+		fake_dns_until(w.base, &h.times, h.times + 1);
 	}
 	assert_int_equal(h.rcode, RCODE_NOERROR);
 	close(fd);
@@ -416,7 +406,7 @@ static void test_addresses(void **state)
 
 		assert_non_null(look_addresses(w.l, cases[i].name, hear_addresses, &h));
 		assert_int_equal(h.times, 0);
-		run_until(&w, &h.times, 1);
+		fake_dns_until(w.base, &h.times, 1);
 		if (h.n_addrs != cases[i].n)
 			fail_msg("%s: found %zu addresses (%s)", cases[i].name, h.n_addrs, h.error);
 		if (cases[i].first)
@@ -426,7 +416,7 @@ static void test_addresses(void **state)
 	}
 	for (int i = 0; i < 1000; i++) /* asked for once, whoever wants to know */
 		look_addresses(w.l, "NS.test.", hear_addresses, &many);
-	run_until(&w, &many.times, 1000);
+	fake_dns_until(w.base, &many.times, 1000);
 	assert_int_equal(table[0].asked, 1);
 	assert_int_equal(table[1].asked, 1);
 	world_done(&w);
@@ -441,7 +431,7 @@ static void test_hosts_file(void **state)
 	(void)state;
 	world_init(&w, table, RESOLVERS("127.0.0.2"));
 	look_addresses(w.l, "localhost", hear_addresses, &h);
-	run_until(&w, &h.times, 1);
+	fake_dns_until(w.base, &h.times, 1);
 	assert_true(h.n_addrs >= 1);
 	assert_true(addr_is_loopback(&h.addrs[0]));
 	assert_int_equal(table[0].asked, 0);

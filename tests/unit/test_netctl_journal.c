@@ -1,6 +1,7 @@
 /* The journal of shunt-netctl: what was written comes back, and what is not whole, not ours or not of this version is refused and named -
  * cut at every byte, each bit of it turned. Nothing of it is guessed at, and the others are not kept from being read. */
 #include "netctl/journal.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +24,7 @@ static int setup(void **state)
 {
 	struct place *p = calloc(1, sizeof *p);
 
-	strcpy(p->dir, "/tmp/shunt-plans.XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
+	place_make(p->dir, "shunt-plans");
 	assert_int_equal(journal_open(&p->j, p->dir, NULL), 0);
 	*state = p;
 	return 0;
@@ -33,11 +33,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char cmd[100];
-
 	journal_close(p->j);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", p->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(p->dir);
 	free(p);
 	return 0;
 }
@@ -46,33 +43,6 @@ static json_t *a_plan(const char *name)
 {
 	return json_pack("{s:s, s:s, s:i, s:[{s:s, s:[{s:s, s:s}], s:[]}]}", "plan", name, "state", "pending", "began-ms", 1, "stages",
 			 "name", "prepare", "ops", "op", "addr", "address", "192.0.2.1/32", "undo");
-}
-
-static void put(struct place *p, const char *file, const char *text, size_t len)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", p->dir, file);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, len), len);
-	close(fd);
-}
-
-static size_t get(struct place *p, const char *file, char *text, size_t cap)
-{
-	char path[128];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", p->dir, file);
-	fd = open(path, O_RDONLY);
-	assert_true(fd >= 0);
-	n = read(fd, text, cap);
-	assert_true(n > 0);
-	close(fd);
-	return (size_t)n;
 }
 
 static void comes_back(void **state)
@@ -116,15 +86,15 @@ static void damage_is_refused(void **state)
 	size_t len;
 
 	assert_int_equal(journal_write(p->j, plan, NULL), 0);
-	len = get(p, "takeover.json", text, sizeof text);
+	len = place_get(p->dir, "takeover.json", text, sizeof text);
 	for (size_t n = 0; n < len; n++) {
-		put(p, "takeover.json", text, n);
+		place_put(p->dir, "takeover.json", text, n);
 		refused_or_same(p, plan, false);
 	}
 	for (size_t bit = 0; bit < len * 8; bit++) {
 		memcpy(bad, text, len);
 		bad[bit / 8] ^= (char)(1 << bit % 8);
-		put(p, "takeover.json", bad, len);
+		place_put(p->dir, "takeover.json", bad, len);
 		refused_or_same(p, plan, true); /* a blank for another */
 	}
 	json_decref(plan);
@@ -146,13 +116,13 @@ static void strange_files_are_refused(void **state)
 	struct err err;
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-		put(p, "takeover.json", texts[i], strlen(texts[i]));
+		place_put(p->dir, "takeover.json", texts[i], strlen(texts[i]));
 		refused_or_same(p, NULL, false);
 	}
 	/* a good one under another name */
 	assert_int_equal(journal_write(p->j, plan, NULL), 0);
-	len = get(p, "give.json", text, sizeof text);
-	put(p, "takeover.json", text, len);
+	len = place_get(p->dir, "give.json", text, sizeof text);
+	place_put(p->dir, "takeover.json", text, len);
 	refused_or_same(p, NULL, false);
 	json_decref(plan);
 	/* a link leads nowhere */
@@ -194,13 +164,13 @@ static void one_that_is_damaged_hides_no_other(void **state)
 
 	assert_int_equal(journal_write(p->j, give, NULL), 0);
 	assert_int_equal(journal_write(p->j, yield, NULL), 0);
-	put(p, "reply.json.new", "{", 1); /* what a crash left of a write, once and now */
-	put(p, ".new-1-0", "{", 1);
-	put(p, ".new-1-0.json", "{", 1);
+	place_put(p->dir, "reply.json.new", "{", 1); /* what a crash left of a write, once and now */
+	place_put(p->dir, ".new-1-0", "{", 1);
+	place_put(p->dir, ".new-1-0.json", "{", 1);
 	assert_int_equal(journal_all(p->j, &all, &err), 0);
 	assert_int_equal(json_array_size(all), 2);
 	json_decref(all);
-	put(p, "takeover.json", "{", 1);
+	place_put(p->dir, "takeover.json", "{", 1);
 	assert_int_equal(journal_all(p->j, &all, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "takeover.json"));
 	assert_int_equal(json_array_size(all), 2);

@@ -2,7 +2,9 @@
  * a crash (fork and _exit) at every point, which the next command brings to an end. */
 #include "control/moved.h"
 #include "control/network.h"
+#include "tests/unit/accounts.h"
 #include "tests/unit/fake_netctl.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -71,19 +73,13 @@ static void close_app(struct app *a)
 static void account(struct world *w, const char *name, enum side side, const char *address)
 {
 	struct err err = {0};
-	struct acctdef d = {0};
 	struct app a;
-	char domain[80];
 	open_app(w, &a);
-	snprintf(domain, sizeof(domain), "%s.example", name);
-	json_t *o = json_pack("{s:s, s:[s], s:s}", "name", name, "domains", domain, "side", side_name(side));
+	json_t *o = json_pack("{s:s, s:[o]}", "name", name, "domains", json_sprintf("%s.example", name));
 	if (address)
 		json_object_set_new(o, "addresses", json_pack("[s]", address));
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	json_decref(o);
-	assert_int_equal(journal_account_put(a.db, &d, &err), 0);
+	accounts_put(a.db, o);
 	assert_int_equal(journal_account_side(a.db, name, side, &err), 0);
-	acctdef_done(&d);
 	close_app(&a);
 }
 
@@ -99,8 +95,7 @@ static void side(struct world *w, const char *name, enum side to)
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	strcpy(w->dir, "/tmp/shunt-network.XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	place_make(w->dir, "shunt-network");
 	snprintf(w->state, sizeof(w->state), "%s/shunt.db", w->dir);
 	use_conf(w, "proxy-v2");
 	w->client = fake_netctl_new(SIDE_CLIENT);
@@ -117,9 +112,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct world *w = *state;
-	char cmd[100];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", w->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(w->dir);
 	if (w->client)
 		fake_netctl_free(w->client);
 	if (w->transit)

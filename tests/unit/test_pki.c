@@ -1,5 +1,6 @@
 /* The authority: what OpenSSL reads back from its certificates and thinks of them, what is refused, and what a crash leaves. */
 #include "control/pki.h"
+#include "tests/unit/certs.h"
 
 #include <errno.h>
 #include <openssl/pem.h>
@@ -33,17 +34,6 @@ static char *in(const struct world *w, const char *name)
 	return p;
 }
 
-static void run(const char *fmt, ...)
-{
-	char command[1024];
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	if (system(command) != 0)
-		fail_msg("failed: %s", command);
-}
-
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
@@ -62,7 +52,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct world *w = *state;
-	run("rm -r %s", w->dir);
+	certs_run("rm -r %s", w->dir);
 	free(w);
 	return 0;
 }
@@ -214,7 +204,7 @@ static void a_renewal_keeps_the_names(void **state)
 	struct err err = {0};
 	char serial[64];
 	strcpy(serial, issue(p, w, "web42.example", "192.0.2.10", 20).serial);
-	run("cp %s %s && cp %s %s", in(w, "web42.example.key"), in(w, "before.key"), in(w, "web42.example.pem"), in(w, "before.pem"));
+	certs_run("cp %s %s && cp %s %s", in(w, "web42.example.key"), in(w, "before.key"), in(w, "web42.example.pem"), in(w, "before.pem"));
 	assert_int_equal(pki_renew(p, "web42.example", PKI_DAYS, w->now, &row, &err), 0);
 	assert_string_not_equal(row.serial, serial);
 	assert_int_equal(json_array_size(row.hosts), 2);
@@ -291,33 +281,33 @@ static void expect_refused(const struct world *w, bool init, int code, const cha
 static void bad_directories_are_refused(void **state)
 {
 	const struct world *w = *state;
-	run("cat %s/* | cksum >%s/sum", w->pki, w->dir);
+	certs_run("cat %s/* | cksum >%s/sum", w->pki, w->dir);
 	expect_refused(w, true, -EEXIST, "there is an authority already");
-	run("cat %s/* | cksum | cmp - %s/sum", w->pki, w->dir);
+	certs_run("cat %s/* | cksum | cmp - %s/sum", w->pki, w->dir);
 	chmod(w->pki, 0770);
 	expect_refused(w, false, -EPERM, "found mode 0770");
 	chmod(w->pki, 0700);
 	chmod(in(w, "ca.key"), 0640);
 	expect_refused(w, false, -EPERM, "found mode 0640, expected 0600");
 	chmod(in(w, "ca.key"), 0600);
-	run("sed -i 's/\"version\": 1/\"version\": 2/' %s", in(w, "index.json"));
+	certs_run("sed -i 's/\"version\": 1/\"version\": 2/' %s", in(w, "index.json"));
 	expect_refused(w, false, -EBADMSG, "its sum is another");
-	run("mv %s %s/away && mkdir -m 0700 %s", w->pki, w->dir, w->pki);
+	certs_run("mv %s %s/away && mkdir -m 0700 %s", w->pki, w->dir, w->pki);
 	expect_refused(w, false, -ENOENT, "shunt pki init");
 	chmod(w->pki, 0777);
 	expect_refused(w, true, -EPERM, "found mode 0777");
 	chmod(w->pki, 0700);
-	run("touch %s/file", w->pki);
+	certs_run("touch %s/file", w->pki);
 	expect_refused(w, true, -EEXIST, "expected an empty directory");
-	run("rm %s/file && touch %s/file", w->pki, w->dir);
+	certs_run("rm %s/file && touch %s/file", w->pki, w->dir);
 	chmod(w->dir, 0777); /* whoever may write there can put another directory in its place */
 	expect_refused(w, true, -EPERM, "found mode 0777");
 	chmod(w->dir, 0700);
 	assert_int_equal(pki_init(w->pki, w->now, NULL), 0); /* an empty one is taken over */
 	expect_refused(w, true, -EEXIST, "there is an authority already");
-	run("cp %s/away/ca.key %s", w->dir, in(w, "ca.key"));
+	certs_run("cp %s/away/ca.key %s", w->dir, in(w, "ca.key"));
 	expect_refused(w, false, -EINVAL, "ca.key does not belong to ca.pem");
-	run("test \"$(ls -A %s | tr '\\n' ' ')\" = 'away file pki sum '", w->dir); /* nothing half-made stays */
+	certs_run("test \"$(ls -A %s | tr '\\n' ' ')\" = 'away file pki sum '", w->dir); /* nothing half-made stays */
 }
 
 /* What the index does not know is thrown away, what it knows is put in place: wherever the renewal was cut. */
@@ -337,17 +327,18 @@ static void a_crash_leaves_the_old_or_the_new(void **state)
 	struct err err = {0};
 	struct pki *p = open_for(w, true);
 	issue(p, w, "a", NULL, 9);
-	run("cd %s && cp a.key o.key && cp a.pem o.pem", w->pki);
+	certs_run("cd %s && cp a.key o.key && cp a.pem o.pem", w->pki);
 	assert_int_equal(pki_renew(p, "a", 9, w->now, NULL, &err), 0);
-	run("cd %s && cp a.key n.key && cp a.pem n.pem", w->pki);
+	certs_run("cd %s && cp a.key n.key && cp a.pem n.pem", w->pki);
 	pki_close(p);
 	/* of another authority: the index never heard of its serial */
-	run("cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=s -days 9 -out s.pem 2>/dev/null", w->pki);
+	certs_run("cd %s && openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=s -days 9 -out s.pem 2>/dev/null",
+		  w->pki);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		run("cd %s && %s", w->pki, cases[i].left);
+		certs_run("cd %s && %s", w->pki, cases[i].left);
 		pki_close(open_for(w, true));
 		const char *is = cases[i].known ? "n" : "o";
-		run("cd %s && cmp a.key %s.key && cmp a.pem %s.pem && ! ls -A | grep '[.]new$'", w->pki, is, is);
+		certs_run("cd %s && cmp a.key %s.key && cmp a.pem %s.pem && ! ls -A | grep '[.]new$'", w->pki, is, is);
 	}
 }
 

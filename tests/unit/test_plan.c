@@ -2,6 +2,7 @@
  * another host that answers or does not. What fails, and where, must leave the world as it was; what cannot be undone is stuck until it
  * can. */
 #include "netctl/plan.h"
+#include "tests/unit/place.h"
 
 #include "lib/log.h"
 
@@ -143,8 +144,7 @@ const struct op_kind op_reset = {.name = "reset"}, op_settle = {.name = "settle"
 static int setup(void **state)
 {
 	toy = calloc(1, sizeof *toy);
-	strcpy(toy->dir, "/tmp/shunt-plan.XXXXXX");
-	assert_non_null(mkdtemp(toy->dir));
+	place_make(toy->dir, "shunt-plan");
 	assert_int_equal(journal_open(&toy->w.journal, toy->dir, NULL), 0);
 	toy->on = json_pack("[s]", "old");
 	*state = toy;
@@ -153,13 +153,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[100];
-
 	(void)state;
 	journal_close(toy->w.journal);
 	json_decref(toy->on);
-	snprintf(cmd, sizeof cmd, "rm -rf %s", toy->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(toy->dir);
 	free(toy);
 	return 0;
 }

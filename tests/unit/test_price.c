@@ -1,7 +1,9 @@
 /* What a rollback leaves behind, in words and as an object; who must consent, and how. */
 #include "control/app.h"
 #include "control/price.h"
+#include "tests/unit/accounts.h"
 #include "tests/unit/fake_proxy.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -213,13 +215,9 @@ static json_t *ask(struct app *a, const struct account_row *row)
 static void dns_leads_past(struct app *a, struct account_row *row)
 {
 	struct err err = {0};
-	json_t *o = json_pack("{s:s, s:[s]}", "name", "bob", "domains", "bob.example");
-	struct acctdef d;
 	struct account_row bob;
 
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	json_decref(o);
-	assert_int_equal(journal_account_put(a->db, &d, &err), 0);
+	accounts_put_named(a->db, "bob", SIDE_CLIENT);
 	assert_int_equal(journal_account(a->db, "bob", &bob, &err), 0);
 	for (size_t i = 0; i < sizeof(published) / sizeof(*published); i++) {
 		struct move_row m = {.account_id = bob.id, .account = "bob", .kind = "migrate", .to = SIDE_TRANSIT, .step = "released"};
@@ -234,12 +232,11 @@ static void dns_leads_past(struct app *a, struct account_row *row)
 		json_decref(price);
 	}
 	account_row_done(&bob);
-	acctdef_done(&d);
 }
 
 static void asked(void **state)
 {
-	char dir[] = "/tmp/shunt-price.XXXXXX", path[64], cmd[64];
+	char dir[PLACE_MAX], path[64];
 	struct conf conf = {0};
 	struct app a = {.conf = &conf};
 	char bob[] = "bob", alice[] = "alice";
@@ -248,7 +245,7 @@ static void asked(void **state)
 	struct err err = {0};
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	place_make(dir, "shunt-price");
 	snprintf(path, sizeof(path), "%s/shunt.db", dir);
 	who_am_i(&a.who);
 	assert_int_equal(journal_open(&a.db, path, 0, &a.who, &err), 0);
@@ -270,8 +267,7 @@ static void asked(void **state)
 	proxylink_close(a.proxy);
 	journal_close(a.db);
 	fake_free(proxy);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(dir);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
 #include "dnsupdate/backend.h"
 #include "dnsupdate/wire.h"
 #include "lib/clock.h"
+#include "tests/unit/zonetext.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -243,19 +244,6 @@ static void must_hold(struct world *w, const char *owner, uint16_t type, const c
 		assert_string_equal("none", text);
 }
 
-static void set(struct rrset *s, const char *owner, uint16_t type, uint32_t ttl, const char *value)
-{
-	uint8_t *bytes;
-	size_t len;
-
-	assert_int_equal(rrset_init(s, owner, type, ttl), 0);
-	if (!value)
-		return;
-	assert_int_equal(wire_rdata_parse(type, value, &bytes, &len, NULL), 0);
-	assert_int_equal(rrset_add(s, bytes, len), 0);
-	free(bytes);
-}
-
 /* The three record sets of alice.example that move, there (forward) or back. */
 #define SETS 3
 static void fill(struct change c[SETS], bool forward)
@@ -264,14 +252,14 @@ static void fill(struct change c[SETS], bool forward)
 		struct rrset *old = forward ? &c[i].was : &c[i].next, *new = forward ? &c[i].next : &c[i].was;
 
 		if (i == 0) {
-			set(old, "www.alice.example.", RR_A, 300, "192.0.2.10");
-			set(new, "www.alice.example.", RR_A, 60, "198.51.100.10");
+			rrset_from_text(old, "www.alice.example.", RR_A, 300, "192.0.2.10");
+			rrset_from_text(new, "www.alice.example.", RR_A, 60, "198.51.100.10");
 		} else if (i == 1) {
-			set(old, "www.alice.example.", RR_AAAA, 600, "2001:db8::10");
-			set(new, "www.alice.example.", RR_AAAA, 0, NULL);
+			rrset_from_text(old, "www.alice.example.", RR_AAAA, 600, "2001:db8::10");
+			rrset_from_text(new, "www.alice.example.", RR_AAAA, 0, NULL);
 		} else {
-			set(old, "alice.example.", RR_TXT, 300, "\"v=spf1 ip4:192.0.2.10 -all\"");
-			set(new, "alice.example.", RR_TXT, 300, "\"v=spf1 ip4:198.51.100.10 ip4:192.0.2.10 -all\"");
+			rrset_from_text(old, "alice.example.", RR_TXT, 300, "\"v=spf1 ip4:192.0.2.10 -all\"");
+			rrset_from_text(new, "alice.example.", RR_TXT, 300, "\"v=spf1 ip4:198.51.100.10 ip4:192.0.2.10 -all\"");
 		}
 	}
 }
@@ -396,8 +384,8 @@ static void half_done_is_unknown(void **state)
 	/* what is left is a change like any other */
 	struct change c = {0};
 
-	set(&c.was, "www.alice.example.", RR_AAAA, 600, "2001:db8::10");
-	set(&c.next, "www.alice.example.", RR_AAAA, 0, NULL);
+	rrset_from_text(&c.was, "www.alice.example.", RR_AAAA, 600, "2001:db8::10");
+	rrset_from_text(&c.next, "www.alice.example.", RR_AAAA, 0, NULL);
 	assert_int_equal(change(w, &c, 1), OUTCOME_DONE);
 	rrset_done(&c.was);
 	rrset_done(&c.next);

@@ -3,6 +3,7 @@
 #include "control/serve/serve.h"
 #include "control/serve/settle.h"
 #include "control/serve/ticket.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,8 +56,7 @@ static void close_serve(struct world *w)
 static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	strcpy(w->dir, "/tmp/test_operate.XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	place_make(w->dir, "test_operate");
 	snprintf(w->path, sizeof(w->path), "%s/serve.db", w->dir);
 	snprintf(w->state, sizeof(w->state), "%s/shunt.db", w->dir);
 	snprintf(w->runs, sizeof(w->runs), "%s/runs", w->dir);
@@ -74,11 +74,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct world *w = *state;
-	char command[80];
 	close_serve(w);
 	journal_close(w->db);
-	snprintf(command, sizeof(command), "rm -rf %s", w->dir);
-	assert_int_equal(system(command), 0);
+	place_remove(w->dir);
 	free(w);
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* What an owner is shown of answers that speak of others, too. */
 #include "control/serve/scope.h"
 #include "control/serve/token.h"
+#include "tests/unit/accounts.h"
+#include "tests/unit/place.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,23 +24,11 @@ struct world {
 	struct conf_pair pair;
 };
 
-static void put(struct world *w, const char *json)
-{
-	struct acctdef d;
-	struct err err = {0};
-	json_t *o = json_loads(json, 0, NULL);
-	assert_non_null(o);
-	if (acctdef_from_json(&d, o, &err) < 0 || journal_account_put(w->db, &d, &err) < 0)
-		fail_msg("%s: %s", json, err.text);
-	acctdef_done(&d);
-	json_decref(o);
-}
-
 static void add(struct world *w, const char *name)
 {
 	char json[200];
 	snprintf(json, sizeof(json), "{\"name\":\"%s\",\"domains\":[\"*.%s.example\"]}", name, name);
-	put(w, json);
+	accounts_put(w->db, json_loads(json, 0, NULL));
 }
 
 static void open_scope(struct world *w)
@@ -53,8 +43,7 @@ static int set_up(void **state)
 	struct token old = {.name = "old-panel", .kind = TOKEN_OPERATOR};
 	struct token panel = {.name = "panel", .kind = TOKEN_OPERATOR},
 		     own = {.name = "alice-web", .kind = TOKEN_ACCOUNT, .account = "alice"};
-	strcpy(w->dir, "/tmp/test_scope.XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
+	place_make(w->dir, "test_scope");
 	snprintf(w->state, sizeof(w->state), "%s/shunt.db", w->dir);
 	snprintf(w->tokens, sizeof(w->tokens), "%s/serve.db", w->dir);
 	who_am_i(&w->who);
@@ -64,9 +53,13 @@ static int set_up(void **state)
 	add(w, "bob");
 	add(w, "www");
 	add(w, "transit"); /* whoever calls his account that */
-	put(w, "{\"name\":\"carol\",\"domains\":[\"petals.example\",\"*.petals.example\",\"shop.alice.example\"],"
-	       "\"addresses\":[\"192.0.2.77\",\"2001:db8::77\"],\"logins\":[\"petalftp\",\"a+b=c@x.example\",\"*@mail.example\"],"
-	       "\"ports\":[8377]}");
+	accounts_put(
+		w->db,
+		json_loads(
+			"{\"name\":\"carol\",\"domains\":[\"petals.example\",\"*.petals.example\",\"shop.alice.example\"],"
+			"\"addresses\":[\"192.0.2.77\",\"2001:db8::77\"],\"logins\":[\"petalftp\",\"a+b=c@x.example\",\"*@mail.example\"],"
+			"\"ports\":[8377]}",
+			0, NULL));
 	add(w, "walter");
 	assert_int_equal(journal_note(w->db, "walter", 0, "account removed", NULL, NULL), 0);
 	assert_int_equal(journal_account_remove(w->db, "walter", NULL), 0);
@@ -88,14 +81,12 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct world *w = *state;
-	char command[100];
 	scope_close(&w->scope);
 	journal_close(w->db);
 	store_close(&w->store);
-	snprintf(command, sizeof(command), "rm -rf %s", w->dir);
-	int rc = system(command);
+	place_remove(w->dir);
 	free(w);
-	return rc;
+	return 0;
 }
 
 static void test_tells(void **state)

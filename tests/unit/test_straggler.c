@@ -1,6 +1,6 @@
 /* What still comes to the old address, by name: counted, bounded whatever is invented, forgotten when the account is home, and added up. */
 #include "proxy/straggler.h"
-#include "proxy/table.h"
+#include "tests/unit/tables.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,25 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct table *table_of(const char *json, const struct table *old)
-{
-	struct acctset set = {0};
-	json_t *list = json_loads(json, 0, NULL), *one;
-	struct table *t;
-	size_t i;
-
-	assert_non_null(list);
-	json_array_foreach (list, i, one) {
-		struct acctdef d;
-
-		assert_int_equal(acctdef_from_json(&d, one, NULL), 0);
-		assert_int_equal(acctset_add(&set, &d), 0);
-	}
-	json_decref(list);
-	assert_int_equal(table_new(&t, &set, old, 2, NULL), 0);
-	return t;
-}
 
 static const char both[] = "[{\"name\": \"alice\", \"domains\": [\"alice.example\", \"*.alice.example\", \"*.deep.alice.example\"]},"
 			   " {\"name\": \"bob\", \"domains\": [\"bob.example\", \"www.bob.example\"], \"addresses\": [\"192.0.2.11\"]}]";

@@ -2,7 +2,9 @@
  */
 #include "control/app.h"
 #include "control/sync.h"
+#include "tests/unit/accounts.h"
 #include "tests/unit/fake_proxy.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -21,27 +23,12 @@ struct house {
 	struct app app;
 };
 
-static void put(struct house *h, const char *name, enum side side)
-{
-	struct err err = {0};
-	struct acctdef d = {0};
-	char domain[80];
-	snprintf(domain, sizeof(domain), "%s.example", name);
-	json_t *o = json_pack("{s:s, s:[s]}", "name", name, "domains", domain);
-	assert_int_equal(acctdef_from_json(&d, o, &err), 0);
-	d.side = side;
-	assert_int_equal(journal_account_put(h->app.db, &d, &err), 0);
-	json_decref(o);
-	acctdef_done(&d);
-}
-
 /* alice on the client server, bob on the transit server; the proxy knows both. */
 static int setup(void **state)
 {
 	struct house *h = calloc(1, sizeof(*h));
 	struct err err = {0};
-	strcpy(h->dir, "/tmp/shunt-sync.XXXXXX");
-	assert_non_null(mkdtemp(h->dir));
+	place_make(h->dir, "shunt-sync");
 	snprintf(h->state, sizeof(h->state), "%s/shunt.db", h->dir);
 	h->conf.control = (struct conf_control){.present = true, .state = h->state, .rollback_days = 7, .parallel = 1};
 	h->proxy = fake_new();
@@ -56,8 +43,8 @@ static int setup(void **state)
 	h->app.proxy = fake_link(h->proxy);
 	h->app.proxy->fresh = sync_fresh;
 	h->app.proxy->fresh_arg = &h->app;
-	put(h, "alice", SIDE_CLIENT);
-	put(h, "bob", SIDE_TRANSIT);
+	accounts_put_named(h->app.db, "alice", SIDE_CLIENT);
+	accounts_put_named(h->app.db, "bob", SIDE_TRANSIT);
 	*state = h;
 	return 0;
 }
@@ -65,13 +52,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct house *h = *state;
-	char cmd[100];
 	app_close(&h->app);
 	json_decref(h->app.out.object);
 	options_done(&h->app.opt);
 	fake_free(h->proxy);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", h->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(h->dir);
 	free(h);
 	return 0;
 }
@@ -170,7 +155,7 @@ static void test_missing_account_is_given(void **state)
 {
 	struct house *h = *state;
 	struct err err = {0};
-	put(h, "carol", SIDE_TRANSIT);
+	accounts_put_named(h->app.db, "carol", SIDE_TRANSIT);
 	assert_int_equal(sync_accounts(&h->app, false, &err), 0);
 	assert_int_equal(fake_account(h->proxy, "carol")->side, SIDE_TRANSIT);
 	assert_int_equal(h->proxy->n, 3);

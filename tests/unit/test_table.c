@@ -1,5 +1,5 @@
 /* Who owns a name, an address, a port; that accounts outlive tables; that nothing is claimed twice. */
-#include "proxy/table.h"
+#include "tests/unit/tables.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -9,32 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct acctset set_of(const char *json)
-{
-	struct acctset set = {0};
-	json_t *list = json_loads(json, 0, NULL), *one;
-	size_t i;
-
-	assert_non_null(list);
-	json_array_foreach (list, i, one) {
-		struct acctdef d;
-
-		assert_int_equal(acctdef_from_json(&d, one, NULL), 0);
-		assert_int_equal(acctset_add(&set, &d), 0);
-	}
-	json_decref(list);
-	return set;
-}
-
-static struct table *table_of(const char *json, const struct table *old)
-{
-	struct acctset set = set_of(json);
-	struct table *t;
-
-	assert_int_equal(table_new(&t, &set, old, 2, NULL), 0);
-	return t;
-}
 
 static const char some[] = "[{\"name\": \"bob\", \"domains\": [\"bob.example\", \"*.shared.example\"], \"ports\": [8300]},"
 			   " {\"name\": \"alice\", \"domains\": [\"alice.example\", \"*.alice.example\", \"*.deep.shared.example\"],"
@@ -130,7 +104,8 @@ static void accounts_outlive_tables(void **state)
 
 static void claims_clash(void **state)
 {
-	struct acctset set = set_of("[{\"name\": \"a\", \"domains\": [\"x.example\"]}, {\"name\": \"b\", \"domains\": [\"X.example.\"]}]");
+	struct acctset set =
+		accounts_of("[{\"name\": \"a\", \"domains\": [\"x.example\"]}, {\"name\": \"b\", \"domains\": [\"X.example.\"]}]");
 	struct table *t;
 	struct err err = {0};
 

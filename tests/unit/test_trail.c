@@ -2,6 +2,8 @@
  * side by side keep it whole. */
 #include "control/db.h"
 #include "control/journal.h"
+#include "tests/unit/accounts.h"
+#include "tests/unit/place.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -24,8 +26,7 @@ struct place {
 static int setup(void **state)
 {
 	struct place *p = calloc(1, sizeof(*p));
-	strcpy(p->dir, "/tmp/shunt-trail.XXXXXX");
-	assert_non_null(mkdtemp(p->dir));
+	place_make(p->dir, "shunt-trail");
 	snprintf(p->path, sizeof(p->path), "%s/shunt.db", p->dir);
 	who_am_i(&p->who);
 	*state = p;
@@ -35,20 +36,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct place *p = *state;
-	char cmd[100];
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", p->dir);
-	assert_int_equal(system(cmd), 0);
+	place_remove(p->dir);
 	free(p);
 	return 0;
-}
-
-static struct journal *open_ok(struct place *p)
-{
-	struct journal *j = NULL;
-	struct err err = {0};
-	if (journal_open(&j, p->path, 0, &p->who, &err) < 0)
-		fail_msg("%s", err.text);
-	return j;
 }
 
 static void note(struct journal *j, const char *account, const char *what)
@@ -63,7 +53,7 @@ static void note(struct journal *j, const char *account, const char *what)
 /* Six lines of two accounts and of none. */
 static struct journal *six(struct place *p)
 {
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	struct err err;
 	note(j, NULL, "one");
 	note(j, "alice", "two");
@@ -105,13 +95,13 @@ static void unbroken(struct journal *j, int64_t lines)
 static void test_unbroken(void **state)
 {
 	struct place *p = *state;
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	unbroken(j, 0);
 	journal_close(j);
 	j = six(p);
 	unbroken(j, 6);
 	journal_close(j);
-	j = open_ok(p);
+	j = accounts_open(p->path, &p->who);
 	unbroken(j, 6);
 	journal_close(j);
 }
@@ -168,7 +158,7 @@ static void test_tampering_shows(void **state)
 		struct err err = {0};
 		assert_int_equal(system(copy), 0);
 		sql(p->path, cases[i].sql);
-		struct journal *j = open_ok(p);
+		struct journal *j = accounts_open(p->path, &p->who);
 		if (journal_verify(j, NULL, &found, &err) != -EBADMSG || !strstr(err.text, cases[i].says))
 			fail_msg("%s: found \"%s\", wanted \"%s\"", cases[i].name, err.text, cases[i].says);
 		journal_close(j);
@@ -183,7 +173,7 @@ static void test_later_lines_mend_nothing(void **state)
 	struct err err;
 	journal_close(six(p));
 	sql(p->path, WITHOUT_TRIGGERS "DELETE FROM journal WHERE id > 4");
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	note(j, "alice", "seven");
 	assert_int_equal(journal_verify(j, NULL, &found, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "line 7 does not fit: what was written before it, from line 5 on, is missing"));
@@ -202,7 +192,7 @@ static void says_broken(struct place *p, const char *why)
 {
 	struct trail_head found;
 	struct err err = {0};
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	assert_int_equal(journal_verify(j, NULL, &found, &err), -EBADMSG);
 	if (!strstr(err.text, why))
 		fail_msg("found \"%s\", wanted \"%s\"", err.text, why);
@@ -230,7 +220,7 @@ static void test_kept_head(void **state)
 	sql(p->path, "UPDATE sqlite_sequence SET seq = 4 WHERE name = 'journal'");
 	says_broken(p, "what keeps them from being changed (triggers of the database) was removed");
 	sql(p->path, TRIGGERS_AGAIN);
-	j = open_ok(p);
+	j = accounts_open(p->path, &p->who);
 	unbroken(j, 4);
 	assert_int_equal(journal_verify(j, &kept, &found, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "line 5 is missing: the head that was kept is of 6 lines"));
@@ -303,7 +293,7 @@ static void test_older_file_is_chained(void **state)
 	json_t *log;
 	sql(p->path, version_1);
 	chmod(p->path, 0600);
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	unbroken(j, 3);
 	assert_int_equal(journal_log(j, NULL, 0, &log, &err), 0);
 	static const char *const hashes[] = {"c59e9bfbeda1734644e18a7c8cefb1f5773ae541bc3562edb84171f9747e250d",
@@ -317,7 +307,7 @@ static void test_older_file_is_chained(void **state)
 	assert_int_not_equal(db_exec(j->db, "UPDATE journal SET what = 'else'", &err), 0);
 	journal_close(j);
 	sql(p->path, "DROP TRIGGER journal_no_update; UPDATE journal SET evidence = '{}' WHERE id = 3");
-	j = open_ok(p);
+	j = accounts_open(p->path, &p->who);
 	assert_int_equal(journal_verify(j, NULL, &found, &err), -EBADMSG);
 	assert_non_null(strstr(err.text, "line 3"));
 	journal_close(j);
@@ -334,7 +324,7 @@ static void test_upgrade_is_whole(void **state)
 	sql(p->path, "CREATE TABLE trail_head (in_the_way INTEGER)");
 	assert_true(journal_open(&j, p->path, 0, &p->who, &err) < 0);
 	sql(p->path, "DROP TABLE trail_head");
-	j = open_ok(p);
+	j = accounts_open(p->path, &p->who);
 	unbroken(j, 3);
 	journal_close(j);
 }
@@ -344,11 +334,11 @@ static void test_writers_side_by_side(void **state)
 	struct place *p = *state;
 	pid_t pids[3];
 	int status;
-	journal_close(open_ok(p));
+	journal_close(accounts_open(p->path, &p->who));
 	for (int i = 0; i < 3; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
-			struct journal *j = open_ok(p);
+			struct journal *j = accounts_open(p->path, &p->who);
 			for (int k = 0; k < 10; k++)
 				note(j, "alice", "side by side");
 			journal_close(j);
@@ -359,7 +349,7 @@ static void test_writers_side_by_side(void **state)
 		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
 		assert_int_equal(status, 0);
 	}
-	struct journal *j = open_ok(p);
+	struct journal *j = accounts_open(p->path, &p->who);
 	unbroken(j, 30);
 	journal_close(j);
 }

@@ -174,16 +174,6 @@ static void on_verify(void *arg, const struct sighting *all, size_t n, const str
 	}
 }
 
-static void run_until(struct world *w, const unsigned *times, unsigned wanted)
-{
-	for (int64_t end = mono_ms() + 60000; *times < wanted;) {
-		if (mono_ms() > end)
-			fail_msg("waited 60 s for %u results and got %u", wanted, *times);
-		event_base_loopexit(w->base, &(struct timeval){.tv_usec = 10000});
-		event_base_loop(w->base, EVLOOP_ONCE);
-	}
-}
-
 #define WAIT_MS 5000 /* longer than this process may be without a processor */
 
 /* One follows at once, one after a while, one not at all; a resolver holds the old record. */
@@ -214,17 +204,17 @@ static void test_servers(void **state)
 	rrset_done(&expected[1]);
 	memset(w.servers, 0, sizeof w.servers);
 	assert_int_equal(s.dones, 0);
-	run_until(&w, &s.dones, 1);
+	fake_dns_until(w.base, &s.dones, 1);
 	assert_string_equal(s.done[0], NS1);
 	assert_true(table[0].asked == 1); /* with the first question */
-	run_until(&w, &table[1].asked, 4);
+	fake_dns_until(w.base, &table[1].asked, 4);
 	assert_int_equal(s.dones, 1);
 	assert_true(verify_waits(v));
 	assert_true(table[5].asked <= 1); /* one that lags is asked for the first that is not right, alone */
 	table[1].answer = WWW " 60 IN A 192.0.2.2";
-	run_until(&w, &s.dones, 2);
+	fake_dns_until(w.base, &s.dones, 2);
 	assert_string_equal(s.done[1], NS2);
-	run_until(&w, &s.ends, 1);
+	fake_dns_until(w.base, &s.ends, 1);
 	assert_true(mono_ms() - began >= WAIT_MS - 10);
 	assert_int_equal(s.seen[0], 2);
 	assert_true(s.after_ms[1] > s.after_ms[0]);
@@ -250,10 +240,10 @@ static void test_silent_server(void **state)
 	world_init(&w, table, (const char *const[]){NS1, "127.0.0.200", NULL});
 	verify_start(w.l, &expected, 1, &w.list, 8000, on_verify, &s);
 	verify_start(w.l, &expected, 1, &w.list, 1000, on_verify, &soon);
-	run_until(&w, &soon.ends, 1);
+	fake_dns_until(w.base, &soon.ends, 1);
 	assert_string_equal(soon.trouble[0], "has not answered yet");
 	assert_string_equal(soon.trouble[1], "does not answer (asked for " WWW " A)");
-	run_until(&w, &s.ends, 1);
+	fake_dns_until(w.base, &s.ends, 1);
 	assert_string_equal(s.trouble[0], "does not answer (asked for " WWW " A)");
 	rrset_done(&expected);
 	world_done(&w);
@@ -281,10 +271,10 @@ static void test_many_sets(void **state)
 	}
 	world_init(&w, table, (const char *const[]){NS1, NULL});
 	verify_start(w.l, expected, 500, &w.list, 60000, on_verify, &s);
-	run_until(&w, &table[0].asked, 5);
+	fake_dns_until(w.base, &table[0].asked, 5);
 	assert_true(table[1].asked <= 40); /* waits for the one that lags */
 	table[0].answer = NULL;
-	run_until(&w, &s.ends, 1);
+	fake_dns_until(w.base, &s.ends, 1);
 	assert_int_equal(s.seen[0], 500);
 	assert_int_equal(table[1].asked, 499); /* each once */
 	for (int i = 0; i < 500; i++)
@@ -309,16 +299,16 @@ static void test_ends(void **state)
 	verify_start(w.l, &expected, 1, &empty, 1000, on_verify, &none);
 	verify_start(w.l, NULL, 0, &w.list, 1000, on_verify, &none);
 	assert_int_equal(none.ends, 0);
-	run_until(&w, &none.ends, 2);
+	fake_dns_until(w.base, &none.ends, 2);
 	verify_start(w.l, &expected, 1, &w.list, 0, on_verify, &once); /* no time: each is asked once */
-	run_until(&w, &once.ends, 1);
+	fake_dns_until(w.base, &once.ends, 1);
 	assert_int_equal(once.dones, 1);
 	assert_string_equal(once.trouble[1], "answers A 192.0.2.1, TTL 60 (asked for " WWW " A)");
 	cancelled.v = verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &cancelled);
-	run_until(&w, &cancelled.dones, 1);
+	fake_dns_until(w.base, &cancelled.dones, 1);
 	verify_cancel(verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &never));
 	never.v = verify_start(w.l, &expected, 1, &w.list, 20000, on_verify, &never);
-	run_until(&w, &never.dones, 1); /* and now the other one lags */
+	fake_dns_until(w.base, &never.dones, 1); /* and now the other one lags */
 	verify_cancel(never.v);
 	verify_cancel(NULL);
 	event_base_loopexit(w.base, &(struct timeval){.tv_usec = 50000});
@@ -351,11 +341,11 @@ static void test_many_zones(void **state)
 		verify_start(w.l, &expected, 1, &w.list, 60000, on_verify, &s[i]);
 		rrset_done(&expected);
 	}
-	run_until(&w, &table[1].asked, 3000);
+	fake_dns_until(w.base, &table[1].asked, 3000);
 	table[1].does = "aa";
 	began = mono_ms();
 	for (int i = 0; i < 1000; i++)
-		run_until(&w, &s[i].ends, 1), left--;
+		fake_dns_until(w.base, &s[i].ends, 1), left--;
 	print_message("1000 zones seen %d ms after the secondary had them, %u questions in vain\n", (int)(mono_ms() - began),
 		      table[1].asked - 1000);
 	assert_int_equal(left, 0);
