@@ -1,4 +1,5 @@
-/* The server's page, for operators: where the whole job is, and every account. */
+/* The server's page, for operators: where the whole job is, and every account, by pages, or those that are looked for. */
+#include "control/panel/listing.h"
 #include "control/panel/parts.h"
 #include "control/panel/picture.h"
 #include "lib/member.h"
@@ -178,7 +179,7 @@ static void put_cell(struct visit *v, enum text label)
 	html(&v->html, "</td><td role=\"cell\" data-label=\"%s\">", text(label));
 }
 
-static void put_row(struct visit *v, const struct index *x, const json_t *a)
+static void put_row(struct visit *v, const struct index *x, const json_t *a, const char *domain)
 {
 	struct html *h = &v->html;
 	const char *name = member_text(a, "name");
@@ -188,7 +189,7 @@ static void put_row(struct visit *v, const struct index *x, const json_t *a)
 	     "<tr role=\"row\"><td role=\"cell\" class=\"pick\"><input type=\"checkbox\" name=\"account\" value=\"%s\" id=\"a-%s\" "
 	     "aria-label=\"%s\"></td><th role=\"rowheader\" scope=\"row\"><a id=\"l-%s\" href=\"/accounts/%s\">%s</a><span "
 	     "class=\"hint domains\">%s</span></th><td role=\"cell\" data-label=\"%s\">",
-	     name, name, name, name, name, name, json_string_value(json_array_get(json_object_get(a, "domains"), 0)), text(T_SIDE));
+	     name, name, name, name, name, name, domain, text(T_SIDE));
 	put_side(v, member_text(a, "side"));
 	if (move) {
 		html(h, " <span class=\"hint\">");
@@ -242,25 +243,14 @@ static void put_buttons(struct visit *v, const json_t *status)
 	html(&v->html, "</div>");
 }
 
-static void put_accounts(struct visit *v, const json_t *accounts, const json_t *status)
+static void put_table(struct visit *v, const struct listing *l, const json_t *rows)
 {
 	static const enum text heads[] = {T_ACCOUNT, T_SIDE, T_SIZE, T_TIME, T_DNS, T_LAST_CHECK, T_STRAGGLERS};
 	struct html *h = &v->html;
 	struct index x;
 	const json_t *a;
 	size_t i;
-	html(h, "<section class=\"card\" aria-labelledby=\"accounts\"><h2 id=\"accounts\">");
-	SAY(v, T_ACCOUNTS);
-	html(h, "</h2><form method=\"post\" action=\"/confirm\">");
-	put_seal(v);
-	html(h, "<p class=\"hint\">");
-	SAY(v, T_SELECT_HINT);
-	html(h, "</p>");
-	index_begin(&x, v);
-	put_buttons(v, status);
-	html(h, "<label class=\"all\" hidden><input type=\"checkbox\" id=\"all\"> ");
-	SAY(v, T_SELECT_ALL);
-	html(h, "</label><table role=\"table\" data-live=\"table\"><caption class=\"sr\">");
+	html(h, "<table role=\"table\"><caption class=\"sr\">");
 	SAY(v, T_ACCOUNTS_CAPTION);
 	html(h, "</caption><thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" scope=\"col\"><span class=\"sr\">");
 	SAY(v, T_SELECT);
@@ -271,10 +261,113 @@ static void put_accounts(struct visit *v, const json_t *accounts, const json_t *
 		html(h, "</th>");
 	}
 	html(h, "</tr></thead><tbody role=\"rowgroup\">");
-	json_array_foreach (accounts, i, a)
-		put_row(v, &x, a);
+	index_begin(&x, v);
+	json_array_foreach (rows, i, a)
+		put_row(v, &x, a, listing_domain(l, a));
 	index_done(&x);
-	html(h, "</tbody></table></form></section>");
+	html(h, "</tbody></table>");
+}
+
+/* ---- looking for some of them, and turning pages ---- */
+
+static void put_side_choice(struct visit *v, const struct listing *l, const char *side, enum text t)
+{
+	html(&v->html, "<option value=\"%s\"%s>", side, strcmp(l->side, side) == 0 ? " selected" : "");
+	SAY(v, t);
+	html(&v->html, "</option>");
+}
+
+static void put_search(struct visit *v, const struct listing *l)
+{
+	struct html *h = &v->html;
+	html(h, "<form class=\"find\" role=\"search\" aria-label=\"%s\" method=\"get\" action=\"/#accounts\"><p><label for=\"find\">",
+	     text(T_FIND_ACCOUNTS));
+	SAY(v, T_FIND_TEXT);
+	html(h,
+	     "</label><input type=\"search\" id=\"find\" name=\"find\" value=\"%s\" maxlength=\"%d\" autocomplete=\"off\" "
+	     "autocapitalize=\"none\" spellcheck=\"false\"></p><p><label for=\"side\">",
+	     l->find, LISTING_FIND);
+	SAY(v, T_SIDE);
+	html(h, "</label><select id=\"side\" name=\"side\">");
+	put_side_choice(v, l, "", T_BOTH_SIDES);
+	put_side_choice(v, l, "client", T_CLIENT);
+	put_side_choice(v, l, "transit", T_TRANSIT);
+	html(h, "</select></p><button>");
+	SAY(v, T_FIND);
+	html(h, "</button></form>");
+}
+
+static void put_turn(struct visit *v, const struct listing *l, long long page, enum text t, bool below)
+{
+	char query[LISTING_QUERY_MAX];
+	listing_query(l, page, query);
+	html(&v->html, "<a class=\"button\" id=\"%s%s\" href=\"/%s#accounts\">", page < l->page ? "before" : "after", below ? "-below" : "",
+	     query);
+	SAY(v, t);
+	html(&v->html, "</a>");
+}
+
+/* Above the table always; below it again where there is a next page, so that nobody has to go back up for it. */
+static void put_pages(struct visit *v, const struct listing *l, bool below)
+{
+	struct html *h = &v->html;
+	bool many = l->n_pages > 1;
+	char from[24], to[24], of[24], page[24], pages[24];
+	if (below && !many)
+		return;
+	snprintf(from, sizeof(from), "%zu", l->first + 1);
+	snprintf(to, sizeof(to), "%zu", l->end);
+	snprintf(of, sizeof(of), "%zu", l->n);
+	snprintf(page, sizeof(page), "%lld", l->page);
+	snprintf(pages, sizeof(pages), "%lld", l->n_pages);
+	if (many)
+		html(h, "<nav class=\"pages\" aria-label=\"%s\"><span%s>", text(below ? T_PAGES_BELOW : T_PAGES), below ? "" : " data-say");
+	else
+		html(h, "<p class=\"pages\"><span data-say>");
+	SAY(v, l->n ? T_FOUND : listing_is_whole(l) ? T_NO_ACCOUNTS : T_FOUND_NONE, from, to, of);
+	html(h, "</span>");
+	if (!listing_is_whole(l) && !below)
+		html(h, "<a id=\"whole\" href=\"/#accounts\">%s</a>", text(T_SHOW_ALL));
+	if (many) {
+		html(h, "<span>");
+		SAY(v, T_PAGE_OF, page, pages);
+		html(h, "</span>");
+	}
+	if (l->page > 1)
+		put_turn(v, l, l->page - 1, T_PAGE_BEFORE, below);
+	if (l->page < l->n_pages)
+		put_turn(v, l, l->page + 1, T_PAGE_AFTER, below);
+	html(h, many ? "</nav>" : "</p>");
+}
+
+/* accounts: NULL where they cannot be told now, which is no search without a result. */
+static void put_accounts(struct visit *v, const json_t *accounts, const json_t *status)
+{
+	const char *query = strchr(evhttp_request_get_uri(v->req), '?');
+	struct html *h = &v->html;
+	struct listing l;
+	listing_read(&l, query ? query + 1 : NULL);
+	json_t *rows = listing_rows(&l, accounts);
+	html(h, "<section class=\"card\" aria-labelledby=\"accounts\"><h2 id=\"accounts\">");
+	SAY(v, T_ACCOUNTS);
+	html(h, "</h2>");
+	put_search(v, &l);
+	html(h, "<form method=\"post\" action=\"/confirm\">");
+	put_seal(v);
+	html(h, "<p class=\"hint\">");
+	SAY(v, T_SELECT_HINT);
+	html(h, "</p>");
+	put_buttons(v, status);
+	html(h, "<label class=\"all\" hidden><input type=\"checkbox\" id=\"all\"> <span data-live=\"all\">");
+	SAY(v, l.n_pages > 1 ? T_SELECT_PAGE : T_SELECT_ALL);
+	html(h, "</span></label><div data-live=\"table\">");
+	if (accounts)
+		put_pages(v, &l, false);
+	if (l.n)
+		put_table(v, &l, rows);
+	put_pages(v, &l, true);
+	html(h, "</div></form></section>");
+	json_decref(rows);
 }
 
 /* ---- the page ---- */

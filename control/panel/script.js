@@ -8,10 +8,13 @@
 		if (line && line.textContent !== text) line.textContent = text;
 	}
 
-	// What a part says has changed: told to a screen reader in a place that stays, and told once.
-	function tell(part) {
-		const text = part.querySelector("[data-say]")?.textContent, place = document.getElementById("said");
-		if (text && place && place.textContent !== text) place.textContent = text;
+	// What a part says, when that has changed: told to a screen reader in a place that stays, and told once.
+	function words(part) {
+		return part.querySelector("[data-say]")?.textContent;
+	}
+	function tell(part, before) {
+		const text = words(part), place = document.getElementById("said");
+		if (text && text !== before && place) place.textContent = text;
 	}
 
 	// Parts of the page as the server has them now; what is selected, and where the keyboard is, stays.
@@ -24,8 +27,9 @@
 			later = true;
 			return;
 		}
+		const before = words(part);
 		part.replaceChildren(...fresh.childNodes);
-		tell(part);
+		tell(part, before);
 		for (const e of part.querySelectorAll("input[type=checkbox]")) e.checked = picked.has(e.value);
 		if (open) for (const e of part.querySelectorAll("details")) e.open = true;
 		if (id) (document.getElementById(id) || document.getElementById("main")).focus();
@@ -39,7 +43,7 @@
 		waiting = true;
 		const began = performance.now();
 		try {
-			const answer = await fetch(location.pathname, {credentials: "same-origin", headers: {Accept: "text/html"}});
+			const answer = await fetch(location.pathname + location.search, {credentials: "same-origin", headers: {Accept: "text/html"}});
 			if (answer.redirected && new URL(answer.url).pathname === "/login") {
 				say(body.dataset.login);
 				source?.close();
@@ -121,6 +125,21 @@
 		all.parentElement.hidden = false;
 		all.addEventListener("change", () => {
 			for (const e of document.querySelectorAll("td.pick input")) e.checked = all.checked;
+		});
+	}
+
+	// What is looked for is shown while it is typed, below the field that keeps the keyboard; the form's button loads the page, as without a script.
+	const form = document.querySelector("form.find");
+	if (form) {
+		let typed = 0;
+		form.addEventListener("input", () => {
+			clearTimeout(typed);
+			typed = setTimeout(() => {
+				const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim())).toString();
+				history.replaceState(null, "", location.pathname + (query && "?" + query) + location.hash);
+				all.checked = false;
+				refresh();
+			}, 250);
 		});
 	}
 })();

@@ -160,6 +160,9 @@ is "by a link" 404
 same "nothing began" "$(count)" "$before"
 
 say "looking for accounts"
+panel GET "/?find=bob&side=transit"
+is "the list is not an owner's" 303
+same "who is led to his own" "$(header Location)" /accounts/alice
 same_page() { sed 's/[0-9a-f]\{64\}/SEAL/g' "$W/body"; }
 panel GET /accounts/nobody
 is "nobody" 404
@@ -186,9 +189,24 @@ done
 same "nothing began" "$(count)" "$before"
 
 say "many accounts"
-{ printf '['; for i in {1..450}; do printf '{"name":"x%d","domains":["x%d.example"]},' "$i" "$i"; done; printf '%s,%s,%s]\n' "$ALICE" "$BOB" "$CAROL"; } >"$W/many.json"
+{ printf '['; for i in {1..402}; do printf '{"name":"x%d","domains":["x%d.example"]},' "$i" "$i"; done
+	for i in {1..48}; do printf '{"name":"y%d","domains":["y%d.test"]},' "$i" "$i"; done; printf '%s,%s,%s]\n' "$ALICE" "$BOB" "$CAROL"; } >"$W/many.json"
 shunt account import "$W/many.json" >"$W/o"
 browser many "$OPERATOR"
+found() { # WHAT PATH ROWS WORDS..: without a script
+	panel GET "$2" -H "Authorization: Bearer $OPERATOR"
+	is "$1" 200
+	same "$1" "$({ grep -o '<td role="cell" class="pick">' "$W/body" || :; } | wc -l)" "$3"
+	for words in "${@:4}"; do [[ $BODY == *"$words"* ]] || die "$1: no $words: $BODY"; done
+}
+found "a page" "/?find=X&side=client&page=2" 200 '<nav class="pages" aria-label="Pages of accounts">' 'Accounts 201–400 of 404' 'Page 2 of 3' \
+	'href="/?find=X&amp;side=client#accounts">Previous page<' 'href="/?find=X&amp;side=client&amp;page=3#accounts">Next page<'
+[ "${#BODY}" -lt 250000 ] || die "a page of ${#BODY} bytes"
+found "by a domain" "/?find=.Example&side=transit&page=-1" 2 'Accounts 1–2 of 2' '<a id="whole" href="/#accounts">Show all accounts</a>' '<option value="transit" selected>'
+unlike "nothing to turn" "$BODY" '<nav'
+found "nothing" "/?find=%22%3E%3Cscript%3E%27%26" 0 'No account matches.' 'value="&quot;&gt;&lt;script&gt;&#39;&amp;"'
+unlike "inert" "$BODY" '<script>|<table'
+found "what is no text" "/?find=%ff&side=x&page=y" 200 'Accounts 1–200 of 454' 'name="find" value=""'
 
 say "sessions"
 mine=$(awk '$6 == "shunt-session" {print $7}' "$JAR")

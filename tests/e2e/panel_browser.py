@@ -45,7 +45,7 @@ STRUCTURE = """
 const bad = [];
 if (!document.documentElement.lang || !document.title) bad.push("lang or title");
 for (const e of document.querySelectorAll("[tabindex]")) if (e.tabIndex > 0) bad.push("an order of its own: " + e.outerHTML.slice(0, 80));
-for (const e of document.querySelectorAll("button, a.button, input:not([type=hidden]), summary")) {
+for (const e of document.querySelectorAll("button, a.button, nav a, input:not([type=hidden]), select, summary")) {
 	const r = e.getBoundingClientRect();
 	if (r.width && (r.width < 24 || r.height < 24)) bad.push("too small for a finger: " + e.outerHTML.slice(0, 80) + " " + r.height);
 }
@@ -215,7 +215,7 @@ def hears(name):
     ensure("what a screen reader has of " + name, not bad, bad)
 
 
-KEYS = {"tab": ("Tab", 9, ""), "enter": ("Enter", 13, "\r"), "space": (" ", 32, " ")}
+KEYS = {"tab": ("Tab", 9, ""), "enter": ("Enter", 13, "\r"), "space": (" ", 32, " "), "down": ("ArrowDown", 40, "")}
 
 
 def keys(*pressed):
@@ -307,6 +307,11 @@ def logout():
     wait("being out", lambda: js("return location.pathname") == "/login")
 
 
+def listed():
+    """The accounts in the table."""
+    return js("return [...document.querySelectorAll('td.pick input')].map(e => e.value)")
+
+
 def select(*names):
     for name in names:
         click(find(f"#a-{name}"))
@@ -341,14 +346,14 @@ def part_operator(token):
     looks("server")
     met = walk()
     names = [name for _, name in met]
-    ensure("the way through the page", names == ["Skip to the content", "Migrations", "Log out", "Check", "Migrate", "Roll back", "Select all"]
+    ensure("the way through the page", names == ["Skip to the content", "Migrations", "Log out", "Name or domain", "Lives on", "Find", "Check", "Migrate", "Roll back", "Select all"]
            + [n for a in ("alice", "bob", "carol") for n in (a, a)], names)
-    ensure("by what it is", [role for role, _ in met][3:9] == ["button"] * 3 + ["checkbox", "checkbox", "link"], met)
+    ensure("by what it is", [role for role, _ in met][3:12] == ["searchbox", "combobox"] + ["button"] * 4 + ["checkbox", "checkbox", "link"], met)
     step()
     ensure("the way past the head of the page", focus() == ("link", "Skip to the content"), focus())
     shot("skip")
     keys("enter", "tab")
-    ensure("skips it", focus() == ("button", "Check"), focus())
+    ensure("skips it", focus() == ("searchbox", "Name or domain"), focus())
     operator_begins("bob", "carol", action="Check")
     wait_text("What the check found")
     heads = js("return [...document.querySelectorAll('h3')].map(e => e.textContent)")
@@ -381,12 +386,24 @@ def part_operator(token):
     press("link", "Back to the overview")
     wait("carol is back", lambda: js("return document.querySelectorAll('td .side.transit').length") == 1)
     js("window.stayed = true")
-    from_here("#all")
+    from_here("#find")
+    cdp("Input.insertText", {"text": "<b>"})
+    wait("nothing is found", lambda: said() == "No account matches.")
+    ensure("a text is a text, and all is a click away", js("return document.querySelectorAll('b, #accounts ~ form table').length") == 0
+           and js("return document.querySelector('#whole').getAttribute('href')") == "/#accounts")
+    js("document.querySelector('#find').select()")
+    cdp("Input.insertText", {"text": " EXAMPLE"})
+    tab_to("combobox", "Lives on")
+    keys("down")
+    wait("what is looked for, while it is typed", lambda: listed() == ["alice", "carol"])
+    ensure("a screen reader is told how many", said() == "Accounts 1–2 of 2", said())
+    ensure("the keyboard stays where it is", focus() == ("combobox", "Lives on"), focus())
+    ensure("the address says it", js("return location.search") == "?find=+EXAMPLE&side=client", js("return location.href"))
     press("checkbox", "alice", "space")
     back = urllib.request.Request(PANEL + "/v1/accounts/carol/migrate", data=b'{"yes":true}', method="POST",
                                   headers={"Authorization": "Bearer " + token, "Content-Type": "application/json"})
     urllib.request.urlopen(back, timeout=120).close()
-    wait("what another does is seen", lambda: js("return document.querySelectorAll('td .side.transit').length") == 2)
+    wait("what another does is seen, of what is looked for", lambda: listed() == ["alice"])
     ensure("on the same page, and what is selected stays", js("return window.stayed === true && document.querySelector('#a-alice').checked"))
     ensure("and where the keyboard is", focus() == ("checkbox", "alice"), focus())
     tab_to("button", "Log out", "shift+tab")
@@ -554,12 +571,36 @@ def part_many(token):
     told = js("return document.querySelector('figcaption').textContent")
     ensure("all are counted", "Client server: 451 accounts." in told and "and 31 more" in page(), told)
     ensure("the few on the other side have names", "Transit server: 2 accounts: bob, carol." in told, told)
-    js("const e = document.querySelector('#a-x400'); e.focus(); e.scrollIntoView()")
+    first = listed()
+    ensure("the first page", len(first) == 200 and "Accounts 1–200 of 453\n" in page() and "Select all on this page" in page(), page())
+    ensure("it can be turned above and below", js("return [...document.querySelectorAll('nav')].map(e => e.ariaLabel + e.querySelectorAll('a').length)") ==
+           ["Pages of accounts1", "Pages of accounts, below the table1"])
+    use("Next page")
+    wait("the next", lambda: js("return location.search + location.hash") == "?page=2#accounts" and not set(listed()) & set(first))
+    js("const e = document.querySelector('#a-' + arguments[0]); e.focus(); e.scrollIntoView()", listed()[150])
     keys("space")
     for _ in range(5):  # upwards, below what stays at the top
         step("shift+tab")
     shot("many-selected")
     ensure("the buttons stay in sight", js("const r = document.querySelector('.actions.stays').getBoundingClientRect(); return r.top >= 0 && r.bottom < 300"))
+    go("/?find=+X&side=client&page=9")
+    last = listed()
+    ensure("the last there is", len(last) == 3 and "Accounts 401–403 of 403" in page() and "Page 3 of 3" in page(), page())
+    ensure("and what is looked for", js("const f = document.querySelector('form.find'); return f.find.value + f.side.value") == "Xclient")
+    looks("many-found")
+    click(find("#a-" + last[1]))
+    from_here("#before")
+    js("window.stayed = true")
+    added = urllib.request.Request(PANEL + "/v1/accounts/zoe", data=b'{"domains":["zoe.example"]}', method="PUT",
+                                   headers={"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+    urllib.request.urlopen(added, timeout=120).close()
+    last.append("zoe")
+    wait("what another does is seen, on the same page of the same search", lambda: listed() == last and js("return window.stayed"))
+    checked = "return [...document.querySelectorAll('td.pick input:checked')].map(e => e.value)"
+    ensure("what is selected stays", js(checked) == [last[1]], js(checked))
+    ensure("and where the keyboard is", focus() == ("link", "Previous page"), focus())
+    click(find("#all"))
+    ensure("all of the page", js(checked) == last, js(checked))
     logout()
 
 
