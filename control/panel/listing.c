@@ -62,9 +62,8 @@ void listing_read(struct listing *l, const char *query)
 		l->side = "client";
 	else if (side && strcmp(side, "transit") == 0)
 		l->side = "transit";
-	if (page)
-		l->page = strtoll(page, NULL,
-				  10); /* no number is 0, a greater one than there can be the greatest: both have a nearest page */
+	if (page) /* no number is 0, a greater one than there can be the greatest: both have a nearest page */
+		l->page = strtoll(page, NULL, 10);
 	free(find);
 	free(side);
 	free(page);
