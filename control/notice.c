@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define EVERY_MS  1000
 #define OLD_MS    5000 /* from then on it is said how old it is */
