@@ -9,7 +9,7 @@
 #                  of crashes and faults, a thousand zones on each name server, eight_steps three times in its long form
 #   --no-install   installs no packages; says what is missing
 #   --keep         keeps the temporary directory with builds and logs, and says where
-#   JOBS=N         stories at once (default: 4; most of their time they wait)
+#   JOBS=N         stories at once (default: 5; most of their time they wait)
 #
 # Everything happens in a temporary copy; the tree itself is not written to. A test that cannot run counts as failed.
 # The last line is "N passed, N failed"; exit 0 only if nothing failed.
@@ -256,7 +256,7 @@ mkdir "$tmp/story"
 declare -A busy=()
 i=0
 while [ $i -lt ${#stories[@]} ] || [ ${#busy[@]} -gt 0 ]; do
-	while [ $i -lt ${#stories[@]} ] && [ ${#busy[@]} -lt "${JOBS:-4}" ]; do
+	while [ $i -lt ${#stories[@]} ] && [ ${#busy[@]} -lt "${JOBS:-5}" ]; do
 		run_story "${stories[$i]}" &
 		busy[$!]=${stories[$i]}
 		running=("${!busy[@]}")

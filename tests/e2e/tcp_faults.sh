@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# slow
 # Back ends that refuse, are silent, black holes or resets, and visitors that vanish: the right refusal, nobody else affected, no other side.
 . "$(dirname "$0")/lib.sh"
 net_up
