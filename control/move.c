@@ -76,6 +76,11 @@ static void show(const struct move *m, int64_t left)
 	progress_show(m->with->progress, m->row.account, m->undoing ? "going back" : m->row.step, m->row.percent, left);
 }
 
+bool move_may_fail_open(const struct move *m)
+{
+	return m->row.to == SIDE_CLIENT && m->with->netctl && m->with->conf->hook_seal;
+}
+
 void move_progress(struct move *m, double percent)
 {
 	m->row.percent = percent;
@@ -228,6 +233,8 @@ static enum exit_code undo(struct move *m, int from, const char *why, struct err
 
 	snprintf(reason, sizeof(reason), "%s", why);
 	snprintf(m->row.reason, sizeof(m->row.reason), "%s", why);
+	if (m->with->force)
+		json_object_set_new(m->row.evidence, "forced", json_true());
 	if (m->evidence && from >= 0) { /* what the failing step said */
 		json_object_set(m->row.evidence, steps[from].name, m->evidence);
 		journal_note(m->with->db, m->row.account, m->row.id, "failed", m->evidence, &gap);
@@ -269,20 +276,26 @@ static enum exit_code undo(struct move *m, int from, const char *why, struct err
 /* ---- forwards ---- */
 
 /* From the seal on the new side takes writes. Where that is the client server, whoever came while the proxy was away was led to it (fail
- * open), and what it has accepted it alone has: to go back would lose that. The fence, asked for once more, tells. */
+ * open), and what it has accepted it alone has: to go back would lose that. The fence, asked for once more, tells; what it has told once is
+ * on disk, and so is that a person gave it up. */
 static int has_failed_open(struct move *m, bool *yes, struct err *err)
 {
 	json_t *answer = NULL;
 	enum side side;
 	enum gate gate;
 	*yes = false;
-	if (m->row.to != SIDE_CLIENT || !m->with->netctl || !m->with->conf->hook_seal || m->with->force)
+	if (!move_may_fail_open(m) || m->with->force || json_is_true(json_object_get(m->row.evidence, "forced")))
+		return 0;
+	*yes = json_is_true(json_object_get(m->row.evidence, MOVE_FAILED_OPEN));
+	if (*yes)
 		return 0;
 	int rc = proxylink_account(m->with->proxy, m->row.account, &side, &gate, err);
-	if (rc < 0 || gate != GATE_FENCED || side == m->row.to)
+	if (rc < 0 || gate != GATE_FENCED)
 		return rc;
 	rc = proxylink_ask(m->with->proxy, "fence", json_pack("{s:s}", "name", m->row.account), 0, &answer, err);
 	*yes = rc == 0 && json_is_true(json_object_get(json_object_get(answer, "evidence"), "failed-open"));
+	if (*yes)
+		json_object_set_new(m->row.evidence, MOVE_FAILED_OPEN, json_true());
 	json_decref(answer);
 	return rc;
 }
@@ -294,15 +307,16 @@ static enum exit_code back(struct move *m, int from, const char *why, struct err
 	char text[400];
 	bool failed_open = false;
 	int rc = from >= STEP_SEALED ? has_failed_open(m, &failed_open, &e) : 0;
-	if (rc < 0)
-		return proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "applying", e.text, err);
-	if (!failed_open)
+	if (rc == 0 && !failed_open)
 		return undo(m, from, why, err);
-	snprintf(text, sizeof(text),
-		 "%.200s; it is not undone: the proxy was away meanwhile, and what the client server has accepted would be lost (--force "
-		 "does it)",
-		 why);
-	return stuck(m, "applying", text, err);
+	if (rc < 0)
+		snprintf(text, sizeof(text), "%.180s; %.200s", why, e.text);
+	else
+		snprintf(text, sizeof(text),
+			 "%.180s. The proxy was away meanwhile, and what the client server has accepted is there alone: resume goes on, "
+			 "resume --force goes back and loses it",
+			 why);
+	return proxylink_is_away(rc) ? away(m, text, err) : stuck(m, "applying", text, err);
 }
 
 /* The switch failed, or its answer was lost: the proxy knows whether it is true. */
@@ -369,7 +383,7 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 	for (int i = first; i < N_STEPS; i++) {
 		int rc = m->unwritten ? 0 : put(m, done, i, &e);
 		if (rc < 0 && i <= STEP_SWITCHED)
-			return back(m, done, e.text, err);
+			return back(m, done < 0 && first > 0 ? first : done, e.text, err);
 		if (rc < 0) { /* the switch is true and visitors wait: they are let go first; what needs the journal is left to resume */
 			m->unwritten = true;
 			i = STEP_RELEASED;
@@ -377,6 +391,8 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 		}
 		drop_evidence(m);
 		show(m, i <= STEP_COPYING ? move_left(m) : -1);
+		if (i == STEP_SEALED && cancelled(m)) /* nothing is open yet that one might have to stay for */
+			return undo(m, STEP_COPYING, "interrupted", err);
 		if (i <= STEP_SWITCHED && cancelled(m)) {
 			rc = err_set(&e, -EINTR, "interrupted");
 		} else {
@@ -469,7 +485,8 @@ enum exit_code move_resume(struct move *m, struct err *err)
 	}
 	m->row.state = MOVE_MOVING;
 	bool failed_open = false;
-	/* also where it was being undone: the new side may not have been sealed yet */
+	/* also where it was being undone: it turns round. The new side may not have been sealed yet; the old one, which may be open again,
+	 * is sealed once more, and nobody has come to it, for the gate is fenced */
 	rc = step >= STEP_SEALED ? has_failed_open(m, &failed_open, &e) : 0;
 	if (rc < 0) {
 		x = proxylink_is_away(rc) ? away(m, e.text, err) : stuck(m, "resuming at", e.text, err);

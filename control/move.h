@@ -58,5 +58,7 @@ enum exit_code move_resume(struct move *m, struct err *err); /* EXIT_DONE: it is
 
 /* A hook says how far it is: screen, proxy and journal hear of it, the latter two not too often. */
 void move_progress(struct move *m, double percent);
-void move_tick(struct move *m);          /* the same, when it says nothing: time goes on */
-int64_t move_left(const struct move *m); /* seconds until the account is served again, a day at most; -1: unknown */
+void move_tick(struct move *m);                /* the same, when it says nothing: time goes on */
+bool move_may_fail_open(const struct move *m); /* on the way home, where visitors reach the new side when the proxy is away */
+#define MOVE_FAILED_OPEN "failed-open"         /* in row.evidence: they did */
+int64_t move_left(const struct move *m);       /* seconds until the account is served again, a day at most; -1: unknown */

@@ -368,18 +368,20 @@ static void show_batch(struct app *a, const struct batch *b)
 	fprintf(stderr, "all: %s\n", text);
 }
 
-/* And for those who look from another host. The state is not open while there are children: a lock of SQLite's does not outlive a fork. */
+/* And for those who look from another host. */
 static void tell_others(struct app *a, const struct batch *b)
 {
 	struct err state = {0};
 	char text[160];
-	if (mono_ms() < a->notice.next)
+	int64_t began = mono_ms();
+	if (began < a->notice.next)
 		return;
 	if (app_look(a, &state, NULL) == EXIT_DONE && proxylink_ask(a->proxy, "hello", NULL, 2000, NULL, NULL) == 0) {
-		batch_text(b, mono_ms(), text, sizeof(text));
+		batch_text(b, began, text, sizeof(text));
 		notice_tick(a, text);
 	}
-	app_close(a);
+	app_close(a); /* before the next child is made: a lock of SQLite's does not outlive a fork */
+	notice_rest(&a->notice, began);
 }
 
 static void run_children(struct app *a, const struct kind *k, struct child *c, size_t n, struct batch *b, json_t *results)
@@ -404,7 +406,7 @@ static void run_children(struct app *a, const struct kind *k, struct child *c, s
 			show_batch(a, b);
 			shown = mono_ms();
 		}
-		if (!stop)
+		if (got == 0 && !stop)
 			tell_others(a, b);
 		if (got <= 0)
 			continue;
@@ -425,6 +427,8 @@ static void run_children(struct app *a, const struct kind *k, struct child *c, s
 			json_array_append_new(results, o);
 			running--;
 		}
+		if (!stop)
+			tell_others(a, b);
 	}
 	free(p);
 	for (size_t i = next; i < n; i++) {

@@ -6,13 +6,15 @@
 #include "lib/member.h"
 #include "lib/utf8.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EVERY_MS  1000
-#define OLD_MS    5000 /* from then on it is said how old it is */
-#define LINES_MAX 300
+#define EVERY_MS      1000
+#define STEP_EVERY_MS 60000 /* what is left of days changes slowly */
+#define OLD_MS        5000  /* from then on it is said how old it is */
+#define LINES_MAX     300
 
 /* ---- telling ---- */
 
@@ -38,11 +40,32 @@ static json_t *heard(struct app *a, void (*part)(struct app *a))
 	return o;
 }
 
+/* A state that somebody writes to for long tells nothing, which is not to be told as nothing. */
+static bool is_readable(struct app *a)
+{
+	struct move_rows open = {0};
+	int64_t at;
+	int rc = journal_clock(a->db, "start", &at, NULL);
+	if (rc < 0 && rc != -ENOENT)
+		return false;
+	rc = journal_moves_open(a->db, NULL, &open, NULL);
+	move_rows_done(&open);
+	return rc == 0;
+}
+
 static json_t *notice_of(struct app *a, const char *all)
 {
 	struct notice *n = &a->notice;
-	if (!n->step)
+	if (!is_readable(a))
+		return NULL;
+	if (n->step && mono_ms() - n->step_at > STEP_EVERY_MS) {
+		json_decref(n->step);
+		n->step = NULL;
+	}
+	if (!n->step) {
 		n->step = heard(a, status_step);
+		n->step_at = mono_ms();
+	}
 	json_t *o = heard(a, status_moving), *lines = json_array();
 	if (!n->step || !o || !lines) {
 		json_decref(o);
@@ -55,7 +78,7 @@ static json_t *notice_of(struct app *a, const char *all)
 		char line[200];
 		snprintf(line, sizeof(line), "%-10s %s", "in all", all);
 		json_array_append_new(lines, json_string(line));
-		json_object_set_new(o, "in-all", json_string(all));
+		json_object_set_new(o, "batch", json_string(all));
 	}
 	json_object_update_missing(o, n->step);
 	json_object_set_new(o, "lines", lines);
@@ -67,13 +90,19 @@ void notice_tick(struct app *a, const char *all)
 {
 	struct notice *n = &a->notice;
 	int64_t began = mono_ms();
-	if (n->told_by_other || !a->db || !a->proxy || began < n->next)
+	if (n->told_by_other || !a->db || !a->proxy || !a->proxy->connected || began < n->next)
 		return;
 	json_t *said = notice_of(a, all);
 	if (said)
 		n->told = proxylink_tell(a->proxy, "notice", json_pack("{s:o}", "said", said), NULL) == 0 || n->told;
-	int64_t now = mono_ms();
-	n->next = now + EVERY_MS + 10 * (now - began); /* a long line or a dead host is not to take our time */
+	notice_rest(n, began);
+}
+
+void notice_rest(struct notice *n, int64_t began)
+{
+	int64_t now = mono_ms(), next = now + EVERY_MS + 10 * (now - began); /* a long line or a dead host is not to take our time */
+	if (next > n->next)
+		n->next = next;
 }
 
 static void connect_once(struct proxylink *l)
@@ -106,7 +135,7 @@ void notice_done(struct notice *n)
 /* It came from another host: nothing in it may move the cursor. */
 static void say(struct app *a, const char *line)
 {
-	char plain[500];
+	char plain[900];
 	size_t n = 0, left = strlen(line);
 	for (const unsigned char *p = (const unsigned char *)line; left && n + 4 < sizeof(plain);) {
 		size_t len = utf8_len(p, left);
@@ -141,6 +170,10 @@ bool notice_show(struct app *a, const json_t *status)
 		say(a, json_is_string(l) ? json_string_value(l) : "");
 	json_t *o = json_copy((json_t *)said);
 	json_object_set_new(o, "age-ms", json_integer(age));
+	const char *key;
+	json_object_foreach (o, key, l) /* the same members as where the state is */
+		if (strcmp(key, "lines") && strcmp(key, "host") && strcmp(key, "age-ms") && strcmp(key, "batch"))
+			out_set(&a->out, key, json_incref(l));
 	out_set(&a->out, "controller", o);
 	return true;
 }

@@ -10,14 +10,16 @@
 struct app;
 
 struct notice {
-	json_t *step;       /* {"step","clocks",..,"lines":[S..]}, read once in a run; owned; NULL: not yet */
+	json_t *step;       /* {"step","clocks",..,"lines":[S..]}; owned; NULL: to be read */
+	int64_t step_at;    /* monotonic: when it was read */
 	int64_t next;       /* monotonic: not before */
 	bool told;          /* something moves: its end is to be told, too */
 	bool told_by_other; /* we are one move of several: the process that began them tells of all */
 };
 
-void notice_tick(struct app *a, const char *all); /* all: of several moves, in words; or NULL */
-void notice_end(struct app *a);                   /* the state as it is now, whenever the last one was told */
+void notice_tick(struct app *a, const char *all);  /* all: of several moves, in words; or NULL */
+void notice_rest(struct notice *n, int64_t began); /* the next one not soon: telling took from began (mono_ms()) until now */
+void notice_end(struct app *a);                    /* the state as it is now, whenever the last one was told */
 void notice_done(struct notice *n);
 
 /* Of an answer to `status`: lines, and member "controller". false: nothing was left there. */

@@ -109,7 +109,8 @@ static void show_open(struct app *a, const struct move_rows *open, size_t most)
 	out_set(&a->out, "moves", list);
 	for (size_t i = 0; i < open->n && i < most; i++) {
 		const struct move_row *m = &open->rows[i];
-		bool alive = m->who.pid == a->who.pid || (a->locks && locks_held(a->locks, m->account_id)); /* our own lock we do not see */
+		bool alive = (a->writes && m->who.pid == a->who.pid) ||
+			     (a->locks && locks_held(a->locks, m->account_id)); /* our own lock we do not see */
 		char who[256], left[32] = "", much[64] = "";
 		json_array_append_new(list, move_json(m, alive));
 		who_text(m, who, sizeof(who));

@@ -100,6 +100,8 @@ static void probe_old(struct move *m)
 {
 	if (m->with->conf->probe)
 		probe_ask(m->with->proxy, m->row.account, m->row.from, &m->probe_before, NULL);
+	if (m->probe_before) /* for who goes on when we are gone */
+		json_object_set(m->row.evidence, "probe-before", m->probe_before);
 }
 
 static int probe_new(struct move *m, struct err *err)
@@ -112,7 +114,8 @@ static int probe_new(struct move *m, struct err *err)
 	int rc = probe_ask(m->with->proxy, m->row.account, m->row.to, &answer, err);
 	if (rc < 0)
 		return err_wrap(err, "whether %s answers could not be asked", side_name(m->row.to));
-	if (probe_failures(answer, m->probe_before, &excused, why, sizeof(why)))
+	if (probe_failures(answer, m->probe_before ? m->probe_before : json_object_get(m->row.evidence, "probe-before"), &excused, why,
+			   sizeof(why)))
 		rc = err_set(err, -EIO, "%s does not answer for %s: %s (mend that; --force moves it all the same)", side_name(m->row.to),
 			     m->row.account, why);
 	say_below(m, "probe",
@@ -177,9 +180,19 @@ static void plan_copy(const struct move *m, char *out, size_t cap)
 	plan_hook("copy", m->with->conf->hook_copy, ": the downtime", out, cap);
 }
 
+/* From here on the new side is open: whether visitors are led past the gate counts. */
+static int watch_gate(struct move *m, struct err *err)
+{
+	if (!move_may_fail_open(m) || json_object_get(m->row.evidence, MOVE_FAILED_OPEN))
+		return 0;
+	return proxylink_ask(m->with->proxy, "fence", json_pack("{s:s, s:b}", "name", m->row.account, "watch", 1), 0, NULL, err);
+}
+
 static int seal(struct move *m, struct err *err)
 {
-	int rc = hook(m, "seal", m->with->conf->hook_seal, err);
+	int rc = watch_gate(m, err);
+	if (rc == 0)
+		rc = hook(m, "seal", m->with->conf->hook_seal, err);
 	if (rc == 0)
 		rc = hook(m, "verify", m->with->conf->hook_verify, err);
 	return rc < 0 ? rc : probe_new(m, err);

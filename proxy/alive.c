@@ -29,6 +29,7 @@ struct alive {
 	bool told; /* something has been logged */
 	int error;
 	int64_t since_ms;
+	uint64_t since;
 	uint64_t sent, good, notified; /* when: tried, last success, last WATCHDOG=1 */
 	uint64_t renewed, failed;
 	struct beat {
@@ -154,10 +155,12 @@ static int tell(int fd, bool renew)
 	return rc;
 }
 
-static void become(struct alive *a, bool alive)
+static void become(struct alive *a, bool alive, uint64_t now)
 {
-	if (a->alive != alive)
+	if (a->alive != alive) {
 		a->since_ms = now_ms();
+		a->since = now;
+	}
 	a->alive = alive;
 }
 
@@ -179,15 +182,15 @@ static void renew(struct alive *a, uint64_t now)
 	int rc = tell(a->fd, true);
 
 	if (now > a->good + ALIVE_TIMEOUT_MS)
-		become(a, false); /* it had run out, and nobody has asked */
+		become(a, false, now); /* it had run out, and nobody has asked */
 	a->sent = now;
 	if (rc == 0) {
 		a->good = now;
 		a->renewed++;
-		become(a, true);
+		become(a, true, now);
 	} else {
 		a->failed++;
-		become(a, false);
+		become(a, false, now);
 	}
 	say(a, rc);
 	a->error = rc;
@@ -234,7 +237,7 @@ void alive_withdraw(struct alive *a, uint64_t now)
 	if (a->fd >= 0) {
 		a->error = tell(a->fd, false);
 		a->sent = now;
-		become(a, false);
+		become(a, false, now);
 	}
 	pthread_mutex_unlock(&a->lock);
 }
@@ -245,8 +248,8 @@ struct alive_state alive_state(struct alive *a, uint64_t now)
 
 	pthread_mutex_lock(&a->lock);
 	if (a->alive && now > a->good + ALIVE_TIMEOUT_MS)
-		become(a, false); /* it has run out */
-	s = (struct alive_state){a->fd >= 0, a->alive, a->since_ms, a->renewed, a->failed, a->error};
+		become(a, false, now); /* it has run out */
+	s = (struct alive_state){a->fd >= 0, a->alive, a->since_ms, a->since, a->renewed, a->failed, a->error};
 	pthread_mutex_unlock(&a->lock);
 	return s;
 }

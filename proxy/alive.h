@@ -34,6 +34,7 @@ void alive_withdraw(struct alive *a, uint64_t now); /* at the end: the elements 
 struct alive_state {
 	bool on, alive;   /* on: the kernel is told; alive: and has it */
 	int64_t since_ms; /* when alive became what it is, ms since 1970 */
+	uint64_t since;   /* the same, of loop_now() */
 	uint64_t renewed, failed;
 	int error; /* of the last renewal; 0 or -errno */
 };

@@ -314,6 +314,8 @@ static void cmd_fence(struct proxy *p, struct ctl_call *call, json_t *req)
 		ctl_fail(call, CTL_REFUSED, "account %s has not been drained: drain it first", a->name);
 	else if (query(p, call, a, 0, just_tell, fenced) < 0)
 		no_memory(call);
+	else if (json_is_true(json_object_get(req, "watch")))
+		h->watched_ms = loop_now(p->loop);
 }
 
 /* Home: whoever comes to its address is where he should be. Nothing of the account is counted meanwhile, for it is fenced. */

@@ -32,7 +32,7 @@
  *                                     side and is logged.
  * drain   {"name":S,"seconds":N}   -> {"gate":"held","drained":N,"cut":N,"parked":N,"ms":N}   returns when nothing is in flight, cutting at
  *                                     the end; a release in between ends it as refused and cuts nothing
- * fence   {"name":S}               -> {"gate":"fenced","evidence":{"held-at":T,"fenced-at":T,"parked":N,"drained":N,"cut":N,"refused":N,
+ * fence   {"name":S,"watch":B?}    -> {"gate":"fenced","evidence":{"held-at":T,"fenced-at":T,"parked":N,"drained":N,"cut":N,"refused":N,
  *                                     "released":N,"gave-up":N,"longest-wait-ms":N,"median-wait-ms":N,"opened-at":T|null,
  *                                     "hold-ms":N|null,"last-byte-old":T|null,"first-byte-new":T|null,"restored":B,"failed-open":B}}   refused unless
  *                                     drained; T is RFC 3339 UTC with milliseconds. On disk before the answer. parked: began to wait;
@@ -41,8 +41,8 @@
  *                                     kernel last took a byte for the side on which the hold began; first-byte-new: likewise its first for
  *                                     the other. restored: the proxy was restarted since the hold began: held-at is when it came back,
  *                                     and so is fenced-at if it came back fenced; it counts from there, and does not tell of bytes here
- *                                     (account has those). failed-open: since the hold began the kernel has, or may have, led visitors to
- *                                     the local services, because the proxy was away or hung (alive.h).
+ *                                     (account has those). failed-open: since the hold began, or since a fence with "watch", the kernel has,
+ *                                     or may have, led visitors to the local services, because the proxy was away or hung (alive.h).
  * switch  {"name":S,"side":SIDE}   -> {"side":SIDE,"gate":G}   refused unless fenced. On disk before the answer.
  * release {"name":S,"spread-ms":N?} -> {"side":SIDE,"gate":"open","evidence":{as fence, with "released-at":T}}   opens the gate; what waited
  *                                     follows over spread-ms (default 1000). On disk before it opens.

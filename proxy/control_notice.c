@@ -1,7 +1,7 @@
 /* control_notice: what a controller at work leaves here, for whoever asks from another host. In memory alone: it is of now. */
 #include "proxy/control_impl.h"
 
-#define NOTICE_MAX (128 << 10) /* bytes as JSON: an answer to status, which has it, stays far below the limit of a message */
+#define NOTICE_MAX (256 << 10) /* bytes as JSON: an answer to status, which has it, stays far below the limit of a message */
 
 void cmd_notice(struct proxy *p, struct ctl_call *call, json_t *req)
 {

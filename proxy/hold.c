@@ -48,6 +48,7 @@ struct hold *hold_begin(struct proxy *p, struct account *a)
 		return NULL;
 	h->account = account_ref(a);
 	h->held_at_ms = wall_ms();
+	h->begun_ms = loop_now(p->loop);
 	h->from = account_side(a);
 	hold_extend(p, h, 0);
 	h->next = p->holds;
@@ -100,12 +101,15 @@ int holds_restore(struct proxy *p, const struct table *t)
 	return 0;
 }
 
-/* Without a sign of life from us the kernel leads visitors to the local services: did that happen since the hold began? */
+/* Without a sign of life from us the kernel leads visitors to the local services: did that happen while it counts? Before a restart it may
+ * have, unless it counts from later on. */
 static bool failed_open(const struct proxy *p, const struct hold *h)
 {
 	struct alive_state s = alive_state(p->alive, loop_now(p->loop));
 
-	return s.on && (h->restored || !s.alive || (uint64_t)s.since_ms > h->held_at_ms);
+	if (!s.on)
+		return false;
+	return !s.alive || s.since > (h->watched_ms ? h->watched_ms : h->begun_ms) || (h->restored && !h->watched_ms);
 }
 
 json_t *hold_evidence(const struct proxy *p, const struct hold *h)

@@ -20,13 +20,15 @@ struct hold {
 	struct tally seen; /* as of the last answer of the workers */
 	bool drained;      /* nothing was in flight once the gate had been closed */
 	bool releasing;
+	uint64_t watched_ms; /* since when it counts that visitors were led past it, loop_now(); 0: since it began */
+	uint64_t begun_ms;   /* loop_now() */
 };
 
 struct hold *hold_find(struct proxy *p, const struct account *a);
 struct hold *hold_begin(struct proxy *p, struct account *a); /* finds or makes; NULL: no memory */
 void hold_end(struct proxy *p, struct hold *h);
-void hold_extend(struct proxy *p, struct hold *h, uint64_t ms); /* gives up that much later, if at all */
-int holds_restore(struct proxy *p, const struct table *t);      /* for accounts whose gate was closed on disk; -ENOMEM */
+void hold_extend(struct proxy *p, struct hold *h, uint64_t ms);     /* gives up that much later, if at all */
+int holds_restore(struct proxy *p, const struct table *t);          /* for accounts whose gate was closed on disk; -ENOMEM */
 json_t *hold_evidence(const struct proxy *p, const struct hold *h); /* returns new */
 uint64_t wall_ms(void);
 json_t *json_time(uint64_t ms); /* RFC 3339 UTC with milliseconds; null for 0 */

@@ -80,7 +80,7 @@ static bool was_cancelled(json_int_t exit, const json_t *answer)
 	const json_t *m, *moves = json_object_get(answer, "moves");
 	size_t i;
 	if (exit != EXIT_UNDONE)
-		return exit == EXIT_REFUSED && strcmp(member_text(answer, "error"), JOB_CANCELLED) == 0;
+		return exit == EXIT_REFUSED && strncmp(member_text(answer, "error"), JOB_WAS_CANCELLED, strlen(JOB_WAS_CANCELLED)) == 0;
 	json_array_foreach (moves, i, m) {
 		if (*member_text(m, "error") && !strstr(member_text(m, "error"), "interrupted"))
 			return false;

@@ -12,8 +12,9 @@
 #include "lib/err.h"
 #include "lib/loop.h"
 
-#define JOB_ANSWER_MAX (64 * 1024 * 1024)
-#define JOB_CANCELLED  "it was cancelled before it began. Nothing changed" /* the error of what was cancelled while it waited */
+#define JOB_ANSWER_MAX    (64 * 1024 * 1024)
+#define JOB_CANCELLED     JOB_WAS_CANCELLED " before it began. Nothing changed" /* the error of what was cancelled while it waited */
+#define JOB_WAS_CANCELLED "it was cancelled"
 
 struct jobs;
 struct job;

@@ -132,6 +132,18 @@ static int exit_in(const json_t *answer, int exit)
 	return exit > EXIT_DONE && exit <= EXIT_STUCK ? exit : -1;
 }
 
+/* SIGTERM ends a check, and a child that has not come to its work yet, and they leave no word. */
+static void tell_cancelled(struct running *r, const struct operation *o, json_t *answer)
+{
+	bool check = strcmp(o->command, "check") == 0;
+	if (!r->cancelled || (r->exit != EXIT_REFUSED && !check))
+		return;
+	r->exit = EXIT_REFUSED;
+	json_object_set_new(answer, "ok", json_false());
+	json_object_set_new(answer, "exit", json_integer(r->exit));
+	json_object_set_new(answer, "error", json_string(check ? JOB_WAS_CANCELLED ". Nothing changed" : JOB_CANCELLED));
+}
+
 static void put_end(struct running *r, const struct job_end *end)
 {
 	struct operation o;
@@ -141,12 +153,11 @@ static void put_end(struct running *r, const struct job_end *end)
 		json_decref(answer);
 		answer = NULL;
 		r->exit = EXIT_STUCK;
-		if (operation_find(&r->s->store, r->id, OPERATION_OF_ALL, &o, NULL) == 0)
+		if (operation_find(&r->s->store, r->id, OPERATION_OF_ALL, &o, NULL) == 0) {
 			r->exit = settle(state_now(r->s), &o, &answer);
+			tell_cancelled(r, &o, answer);
+		}
 		operation_done(&o);
-		/* SIGTERM ends a child that has not come to its work yet, and it leaves no word */
-		if (r->cancelled && r->exit == EXIT_REFUSED)
-			json_object_set_new(answer, "error", json_string(JOB_CANCELLED));
 	}
 	r->answer = answer ? json_dumps(answer, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	json_decref(answer);
@@ -567,8 +578,14 @@ static int cancel(struct server *s, struct running *r, struct err *err)
 {
 	int rc = r->begun ? 0
 			  : operation_end(&s->store, r->id, EXIT_REFUSED, "{\"ok\":false,\"exit\":1,\"error\":\"" JOB_CANCELLED "\"}", err);
-	r->cancelled = rc == 0;
-	return rc < 0 ? rc : job_cancel(s->jobs, r) < 0 ? err_set(err, -ESRCH, "it is over already") : 0;
+	bool begun = r->begun; /* what waits is freed by its cancelling */
+	if (rc < 0)
+		return rc;
+	if (job_cancel(s->jobs, r) < 0)
+		return err_set(err, -ESRCH, "it is over already");
+	if (begun)
+		r->cancelled = true;
+	return 0;
 }
 
 void operate_cancel(struct exchange *x)

@@ -1,5 +1,6 @@
 /* A move against a proxy in memory, hooks that are real processes, and a real database: each failure undoes in order, each crash
  * (fork and _exit at every point of the journal) is brought to an end by resume, with one owner. */
+#include "control/db.h"
 #include "tests/unit/move_world.h"
 
 #include <errno.h>
@@ -254,6 +255,21 @@ static void test_crash_while_undoing(void **state)
 	}
 }
 
+static void dies_on_the_way_home(struct world *w, bool resume)
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		enum move_state s;
+		struct err err = {0};
+		controller(w, SIDE_CLIENT, resume, &s, &err);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 99);
+	w->crash_step = NULL;
+}
+
 /* On the way home, where the client server's own services are open from the seal on, and visitors were led to them: what they were told is
  * written would be lost if the move were undone. */
 static void test_failed_open(void **state)
@@ -285,15 +301,7 @@ static void test_failed_open(void **state)
 		w->proxy->p.refuse_once = true;
 		w->crash_step = cases[i].step;
 		w->crash_when = cases[i].when;
-		pid_t pid = fork();
-		if (pid == 0) {
-			controller(w, SIDE_CLIENT, false, &s, &err);
-			_exit(0);
-		}
-		int status;
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_int_equal(WEXITSTATUS(status), 99);
-		w->crash_step = NULL;
+		dies_on_the_way_home(w, false);
 		w->proxy->failed_open = cases[i].failed_open;
 		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_DONE);
 		assert_int_equal(s, cases[i].goes_on ? MOVE_DONE : MOVE_UNDONE);
@@ -315,7 +323,7 @@ static void test_failed_open_and_not_ready(void **state)
 		w->proxy->failed_open = true;
 		touch(w, "fail-verify-apply");
 		assert_int_equal(controller(w, SIDE_CLIENT, false, &s, &err), EXIT_STUCK);
-		assert_non_null(strstr(err.text, "would be lost (--force does it)"));
+		assert_non_null(strstr(err.text, "resume --force goes back and loses it"));
 		assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_FENCED);
 		assert_false(ran(w, "seal:undo"));
 		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_STUCK); /* nobody has mended it */
@@ -328,6 +336,57 @@ static void test_failed_open_and_not_ready(void **state)
 		teardown((void **)&w);
 	}
 	(void)state;
+}
+
+/* A person has said --force; who goes on after a crash of that has the same said. */
+static void test_failed_open_and_given_up(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	enum move_state s;
+	assert_int_equal(run(w, false, &s), EXIT_DONE);
+	w->netctl = fake_netctl_new(SIDE_CLIENT);
+	w->proxy->failed_open = true;
+	touch(w, "fail-verify-apply");
+	assert_int_equal(controller(w, SIDE_CLIENT, false, &s, &err), EXIT_STUCK);
+	w->force = true;
+	w->crash_step = "sealed";
+	w->crash_when = "undo-before";
+	dies_on_the_way_home(w, true);
+	w->force = false;
+	assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_DONE);
+	assert_int_equal(s, MOVE_UNDONE);
+	assert_settled(w, SIDE_TRANSIT);
+	fake_netctl_free(w->netctl);
+}
+
+static void sql_in(struct world *w, const char *sql)
+{
+	struct journal *j = open_db(w);
+	assert_int_equal(sqlite3_exec(j->db, sql, NULL, NULL, NULL), SQLITE_OK);
+	journal_close(j);
+}
+
+static void test_failed_open_and_unwritten(void **state)
+{
+	struct world *w = *state;
+	struct err err = {0};
+	enum move_state s;
+	assert_int_equal(run(w, false, &s), EXIT_DONE);
+	w->netctl = fake_netctl_new(SIDE_CLIENT);
+	w->crash_step = "switched";
+	w->crash_when = "before";
+	dies_on_the_way_home(w, false);
+	w->proxy->failed_open = true;
+	sql_in(w, "CREATE TRIGGER full BEFORE UPDATE ON moves WHEN NEW.state = 'moving' BEGIN SELECT RAISE(FAIL, 'the disk is full'); END");
+	assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_STUCK);
+	assert_int_equal(s, MOVE_STUCK);
+	assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_FENCED);
+	assert_false(ran(w, "seal:undo"));
+	sql_in(w, "DROP TRIGGER full");
+	assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_DONE);
+	assert_settled(w, SIDE_CLIENT);
+	fake_netctl_free(w->netctl);
 }
 
 static void test_crash_while_finishing(void **state)
@@ -477,6 +536,8 @@ int main(void)
 		cmocka_unit_test(test_crash_while_undoing),
 		cmocka_unit_test(test_failed_open),
 		cmocka_unit_test(test_failed_open_and_not_ready),
+		cmocka_unit_test_setup_teardown(test_failed_open_and_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_open_and_unwritten, setup, teardown),
 		cmocka_unit_test(test_crash_while_finishing),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
