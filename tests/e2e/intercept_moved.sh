@@ -60,6 +60,8 @@ proxy_start
 wait_for is_alive true
 same "and the proxy again" "$(side_of http://alice.example/) $(side_of http://bob.example/)" "client transit"
 same "carol's visitors were led past the hold" "$(failed_open)" true
+ask fence '{"name":"carol","watch":true}' >"$W/log/fence"
+same "since a fence with watch they were not" "$(failed_open)" false
 ask release '{"name":"carol"}' >"$W/log/release"
 fenced
 same "of another hold" "$(failed_open)" false
