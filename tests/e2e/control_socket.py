@@ -118,7 +118,7 @@ c.ok("alice is as she was", account["side"] == "client" and account["gate"] == "
 
 # ---- what a controller leaves for others: kept as it is, small, and of now
 ctl.ask("notice", said={"step": "one"})
-for fields in ({}, {"said": "hello"}, {"said": {"lines": ["x" * 200] * 700}}):
+for fields in ({}, {"said": "hello"}, {"said": {"lines": ["x" * 200] * 1400}}):
     try:
         ctl.ask("notice", **fields)
         c.ok("notice %.40r" % (fields,), False, "was done")
