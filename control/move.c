@@ -391,7 +391,8 @@ static enum exit_code forward(struct move *m, int first, int done, struct err *e
 		}
 		drop_evidence(m);
 		show(m, i <= STEP_COPYING ? move_left(m) : -1);
-		if (i == STEP_SEALED && cancelled(m)) /* nothing is open yet that one might have to stay for */
+		/* nothing is open yet that one might have to stay for, unless that is why it goes on from here */
+		if (i == STEP_SEALED && first < STEP_SEALED && cancelled(m))
 			return undo(m, STEP_COPYING, "interrupted", err);
 		if (i <= STEP_SWITCHED && cancelled(m)) {
 			rc = err_set(&e, -EINTR, "interrupted");

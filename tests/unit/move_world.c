@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -147,6 +148,7 @@ enum exit_code controller(struct world *w, enum side to, bool resume, enum move_
 	struct proxylink *link = fake_link(w->proxy);
 	struct netctllink *netctl = w->netctl ? fake_netctl_link(w->netctl) : NULL;
 	struct dnslink *dns = w->dns ? fake_dnsupdate_link(w->dns) : NULL;
+	int cancel_fd = w->cancelled ? eventfd(1, EFD_CLOEXEC) : -1;
 	struct mover with = {.db = w->db,
 			     .proxy = link,
 			     .netctl = netctl,
@@ -155,7 +157,7 @@ enum exit_code controller(struct world *w, enum side to, bool resume, enum move_
 			     .conf = &w->conf,
 			     .progress = &progress,
 			     .homeward = on_homeward,
-			     .cancel_fd = -1,
+			     .cancel_fd = cancel_fd,
 			     .force = w->force,
 			     .at = on_point,
 			     .arg = w};
@@ -183,6 +185,8 @@ enum exit_code controller(struct world *w, enum side to, bool resume, enum move_
 	dnslink_close(dns);
 	journal_close(w->db);
 	w->db = NULL;
+	if (cancel_fd >= 0)
+		close(cancel_fd);
 	return x;
 }
 

@@ -22,6 +22,7 @@ struct world {
 	const char *kind;                  /* of the next move; NULL: migrate */
 	bool no_dns;
 	bool force;         /* of a resume */
+	bool cancelled;     /* somebody has pressed Ctrl-C */
 	const char *price;  /* JSON: agreed to; or NULL */
 	char homeward[100]; /* the proxy's calls when an account was about to leave the transit server */
 };

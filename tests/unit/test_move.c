@@ -327,6 +327,10 @@ static void test_failed_open_and_not_ready(void **state)
 		assert_int_equal(fake_account(w->proxy, "alice")->gate, GATE_FENCED);
 		assert_false(ran(w, "seal:undo"));
 		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_STUCK); /* nobody has mended it */
+		w->cancelled = true;                                                      /* nor does Ctrl-C take it back */
+		assert_int_equal(controller(w, SIDE_CLIENT, true, &s, &err), EXIT_STUCK);
+		assert_false(ran(w, "seal:undo"));
+		w->cancelled = false;
 		w->force = force;
 		if (!force)
 			forget(w, "fail-verify-apply");
